@@ -1,0 +1,104 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Folders are short, modules carry the project's prefix. Arrows run downwards only:
+//
+//     apus ── ApusServer ── Apus ── ApusIngest ─┐
+//                             └──── ApusQuery ──┴── ApusStorage
+//
+// Whoever depends on the product `Apus` builds no networking: SwiftNIO hangs below ApusServer.
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "apus",
+    products: [
+        .library(name: "Apus", targets: ["Apus"]),
+        .executable(name: "apus", targets: ["apus"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CZstd", path: "Sources/CZstd", pkgConfig: "libzstd",
+            providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(
+            name: "CLZ4", path: "Sources/CLZ4", pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(
+            name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"])]),
+        // What Swift cannot say: CPU instructions chosen at run time, thread names, SIGBUS.
+        .target(name: "ApusKernels", path: "Sources/Kernels"),
+        // RE2 behind a C interface, so that no pattern can make a query run for ever.
+        .target(
+            name: "ApusRegexShim", path: "Sources/RegexShim",
+            linkerSettings: [.linkedLibrary("re2"), .linkedLibrary("stdc++")]),
+
+        .target(
+            name: "ApusStorage", dependencies: ["ApusKernels", "CZstd", "CLZ4"],
+            path: "Sources/Storage", swiftSettings: strict),
+        .target(
+            name: "ApusIngest", dependencies: ["ApusStorage", "ApusKernels"],
+            path: "Sources/Ingest", swiftSettings: strict),
+        .target(
+            name: "ApusQuery", dependencies: ["ApusStorage", "ApusRegexShim"],
+            path: "Sources/Query", swiftSettings: strict),
+        .target(
+            name: "Apus", dependencies: ["ApusStorage", "ApusIngest", "ApusQuery"],
+            path: "Sources/Apus", swiftSettings: strict),
+        .target(
+            name: "ApusServer",
+            dependencies: [
+                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "CZlib",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Sources/Server", swiftSettings: strict),
+        .executableTarget(
+            name: "apus",
+            dependencies: [
+                "Apus", "ApusServer", "ApusStorage",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Sources/Command", swiftSettings: strict),
+
+        .target(
+            name: "ApusTestKit", dependencies: ["ApusStorage"],
+            path: "Tests/TestKit", swiftSettings: strict),
+        .testTarget(
+            name: "StorageTests", dependencies: ["ApusStorage", "ApusKernels", "ApusTestKit"],
+            path: "Tests/Storage", swiftSettings: strict),
+        .testTarget(
+            name: "IngestTests", dependencies: ["ApusIngest", "ApusStorage", "ApusTestKit"],
+            path: "Tests/Ingest", exclude: ["Corpus"], swiftSettings: strict),
+        .testTarget(
+            name: "QueryTests", dependencies: ["ApusQuery", "ApusStorage", "Apus", "ApusTestKit"],
+            path: "Tests/Query", exclude: ["Scripts"], swiftSettings: strict),
+        .testTarget(
+            name: "ApusTests", dependencies: ["Apus", "ApusTestKit"],
+            path: "Tests/Apus", swiftSettings: strict),
+        .testTarget(
+            name: "ServerTests", dependencies: ["ApusServer", "ApusTestKit"],
+            path: "Tests/Server", swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ApusStorage", "ApusIngest", "Apus", "ApusTestKit"],
+            path: "Tests/Simulation", swiftSettings: strict),
+        .testTarget(
+            name: "HouseTests", dependencies: [],
+            path: "Tests/House", swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

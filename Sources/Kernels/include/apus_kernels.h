@@ -1,0 +1,15 @@
+// What Swift cannot say in portable code: instructions chosen at run time, thread names.
+#ifndef APUS_KERNELS_H
+#define APUS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of `count` bytes, continuing from `crc`
+// (0 for a fresh start). Uses the CPU's instruction where there is one, a table elsewhere.
+uint32_t apus_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+// Names the calling thread for `top -H` and `perf`; at most 15 bytes are kept.
+void apus_set_thread_name(const char *name);
+
+#endif

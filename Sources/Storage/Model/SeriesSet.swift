@@ -1,0 +1,88 @@
+/// A set of dense series ids of one table, as a bitmap.
+///
+/// A million series are a megabit. Ids at or above `capacity` are never members.
+package struct SeriesSet: Sendable, Equatable {
+    package private(set) var words: [UInt64]
+    package private(set) var capacity: Int
+
+    /// The empty set over ids `0 ..< capacity`.
+    package init(capacity: Int) {
+        self.capacity = capacity
+        words = [UInt64](repeating: 0, count: (capacity + 63) / 64)
+    }
+
+    /// The full set over ids `0 ..< capacity`.
+    package init(all capacity: Int) {
+        self.capacity = capacity
+        words = [UInt64](repeating: .max, count: (capacity + 63) / 64)
+        clearTail()
+    }
+
+    private mutating func clearTail() {
+        let rest = capacity & 63
+        if rest != 0, !words.isEmpty { words[words.count - 1] &= (1 &<< UInt64(rest)) &- 1 }
+    }
+
+    @inline(__always)
+    package func contains(_ id: UInt32) -> Bool {
+        let index = Int(id &>> 6)
+        return index < words.count && words[index] &>> UInt64(id & 63) & 1 == 1
+    }
+
+    package mutating func insert(_ id: UInt32) {
+        guard Int(id) < capacity else { return }
+        words[Int(id >> 6)] |= 1 &<< UInt64(id & 63)
+    }
+
+    package mutating func remove(_ id: UInt32) {
+        guard Int(id) < capacity else { return }
+        words[Int(id >> 6)] &= ~(1 &<< UInt64(id & 63))
+    }
+
+    package var count: Int { words.reduce(0) { $0 &+ $1.nonzeroBitCount } }
+    package var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
+
+    package mutating func formIntersection(_ other: SeriesSet) {
+        for index in words.indices { words[index] &= index < other.words.count ? other.words[index] : 0 }
+    }
+
+    package mutating func formUnion(_ other: SeriesSet) {
+        if other.capacity > capacity {
+            words += [UInt64](repeating: 0, count: other.words.count - words.count)
+            capacity = other.capacity
+        }
+        for index in other.words.indices { words[index] |= other.words[index] }
+    }
+
+    package mutating func subtract(_ other: SeriesSet) {
+        for index in words.indices where index < other.words.count { words[index] &= ~other.words[index] }
+    }
+
+    /// Whether some member lies in a closed range of ids.
+    package func intersects(_ first: UInt32, _ last: UInt32) -> Bool {
+        next(from: first).map { $0 <= last } ?? false
+    }
+
+    /// The smallest member at or above `id`.
+    package func next(from id: UInt32) -> UInt32? {
+        var index = Int(id >> 6)
+        guard index < words.count else { return nil }
+        var word = words[index] & (UInt64.max &<< UInt64(id & 63))
+        while word == 0 {
+            index += 1
+            guard index < words.count else { return nil }
+            word = words[index]
+        }
+        return UInt32(index * 64 + word.trailingZeroBitCount)
+    }
+
+    package func forEach(_ body: (UInt32) -> Void) {
+        for index in words.indices {
+            var word = words[index]
+            while word != 0 {
+                body(UInt32(truncatingIfNeeded: index &* 64 &+ word.trailingZeroBitCount))
+                word &= word &- 1
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+/// When a write counts as stored.
+public enum Durability: Sendable, Equatable {
+    /// Acknowledged once a sync that covers it has returned. Survives a power cut.
+    case always
+    /// Acknowledged once the system has the bytes, synced every so often. Survives SIGKILL; a power
+    /// cut can take what was acknowledged since the last sync.
+    case interval(milliseconds: Int)
+    /// Acknowledged once the system has the bytes, synced when it likes. Survives SIGKILL.
+    case none
+}
+
+/// Every limit and choice of the storage engine, with its default. Read once, when a store opens.
+public struct StorageOptions: Sendable {
+    public var durability = Durability.always
+    /// Heads, flush scratch, caches and queries together, in bytes of anonymous memory.
+    public var memoryBytesMax = 1 << 30
+    /// The active head freezes at this share of `memoryBytesMax`.
+    public var headShareOfMemory = 0.25
+    public var headAgeMaxSeconds = 600
+    public var logBytesMax = 512 << 20
+    public var logFileBytes = 64 << 20
+    /// The length of a partition. Formats store it per database; changing it affects new ones.
+    public var partitionSeconds = 86_400
+    public var blockRowsMax = 1_024
+    public var seriesPerTableMax = 20_000_000
+    public var fieldsPerTableMax = 10_000
+    public var tagsPerTableMax = 256
+    public var tablesPerDatabaseMax = 100_000
+    public var partitionsPerBatchMax = 64
+    /// Rows further ahead than this are refused; 0 accepts any.
+    public var acceptFutureSeconds = 86_400
+    /// Retention of databases created by a write, in seconds; nil keeps for ever.
+    public var defaultRetentionSeconds: Int? = nil
+    /// Whether a write creates the database it names.
+    public var createDatabases = true
+    /// How many segments of a partition wait before they are merged.
+    public var compactionFanIn = 4
+
+    public init() {}
+}
