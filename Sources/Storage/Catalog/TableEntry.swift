@@ -1,0 +1,103 @@
+public import Synchronization
+
+/// A table: its number, its columns and its series. Shared by writers and readers.
+///
+/// The schema is swapped whole; the series index lives under a mutex that is held for look-ups,
+/// insertions and tag predicates, never across I/O.
+package final class TableEntry: Sendable {
+    package let id: UInt32
+    package let name: String
+    package let database: DatabaseEntry
+    private let currentSchema: Mutex<TableSchema>
+    package let series = Mutex(SeriesIndex())
+    private let dropped = Atomic(false)
+    /// Rises when a field's type widens: bindings made before are stale.
+    private let widenings = Atomic<Int>(0)
+
+    package init(id: UInt32, name: String, database: DatabaseEntry, schema: TableSchema = .empty) {
+        self.id = id
+        self.name = name
+        self.database = database
+        currentSchema = Mutex(schema)
+    }
+
+    package var schema: TableSchema { currentSchema.withLock { $0 } }
+    package var isDropped: Bool { dropped.load(ordering: .acquiring) }
+    package var typeVersion: Int { widenings.load(ordering: .acquiring) }
+    package var seriesCount: Int { series.withLock { $0.count } }
+
+    /// The id of a series, or nil if the table has none with this key.
+    package func seriesID(forKey key: UnsafeRawBufferPointer) -> UInt32? {
+        series.withLock { $0.find(key) }
+    }
+
+    /// Only `Catalog` changes tables.
+    func setSchema(_ schema: TableSchema, widened: Bool = false) {
+        currentSchema.withLock { $0 = schema }
+        if widened { widenings.add(1, ordering: .acquiringAndReleasing) }
+    }
+
+    func markDropped() { dropped.store(true, ordering: .releasing) }
+}
+
+/// What the names of a `RowShape` mean in a table: made under the catalog's lock, then immutable.
+package final class ShapeBinding: Sendable {
+    package let table: TableEntry
+    package let typeVersion: Int
+    /// Per written field: its id and stored type, or nil if it is refused (a type conflict).
+    package let fields: [FieldColumn?]
+
+    package init(table: TableEntry, typeVersion: Int, fields: [FieldColumn?]) {
+        self.table = table
+        self.typeVersion = typeVersion
+        self.fields = fields
+    }
+
+    /// Whether it still says the truth.
+    package var isCurrent: Bool { !table.isDropped && table.typeVersion == typeVersion }
+}
+
+/// A database: a namespace of tables with a retention and a length of partitions.
+package final class DatabaseEntry: Sendable {
+    package let id: UInt32
+    package let name: String
+    package let partitionNanoseconds: Int64
+    /// 0 keeps for ever.
+    private let retention: Atomic<Int64>
+    private let tables = Mutex<[String: TableEntry]>([:])
+    private let dropped = Atomic(false)
+
+    package init(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64) {
+        self.id = id
+        self.name = name
+        self.partitionNanoseconds = partitionNanoseconds
+        retention = Atomic(retentionNanoseconds)
+    }
+
+    package var retentionNanoseconds: Int64 { retention.load(ordering: .relaxed) }
+    package var isDropped: Bool { dropped.load(ordering: .acquiring) }
+
+    package func table(named name: String) -> TableEntry? { tables.withLock { $0[name] } }
+
+    /// All tables, by name in byte order.
+    package var allTables: [TableEntry] {
+        tables.withLock { Array($0.values) }.sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
+    }
+
+    package var tableCount: Int { tables.withLock { $0.count } }
+
+    /// The start of the partition that a time belongs to; partitions align to 1970.
+    package func partitionStart(of nanoseconds: Int64) -> Int64 {
+        let remainder = nanoseconds % partitionNanoseconds
+        let down = remainder < 0 ? remainder &+ partitionNanoseconds : remainder
+        let start = nanoseconds.subtractingReportingOverflow(down)
+        return start.overflow ? .min : start.partialValue
+    }
+
+    func insert(_ table: TableEntry) { tables.withLock { $0[table.name] = table } }
+    func remove(_ table: TableEntry) {
+        tables.withLock { if $0[table.name] === table { $0[table.name] = nil } }
+    }
+    func setRetention(_ nanoseconds: Int64) { retention.store(nanoseconds, ordering: .relaxed) }
+    func markDropped() { dropped.store(true, ordering: .releasing) }
+}

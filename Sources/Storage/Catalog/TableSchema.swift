@@ -1,0 +1,104 @@
+// The columns of a table as SQL and writers see them. Immutable; a change makes a new one.
+
+/// A tag of a table. Its position in `TableSchema.tags` is its index in the series index.
+package struct TagColumn: Sendable, Hashable {
+    /// As written by clients.
+    package let name: String
+    /// As seen in SQL: the written name, or `time_1` for a tag called `time`.
+    package let sqlName: String
+
+    package init(name: String, sqlName: String) {
+        self.name = name
+        self.sqlName = sqlName
+    }
+}
+
+/// A field of a table. Ids are dense per table and never reused.
+package struct FieldColumn: Sendable, Hashable {
+    package let id: UInt32
+    package let name: String
+    /// As seen in SQL: the written name unless a tag, `time` or another column has it.
+    package let sqlName: String
+    package let type: FieldType
+
+    package init(id: UInt32, name: String, sqlName: String, type: FieldType) {
+        self.id = id
+        self.name = name
+        self.sqlName = sqlName
+        self.type = type
+    }
+}
+
+/// Tags and fields of a table at one moment.
+package final class TableSchema: Sendable {
+    package let tags: [TagColumn]
+    package let fields: [FieldColumn]
+    /// Rises with every change of the table's columns.
+    package let version: Int
+    package let tagIndexByName: [String: Int]
+    package let fieldIndexByName: [String: Int]
+
+    package init(tags: [TagColumn], fields: [FieldColumn], version: Int) {
+        self.tags = tags
+        self.fields = fields
+        self.version = version
+        tagIndexByName = Dictionary(
+            tags.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        fieldIndexByName = Dictionary(
+            fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    package static let empty = TableSchema(tags: [], fields: [], version: 0)
+
+    package func field(named name: String) -> FieldColumn? {
+        fieldIndexByName[name].map { fields[$0] }
+    }
+
+    /// Whether SQL already knows a column by this name, `time` included.
+    package func usesSQLName(_ name: String) -> Bool {
+        name == "time" || tags.contains { $0.sqlName == name }
+            || fields.contains { $0.sqlName == name }
+    }
+
+    private func freeName(_ name: String) -> String {
+        guard usesSQLName(name) else { return name }
+        var number = 1
+        while usesSQLName("\(name)_\(number)") { number += 1 }
+        return "\(name)_\(number)"
+    }
+
+    /// The schema with one more field. Its SQL name is free of clashes from the start.
+    package func adding(field name: String, type: FieldType) -> TableSchema {
+        let field = FieldColumn(
+            id: UInt32(fields.count), name: name, sqlName: freeName(name), type: type)
+        return TableSchema(tags: tags, fields: fields + [field], version: version + 1)
+    }
+
+    /// The schema with one more tag. A field that held the bare name gives it up: it gets the first
+    /// free `name_n`, since in SQL the bare name is the tag.
+    package func adding(tag name: String) -> TableSchema {
+        var fields = fields
+        var sqlName = name
+        if name == "time" {
+            sqlName = freeName(name)
+        } else if let index = fields.firstIndex(where: { $0.sqlName == name }) {
+            let field = fields[index]
+            fields[index] = FieldColumn(
+                id: field.id, name: field.name, sqlName: freeName(field.name), type: field.type)
+        } else {
+            sqlName = freeName(name)
+        }
+        return TableSchema(
+            tags: tags + [TagColumn(name: name, sqlName: sqlName)], fields: fields,
+            version: version + 1)
+    }
+
+    /// The schema after a field became wider.
+    package func widening(fieldIndex: Int, to type: FieldType) -> TableSchema {
+        var fields = fields
+        let field = fields[fieldIndex]
+        fields[fieldIndex] = FieldColumn(
+            id: field.id, name: field.name, sqlName: field.sqlName, type: type)
+        return TableSchema(tags: tags, fields: fields, version: version + 1)
+    }
+}

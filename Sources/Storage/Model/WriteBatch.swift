@@ -1,0 +1,195 @@
+// A write batch is what one request wants to store, as columns, before anything is published.
+//
+// Rows with the same table and the same fields (names, types, order) form a *group*; the group's
+// `RowShape` is shared from batch to batch by the parser that made it, so that names are bound to
+// the schema once and not once a request. New series stay provisional in the batch until it is
+// committed: a refused batch leaves no trace in the catalog.
+//
+// A batch belongs to one thread at a time: the parser's, then the committer's, then the log's.
+
+internal import Glibc
+
+/// Table and fields of the rows of a group, as written. Owned by one parser, not thread-safe.
+package final class RowShape {
+    package let table: [UInt8]
+    package let fieldNames: [[UInt8]]
+    /// The types as written (`1i` is int64, `1` float64, …), not as stored.
+    package let types: [FieldType]
+    /// What the engine last bound the names to.
+    package var binding: ShapeBinding?
+
+    package init(table: [UInt8], fieldNames: [[UInt8]], types: [FieldType]) {
+        self.table = table
+        self.fieldNames = fieldNames
+        self.types = types
+    }
+}
+
+/// Rows of one shape. All columns have a slot for every row: no field is absent.
+///
+/// Safe: the arrays are owned by the group, grow only through `reserveRow` and are freed with it.
+package final class RowGroup: @unchecked Sendable {
+    package let shape: RowShape
+    package let fieldCount: Int
+    package var rowCount = 0
+    package private(set) var capacity: Int
+    /// Series ids, or `WriteBatch.provisional | index into newSeries`.
+    package private(set) var series: UnsafeMutablePointer<UInt32>
+    /// Nanoseconds since 1970 UTC.
+    package private(set) var times: UnsafeMutablePointer<Int64>
+    /// The line of the request that a row came from, 1-based; rises within the group.
+    package private(set) var lines: UnsafeMutablePointer<UInt32>
+    /// Field-major slots: field f of row r is `columns[f * capacity + r]`. Strings are
+    /// `StringSlot`s into the batch's `strings`.
+    package private(set) var columns: UnsafeMutablePointer<UInt64>
+    /// Set by commit: what the columns are stored as.
+    package var binding: ShapeBinding?
+
+    package init(shape: RowShape, capacity: Int = 64) {
+        self.shape = shape
+        self.capacity = capacity
+        fieldCount = shape.types.count
+        series = .allocate(capacity: capacity)
+        times = .allocate(capacity: capacity)
+        lines = .allocate(capacity: capacity)
+        columns = .allocate(capacity: max(1, capacity * fieldCount))
+    }
+
+    deinit {
+        series.deallocate()
+        times.deallocate()
+        lines.deallocate()
+        columns.deallocate()
+    }
+
+    package var byteCount: Int { capacity * (16 + 8 * fieldCount) }
+
+    /// Makes sure that one more row fits.
+    @inline(__always)
+    package func reserveRow() {
+        if rowCount == capacity { grow() }
+    }
+
+    @inline(never)
+    private func grow() {
+        let wider = capacity * 2
+        func moved<T>(_ old: UnsafeMutablePointer<T>) -> UnsafeMutablePointer<T> {
+            let new = UnsafeMutablePointer<T>.allocate(capacity: wider)
+            new.update(from: old, count: rowCount)
+            old.deallocate()
+            return new
+        }
+        series = moved(series)
+        times = moved(times)
+        lines = moved(lines)
+        let newColumns = UnsafeMutablePointer<UInt64>.allocate(capacity: max(1, wider * fieldCount))
+        for field in 0..<fieldCount {
+            (newColumns + field * wider).update(from: columns + field * capacity, count: rowCount)
+        }
+        columns.deallocate()
+        columns = newColumns
+        capacity = wider
+    }
+
+    @inline(__always)
+    package func column(_ field: Int) -> UnsafeMutablePointer<UInt64> { columns + field * capacity }
+
+    /// Keeps the rows for which `keep` holds, in order.
+    package func filterRows(_ keep: (Int) -> Bool) {
+        var kept = 0
+        for row in 0..<rowCount where keep(row) {
+            if kept != row {
+                series[kept] = series[row]
+                times[kept] = times[row]
+                lines[kept] = lines[row]
+                for field in 0..<fieldCount { column(field)[kept] = column(field)[row] }
+            }
+            kept += 1
+        }
+        rowCount = kept
+    }
+}
+
+/// A line that was not stored, or not whole.
+package struct LineRejection: Sendable, Equatable {
+    package enum Kind: Sendable, Equatable { case malformed, conflict, retention, future, limit }
+    /// 1-based line of the request.
+    package var line: Int
+    /// 1-based byte column, 0 where the whole line is meant.
+    package var column: Int
+    package var kind: Kind
+    package var reason: String
+
+    package init(line: Int, column: Int = 0, kind: Kind = .malformed, reason: String) {
+        self.line = line
+        self.column = column
+        self.kind = kind
+        self.reason = reason
+    }
+}
+
+/// Everything one request wants to store in one database.
+package final class WriteBatch: @unchecked Sendable {
+    /// Marks a series id that is an index into `newSeries`.
+    package static let provisional: UInt32 = 0x8000_0000
+    package static let rejectionsKeptMax = 16
+
+    /// A series that the catalog didn't know when its first line was parsed.
+    package struct NewSeries: Sendable {
+        package let table: [UInt8]
+        package let key: [UInt8]
+        /// Filled by commit.
+        package var resolved: UInt32?
+
+        package init(table: [UInt8], key: [UInt8]) {
+            self.table = table
+            self.key = key
+        }
+    }
+
+    package let database: String
+    package var groups: [RowGroup] = []
+    package var newSeries: [NewSeries] = []
+    /// Bytes of string values; never moves while a parser appends through `appendString`.
+    package private(set) var strings: UnsafeMutableRawPointer
+    package private(set) var stringCount = 0
+    private var stringCapacity: Int
+    /// The first refused lines, and how many there were in all.
+    package private(set) var rejections: [LineRejection] = []
+    package private(set) var rejectedCount = 0
+    /// `Catalog.dropGeneration` when parsing began: series ids are good while it is unchanged.
+    package var dropGeneration: UInt64 = 0
+
+    package init(database: String) {
+        self.database = database
+        stringCapacity = 256
+        strings = .allocate(byteCount: 256, alignment: 8)
+    }
+
+    deinit { strings.deallocate() }
+
+    package var rowCount: Int { groups.reduce(0) { $0 + $1.rowCount } }
+    package var valueCount: Int { groups.reduce(0) { $0 + $1.rowCount * $1.fieldCount } }
+    package var byteCount: Int { groups.reduce(stringCapacity) { $0 + $1.byteCount } }
+
+    /// Copies a string's bytes into the batch.
+    package func appendString(_ bytes: UnsafeRawBufferPointer) -> StringSlot {
+        if stringCount + bytes.count > stringCapacity {
+            stringCapacity = max(stringCapacity * 2, stringCount + bytes.count)
+            let wider = UnsafeMutableRawPointer.allocate(byteCount: stringCapacity, alignment: 8)
+            wider.copyMemory(from: strings, byteCount: stringCount)
+            strings.deallocate()
+            strings = wider
+        }
+        if let base = bytes.baseAddress {
+            (strings + stringCount).copyMemory(from: base, byteCount: bytes.count)
+        }
+        defer { stringCount += bytes.count }
+        return StringSlot(offset: stringCount, length: bytes.count)
+    }
+
+    package func reject(_ rejection: LineRejection) {
+        rejectedCount += 1
+        if rejections.count < Self.rejectionsKeptMax { rejections.append(rejection) }
+    }
+}
