@@ -20,7 +20,7 @@ package protocol UnpackSink {
 
 /// Adds a constant: frame of reference.
 package struct AddBase: UnpackSink {
-    @usableFromInline var base: UInt64
+    var base: UInt64
     package init(base: UInt64) { self.base = base }
 
     @inline(__always)
@@ -105,7 +105,8 @@ package enum BitPacking {
         }
     }
 
-    private static func packHorizontal(
+    /// The horizontal layout alone, for numbers that `value(_:index:width:)` reads.
+    static func packHorizontal(
         _ values: UnsafePointer<UInt64>, count: Int, width: Int, into target: UnsafeMutableRawPointer
     ) {
         var pending: UInt64 = 0
@@ -131,6 +132,25 @@ package enum BitPacking {
     }
 
     // MARK: Unpacking
+
+    /// One number of a horizontal stream. Checked: beyond the end of `bytes` there are zeros.
+    @inline(__always)
+    static func value(_ bytes: UnsafeRawBufferPointer, index: Int, width: Int) -> UInt64 {
+        let bit = index &* width
+        let first = bit &>> 3
+        let shift = UInt64(truncatingIfNeeded: bit & 7)
+        var low: UInt64 = 0
+        var high: UInt64 = 0
+        if first &+ 9 <= bytes.count {
+            low = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: first, as: UInt64.self))
+            high = UInt64(bytes[first &+ 8])
+        } else {
+            for place in 0..<8 where first &+ place < bytes.count {
+                low |= UInt64(bytes[first &+ place]) &<< UInt64(8 &* place)
+            }
+        }
+        return ((low &>> shift) | ((high &<< 1) &<< (63 &- shift))) & mask(width)
+    }
 
     /// Unpacks `count` values into `out`, each passed through `sink` in order.
     ///

@@ -1,6 +1,8 @@
 // Count, minimum, maximum, sum, first and last of a block's column: what a query reads instead of
 // the block where it can.
 
+internal import ApusKernels
+
 extension ColumnCodec {
     /// Summarises the present values. About 1 ns a value.
     package static func statistics(of slice: ColumnSlice) -> ColumnStatistics {
@@ -45,16 +47,17 @@ extension ColumnCodec {
     private static func summariseSigned(
         _ values: UnsafePointer<UInt64>, _ count: Int, into result: inout ColumnStatistics
     ) {
-        var low = Int64(bitPattern: values[0])
-        var high = low
+        var low: Int64 = 0
+        var high: Int64 = 0
+        // Safe: Int64 and UInt64 are laid out alike, and there are `count` of them.
+        values.withMemoryRebound(to: Int64.self, capacity: count) {
+            apus_int64_range($0, count, &low, &high)
+        }
         // Two halves add up without overflow for up to 2^31 values.
         var upperSum: Int64 = 0
         var lowerSum: UInt64 = 0
         for index in 0..<count {
-            let value = Int64(bitPattern: values[index])
-            low = min(low, value)
-            high = max(high, value)
-            upperSum = upperSum &+ (value &>> 32)
+            upperSum = upperSum &+ (Int64(bitPattern: values[index]) &>> 32)
             lowerSum = lowerSum &+ (values[index] & 0xFFFF_FFFF)
         }
         result.minimum = UInt64(bitPattern: low)

@@ -6,13 +6,15 @@
 //     ───────────  ────────  ──────────  ──────────────────────────────────────────────
 //     exponent     1         always      bits 0–4: power of ten, 0 ... 22; bit 7: exceptions
 //     exceptions   varint    if bit 7    how many, 1 ... count
-//     positions    bits      if bit 7    exceptions × bits of (count − 1), ascending
+//     positions    bits      if bit 7    exceptions × bits of (count − 1), ascending, horizontal
 //     originals    8 each    if bit 7    the doubles at those positions
 //     integers     frame     always      nested frame (order 1, frame), see IntegerFrame
 //
 // double = Double(integer) / 10^exponent, checked bit by bit when written. |integer| < 2^51; NaN,
 // infinities, −0 and whatever isn't a short decimal are exceptions, whose integers repeat the one
 // before.
+
+internal import ApusKernels
 
 struct DecimalPlan {
     let exponent: Int
@@ -49,7 +51,7 @@ enum DecimalCodec {
         return shifted
     }
 
-    /// What the decoder computes: one rounding, in the division.
+    /// What the decoder's kernel computes: one rounding, in the division.
     @inline(__always)
     private static func restore(_ integer: UInt64, _ power: Double) -> UInt64 {
         ((Double(bitPattern: integer &+ magic.bitPattern) - magic) / power).bitPattern
@@ -105,9 +107,8 @@ enum DecimalCodec {
             writer.append(exponent | exceptionsFlag)
             writer.appendVarint(UInt64(plan.exceptions.count))
             let positions = plan.exceptions.map { UInt64($0) }
-            IntegerFrame.appendBits(
-                positions, count: positions.count, width: IntegerFrame.positionWidth(count),
-                into: &writer)
+            IntegerFrame.appendPatches(
+                positions, width: IntegerFrame.positionWidth(count), into: &writer)
             for position in plan.exceptions { writer.append(values[position]) }
         }
         IntegerFrame.writeNested(plan.integers.scratch.pointer, count: count, into: &writer)
@@ -130,16 +131,17 @@ enum DecimalCodec {
                 throw ByteReader.Malformed(offset: start, reason: "no exceptions")
             }
         }
-        let positions = Scratch(count: patches)
-        try IntegerFrame.readBits(
-            &reader, count: patches, width: IntegerFrame.positionWidth(count),
-            into: positions.pointer)
+        let positionBits = IntegerFrame.positionWidth(count)
+        let positions = try reader.readBytes(
+            BitPacking.byteCount(count: patches, width: positionBits))
         let originals = try reader.readBytes(patches &* 8)
         try IntegerFrame.readNested(&reader, count: count, into: out)
         let power = powers[exponent]
-        for index in 0..<count { out[index] = restore(out[index], power) }
+        // Safe: `out` holds the `count` integers just read.
+        apus_restore_decimals(out, count, power)
         for index in 0..<patches {
-            let position = Int(truncatingIfNeeded: positions.pointer[index])
+            let position = Int(
+                truncatingIfNeeded: BitPacking.value(positions, index: index, width: positionBits))
             guard position < count else {
                 throw ByteReader.Malformed(offset: start, reason: "an exception past the end")
             }

@@ -1,5 +1,7 @@
 // Chooses a frame's base and width, so that its bits and its exceptions together are fewest.
 
+internal import ApusKernels
+
 /// Base and width of a frame, and roughly the bits it takes.
 struct FramePlan {
     var base: UInt64
@@ -10,12 +12,11 @@ struct FramePlan {
     /// Spends about 3 ns a number. Any numbers are right; how well they fit decides the size only.
     static func choose(_ numbers: UnsafePointer<UInt64>, count: Int) -> FramePlan {
         guard count > 0 else { return FramePlan(base: 0, width: 0, bits: 0) }
-        var low = Int64(bitPattern: numbers[0])
-        var high = low
-        for index in 1..<max(1, count) {
-            let number = Int64(bitPattern: numbers[index])
-            low = min(low, number)
-            high = max(high, number)
+        var low: Int64 = 0
+        var high: Int64 = 0
+        // Safe: Int64 and UInt64 are laid out alike, and there are `count` of them.
+        numbers.withMemoryRebound(to: Int64.self, capacity: count) {
+            apus_int64_range($0, count, &low, &high)
         }
         let base = UInt64(bitPattern: low)
         let range = UInt64(bitPattern: high) &- base
@@ -78,8 +79,8 @@ struct FramePlan {
     private static func trySample(
         _ numbers: UnsafePointer<UInt64>, count: Int, low: Int64, high: Int64, best: inout FramePlan
     ) {
-        let sampleCount = min(count, 64)
-        withUnsafeTemporaryAllocation(of: Int64.self, capacity: 64) { buffer in
+        let sampleCount = min(count, 32)
+        withUnsafeTemporaryAllocation(of: Int64.self, capacity: 32) { buffer in
             guard let sample = buffer.baseAddress else { return }
             for index in 0..<sampleCount {
                 let number = Int64(bitPattern: numbers[index &* count / sampleCount])

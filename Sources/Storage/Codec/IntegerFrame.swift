@@ -8,9 +8,9 @@
 //     base           varint    always         zig-zag
 //     exceptions     varint    if bit 7       how many, 1 ... count
 //     codeWidth      1         if bit 7       bits an exception's code, 1 ... 64
+//     positions      bits      if bit 7       exceptions × bits of (count − 1), ascending, horizontal
+//     codes          bits      if bit 7       exceptions × codeWidth, horizontal
 //     distances      bits      always         count × width, see BitPacking
-//     positions      bits      if bit 7       exceptions × bits of (count − 1), ascending
-//     codes          bits      if bit 7       exceptions × codeWidth
 //
 // number = base + distance, modulo 2^64, except at `positions`, where the distance lies outside
 // 0 ..< 2^width: an even code c stands for 2^width + c / 2, an odd one for −1 − (c − 1) / 2.
@@ -64,10 +64,9 @@ enum IntegerFrame {
         writer.appendSignedVarint(Int64(bitPattern: plan.base))
         writer.appendVarint(UInt64(positions.count))
         writer.append(UInt8(codeWidth))
+        appendPatches(positions, width: positionWidth(count), into: &writer)
+        appendPatches(codes, width: codeWidth, into: &writer)
         appendBits(scratch, count: count, width: plan.width, into: &writer)
-        appendBits(
-            positions, count: positions.count, width: positionWidth(count), into: &writer)
-        appendBits(codes, count: codes.count, width: codeWidth, into: &writer)
     }
 
     /// Writes numbers in the cheaper order: the order's byte, and what that order consists of.
@@ -94,6 +93,19 @@ enum IntegerFrame {
             // Safe: the writer made exactly the room that packing takes.
             if let base = buffer.baseAddress {
                 BitPacking.pack(values, count: count, width: width, into: base)
+            }
+            return size
+        }
+    }
+
+    /// Horizontally packed whatever their count, since they are read one by one.
+    static func appendPatches(_ values: [UInt64], width: Int, into writer: inout ByteWriter) {
+        let size = BitPacking.byteCount(count: values.count, width: width)
+        guard size > 0 else { return }
+        writer.append(capacityMax: size) { buffer in
+            // Safe: the writer made exactly the room that packing takes.
+            if let base = buffer.baseAddress {
+                BitPacking.packHorizontal(values, count: values.count, width: width, into: base)
             }
             return size
         }
@@ -175,22 +187,23 @@ enum IntegerFrame {
         _ reader: inout ByteReader, header: Header, count: Int,
         into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
+        let patches = header.exceptionCount
+        let positionBits = positionWidth(count)
+        // Streams up to the payload's end: what follows makes reading them whole words safe.
+        let positions = UnsafeRawBufferPointer(rebasing: reader.buffer[reader.offset...])
+        try reader.skip(BitPacking.byteCount(count: patches, width: positionBits))
+        let codes = UnsafeRawBufferPointer(rebasing: reader.buffer[reader.offset...])
+        try reader.skip(BitPacking.byteCount(count: patches, width: header.codeWidth))
         var sink = AddBase(base: header.base)
         try unpack(&reader, count: count, width: header.width, into: out, sink: &sink)
-        guard header.exceptionCount > 0 else { return }
-        let patches = header.exceptionCount
-        let positions = Scratch(count: patches)
-        let codes = Scratch(count: patches)
-        try readBits(
-            &reader, count: patches, width: positionWidth(count), into: positions.pointer)
-        try readBits(&reader, count: patches, width: header.codeWidth, into: codes.pointer)
         let bound = BitPacking.mask(header.width) &+ 1
         for index in 0..<patches {
-            let position = Int(truncatingIfNeeded: positions.pointer[index])
+            let position = Int(
+                truncatingIfNeeded: BitPacking.value(positions, index: index, width: positionBits))
             guard position < count else {
                 throw ByteReader.Malformed(offset: reader.offset, reason: "an exception past the end")
             }
-            let code = codes.pointer[index]
+            let code = BitPacking.value(codes, index: index, width: header.codeWidth)
             let distance = code & 1 == 0 ? bound &+ (code &>> 1) : ~(code &>> 1)
             out[position] = header.base &+ distance
         }

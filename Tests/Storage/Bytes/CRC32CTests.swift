@@ -1,5 +1,6 @@
 // Checksums: known answers, and the fast way against the plain one.
 
+import ApusKernels
 import ApusStorage
 import ApusTestKit
 import Testing
@@ -34,6 +35,10 @@ import Testing
                     CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[offset..<(offset + length)]))
                 }
                 #expect(found == bitwise(part), "length \(length) offset \(offset)")
+                let portable = Array(part).withUnsafeBytes {
+                    apus_crc32c_portable(0, $0.baseAddress, length)
+                }
+                #expect(portable == found, "length \(length) offset \(offset)")
             }
         }
     }

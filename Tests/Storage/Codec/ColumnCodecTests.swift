@@ -94,7 +94,8 @@ import Testing
         }
         #expect(encoding(.float64, smooth) == .gorilla)
         #expect(encoding(.bool, (0..<360).map { _ in random.next() & 1 }) == .booleanBitmap)
-        let states = TestColumn.strings((0..<360).map { Array("state-\($0 * 7 % 4)".utf8) })
+        let states = TestColumn.strings(
+            (0..<360).map { _ in Array("state-\(random.below(4))".utf8) })
         #expect(encode(states).encoding == .dictionary)
         let ids = TestColumn.strings((0..<9).map { Array("id\($0)".utf8) })
         #expect(encode(ids).encoding == .rawStrings)
