@@ -86,7 +86,7 @@ package enum LogNames {
     package static func number(ofName name: String) -> UInt64? {
         guard name.hasSuffix(".log"),
             name.utf8.dropLast(4).allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
-            let number = UInt64(name.dropLast(4)), number > 0,
+            let number = UInt64(name.dropLast(4)), number > 0, number < UInt64.max / 2,
             path(number) == "\(directory)/\(name)"
         else { return nil }
         return number
@@ -100,7 +100,7 @@ package enum LogNames {
     static func spare(ofName name: String) -> (index: UInt64, ready: Bool)? {
         guard name.hasPrefix("spare-") else { return nil }
         let parts = name.dropFirst(6).split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let index = UInt64(parts[0]),
+        guard parts.count == 2, let index = UInt64(parts[0]), index < UInt64.max / 2,
             parts[1] == "log" || parts[1] == "new"
         else { return nil }
         return (index, parts[1] == "log")
