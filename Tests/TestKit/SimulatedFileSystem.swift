@@ -330,9 +330,11 @@ private final class SimulatedHandle: FileHandle, @unchecked Sendable {
             do throws(StorageError) {
                 try state.begin(.sync, path)
             } catch {
-                // After a failed sync the system forgets what was dirty: a part reached the
-                // device, and no later sync brings the rest.
-                if state.takePartialWrite() { file.syncPart(&state.random) }
+                // A part reached the device. After a failed sync the system takes the rest for
+                // clean, and no later sync brings it; after a mere crash it is still dirty.
+                if state.takePartialWrite() {
+                    file.syncPart(&state.random, forgetting: !state.crashed)
+                }
                 throw error
             }
             file.syncAll()

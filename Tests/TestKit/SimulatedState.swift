@@ -33,10 +33,10 @@ final class SimulatedFile {
         pending = []
     }
 
-    /// Makes a random part durable and forgets the rest.
-    func syncPart(_ random: inout SimulatedRandom) {
+    /// Makes a random part durable; with `forgetting`, no later sync brings the rest.
+    func syncPart(_ random: inout SimulatedRandom, forgetting: Bool) {
         durable = withRandomPart(&random)
-        pending = []
+        if forgetting { pending = [] }
     }
 
     /// The durable bytes with any sectors of the pending writes.

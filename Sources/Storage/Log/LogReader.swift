@@ -76,9 +76,7 @@ package enum LogReader {
             recovery.byteCount += walk.end - LogFileHeader.pageBytes
             recovery.tornTail = walk.tornTail
             if chain.limit(index) == nil {
-                // After a mere kill of the process the records are in the page cache only; the
-                // next file's header will say that they are durable.
-                try walk.cursor.file.sync()
+                try makeDurable(walk)
             }
         }
         recovery.lastSequence = max(flushedThrough, expected - 1)
@@ -130,14 +128,43 @@ package enum LogReader {
                     LogProblem(
                         file: tail.file, offset: tail.offset, what: tail.reason, isDamage: false))
             }
-            expected = walk.nextSequence
+            // What is missing at the end of this file was told; the next may still be missing.
+            expected = walk.damage == nil ? walk.nextSequence : chain.limit(index)
         }
     }
 }
 
 extension LogReader {
+    /// Writes the records that nothing vouches for once more, and syncs them.
+    ///
+    /// After a mere end of the process they may be in the page cache only, and the next file's
+    /// header will say that they are durable. If a sync failed, the system takes its pages for
+    /// clean ever after: only writing them again makes the next sync mean something.
+    private static func makeDurable(_ walk: Walk) throws(StorageError) {
+        let file = walk.cursor.file
+        var offset = walk.unsyncedStart
+        var piece = [UInt8](
+            repeating: 0, count: min(LogFileCursor.pieceBytes, max(walk.end - offset, 0)))
+        while offset < walk.end {
+            let wanted = min(piece.count, walk.end - offset)
+            let outcome: Result<Int, StorageError> = piece.withUnsafeMutableBytes { buffer in
+                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
+                do throws(StorageError) { return .success(try file.read(into: part, at: offset)) }
+                catch { return .failure(error) }
+            }
+            let count = try outcome.get()
+            guard count > 0 else { break }
+            try file.writeBytes(piece, count: count, at: offset)
+            offset += count
+        }
+        try file.sync()
+    }
+
     struct Walk {
         var cursor: LogFileCursor
+        /// Where the first record begins that the last one doesn't call durable.
+        var unsyncedStart = LogFileHeader.pageBytes
+        fileprivate var lastDurableThrough: UInt64 = 0
         /// Behind the last record taken.
         var end = LogFileHeader.pageBytes
         var nextSequence: UInt64
@@ -194,6 +221,11 @@ extension LogReader {
                         newestKnown: UInt32(LogRecord.Kind.allCases.map(\.rawValue).max() ?? 0))
                 }
                 try body(record, kind, payload)
+                if record.durableThrough > walk.lastDurableThrough {
+                    // The first record after a sync is the first to say so: all before it was synced.
+                    walk.lastDurableThrough = record.durableThrough
+                    walk.unsyncedStart = walk.end
+                }
                 walk.end += storedBytes
                 walk.nextSequence = record.sequence + 1
             }

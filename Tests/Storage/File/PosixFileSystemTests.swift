@@ -123,16 +123,32 @@ import Testing
 
     @Test func `a directory has one holder at a time`() throws {
         let scratch = Scratch()
-        var lock: DirectoryLock? = try DirectoryLock(directory: scratch.path)
-        do {
-            _ = try DirectoryLock(directory: scratch.path + "/.")
-            Issue.record("locked twice")
-        } catch StorageError.locked(_, let holder) {
-            #expect(holder.hasPrefix("process \(getpid())"))
-        }
-        _ = lock
-        lock = nil
-        _ = try DirectoryLock(directory: scratch.path)
+        var held = try locks(scratch.path)
+        #expect(throws: StorageError.self) { _ = try DirectoryLock(directory: scratch.path) }
+        #expect(
+            throws: StorageError.locked(
+                directory: scratch.path + "/.", holder: "process \(getpid()) (this one)")
+        ) { _ = try DirectoryLock(directory: scratch.path + "/.") }
+        held.removeAll()
+        held = try locks(scratch.path)
+        #expect(held.count == 1)
+    }
+
+    private func locks(_ path: String) throws(StorageError) -> [DirectoryLock] {
+        [try DirectoryLock(directory: path)]
+    }
+
+    @Test func `another process's lock names it`() throws {
+        let scratch = Scratch()
+        let descriptor = open(scratch.path + "/LOCK", O_RDWR | O_CREAT, 0o644)
+        defer { close(descriptor) }
+        // An open file description of its own is to flock what another process is.
+        #expect(flock(descriptor, LOCK_EX) == 0)
+        let text = Array("process 1234\nsince 5\n".utf8)
+        #expect(pwrite(descriptor, text, text.count, 0) == text.count)
+        #expect(
+            throws: StorageError.locked(directory: scratch.path, holder: "process 1234")
+        ) { _ = try DirectoryLock(directory: scratch.path) }
     }
 
     @Test func `the log works on real files`() throws {

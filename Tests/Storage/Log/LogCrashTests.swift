@@ -82,6 +82,7 @@ import Testing
                 disk = life % 2 == 0
                     ? disk.afterProcessKill()
                     : disk.afterPowerLoss(keeping: .randomSubset, seed: seed)
+                if life % 2 == 1 { written = 0 }
                 if life % 2 == 0 {
                     do {
                         let recovery = try LogFixture.replay(disk, after: flushed).recovery
