@@ -56,6 +56,8 @@ struct Pattern {
 struct TableCache {
     let database: UInt32
     let name: String
+    /// What the last line that took the slow path had: a guess for a new series.
+    var lastPattern = SeriesEntry.noPattern
 }
 
 /// A shape and how many rows its last batch had, from which the next batch takes its capacity.
@@ -208,6 +210,19 @@ package final class LineContext {
         return UInt32(truncatingIfNeeded: entryCount - 1)
     }
 
+    /// The number of a table that has a series in the cache.
+    func findTable(_ name: [UInt8], database: UInt32) -> UInt32? {
+        name.withUnsafeBufferPointer { bytes -> UInt32? in
+            guard let base = bytes.baseAddress else { return nil }
+            let hash = ByteKeyTable.hash(base, bytes.count, space: database)
+            guard let number = tableKeys.find(base, bytes.count, hash: hash),
+                tables[Int(number)].database == database
+            else { return nil }
+            return number
+        }
+    }
+
+    /// The number of a table, made if need be.
     func tableNumber(_ name: [UInt8], database: UInt32) -> UInt32 {
         name.withUnsafeBufferPointer { bytes -> UInt32 in
             guard let base = bytes.baseAddress else { preconditionFailure("BUG: no table name") }

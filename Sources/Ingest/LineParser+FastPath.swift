@@ -153,7 +153,7 @@ extension LineParser {
     /// Parses the fields of a pattern into the row behind the group's last and stops at the space
     /// or line end behind them. Nothing is committed.
     @inline(__always)
-    private func scanFields(
+    func scanFields(
         _ position: inout UnsafePointer<UInt8>, _ cut: UnsafePointer<UInt8>,
         _ end: UnsafePointer<UInt8>, _ pattern: UnsafePointer<Pattern>,
         _ group: UnsafePointer<GroupSlot>, _ powers: PowersOfTen, _ batch: WriteBatch

@@ -131,50 +131,92 @@ extension LineParser {
         let key = position
         let keyEnd = endOfKey(key, end)
         var entry = context.findEntry(key, keyEnd - key, database: databaseNumber)
-        if entry == nil { try context.tagParser.parse(key, keyEnd, context.limits) }
+        let isNew = entry == nil
+        if isNew { try context.tagParser.parse(key, keyEnd, context.limits) }
         position = keyEnd
         skipSpaces(&position, end)
         guard position < end else { throw LineFault("missing fields", at: position) }
-        try parseFields(&position, end, keyCount: keyEnd - key, batch)
+        var row = isNew ? scanLikeTable(&position, end, keyCount: keyEnd - key, batch) : nil
+        if row == nil { try parseFields(&position, end, keyCount: keyEnd - key, batch) }
         let time = try parseTime(&position, end)
 
         // The line is good; only limits can still refuse it.
-        if entry == nil {
+        if isNew {
             let table = context.tableNumber(context.tagParser.table, database: databaseNumber)
             entry = context.insertEntry(
                 key, keyEnd - key, database: databaseNumber, table: table)
         }
         guard let entry else { return }
-        guard let id = resolve(entry) else {
+        guard let id = resolve(entry, isParsed: isNew) else {
             throw LineFault("too many new series in one request", at: key, kind: .limit)
         }
-        let written = pattern(table: context.entries[Int(entry)].table)
-        guard let index = groupIndex(shape: written.shape) else {
+        if row == nil { row = writeFields(table: context.entries[Int(entry)].table) }
+        guard let row else {
             throw LineFault(
                 "too many different sets of fields in one request", at: key, kind: .limit)
         }
-        if groups[index].rowCount == groups[index].capacity { growGroup(index) }
-        write(id, time, written, groups + index)
+        // Safe: the group has room for one more row.
+        let group = groups + row.group
+        let index = group.pointee.rowCount
+        group.pointee.series[index] = id
+        group.pointee.times[index] = time
+        group.pointee.lines[index] = UInt32(truncatingIfNeeded: lineCount)
+        group.pointee.rowCount = index + 1
         finishedStringCount = batch.stringCount
         pendingRows += 1
-        remember(entry, written.pattern)
+        remember(entry, row.pattern)
     }
 
-    private func write(
-        _ id: UInt32, _ time: Int64, _ written: (shape: UInt32, pattern: UInt32?),
-        _ group: UnsafeMutablePointer<GroupSlot>
-    ) {
-        // Safe: the group has room for one more row and a column for each field of its shape.
-        let row = group.pointee.rowCount
-        let columns = context.shapes[Int(written.shape)].sortedColumns
-        for (position, index) in context.scratch.order.enumerated() {
-            group.pointee.columns[columns[position] * group.pointee.capacity + row] =
-                context.scratch.fields[index].slot
+    /// Parses the fields of a new series as the last new line of its table had them; nil if they
+    /// are others. Safe: 64 readable bytes follow every line's newline (see `parseLines`).
+    private func scanLikeTable(
+        _ position: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, keyCount: Int,
+        _ batch: WriteBatch
+    ) -> (group: Int, pattern: UInt32?)? {
+        guard
+            let table = context.findTable(context.tagParser.table, database: databaseNumber)
+        else { return nil }
+        let pattern = context.tables[Int(table)].lastPattern
+        guard pattern != SeriesEntry.noPattern,
+            context.patterns[Int(pattern)].longestNameCount + keyCount
+                <= context.limits.seriesKeyBytesMax,
+            let group = groupIndex(shape: context.patterns[Int(pattern)].shape)
+        else { return nil }
+        if groups[group].rowCount == groups[group].capacity { growGroup(group) }
+        var next = position
+        guard
+            scanFields(
+                &next, end, end + Self.slackBytes, context.patterns + Int(pattern), groups + group,
+                PowersOfTen.shared, batch)
+        else {
+            batch.truncateStrings(to: finishedStringCount)
+            return nil
         }
-        group.pointee.series[row] = id
-        group.pointee.times[row] = time
-        group.pointee.lines[row] = UInt32(truncatingIfNeeded: lineCount)
-        group.pointee.rowCount = row + 1
+        position = next
+        return (group, pattern)
+    }
+
+    /// Writes the fields in the scratch into the row behind their group's last. nil if the batch
+    /// may have no more groups.
+    private func writeFields(table: UInt32) -> (group: Int, pattern: UInt32?)? {
+        let written = pattern(table: table)
+        guard let index = groupIndex(shape: written.shape) else { return nil }
+        if groups[index].rowCount == groups[index].capacity { growGroup(index) }
+        // Safe: the group has room for one more row and a column for each field of its shape.
+        let group = groups[index]
+        let cells = group.columns + group.rowCount
+        if let pattern = written.pattern {
+            let fields = context.patterns[Int(pattern)].fields
+            for (number, field) in context.scratch.fields.enumerated() {
+                cells[Int(fields[number].column) * group.capacity] = field.slot
+            }
+        } else {
+            let columns = context.shapes[Int(written.shape)].sortedColumns
+            for (number, field) in context.scratch.order.enumerated() {
+                cells[columns[number] * group.capacity] = context.scratch.fields[field].slot
+            }
+        }
+        return (index, written.pattern)
     }
 
     /// Makes the next line of the series, and the line after this one, predictable.
@@ -187,17 +229,19 @@ extension LineParser {
             context.patterns[Int(before)].successor = pattern
         }
         context.entries[Int(entry)].pattern = pattern
+        context.tables[Int(context.entries[Int(entry)].table)].lastPattern = pattern
     }
 
     /// The shape of the fields in the scratch, and the pattern if their order may be remembered.
     private func pattern(table: UInt32) -> (shape: UInt32, pattern: UInt32?) {
+        let key = context.scratch.patternKey(table: table)
+        // Fields with duplicates never become a pattern.
+        if let known = context.findPattern(key) {
+            return (context.patterns[Int(known)].shape, known)
+        }
         context.scratch.sort()
         let scratch = context.scratch
         let hasDuplicates = scratch.hasDuplicates
-        let key = scratch.patternKey(table: table)
-        if !hasDuplicates, let known = context.findPattern(key) {
-            return (context.patterns[Int(known)].shape, known)
-        }
         let shape = context.shapeNumber(scratch.shapeKey(table: table)) {
             // Columns stand in the order written.
             let columns = scratch.order.sorted()
@@ -224,9 +268,9 @@ extension LineParser {
     }
 
     /// The id of a series: the catalog's, or a provisional one of this batch. nil if the batch may
-    /// have no more new series.
+    /// have no more new series. `isParsed` says that the tag parser just parsed its key.
     @inline(never)
-    func resolve(_ entryIndex: UInt32) -> UInt32? {
+    func resolve(_ entryIndex: UInt32, isParsed: Bool = false) -> UInt32? {
         let entry = context.entries + Int(entryIndex)
         if entry.pointee.id != SeriesEntry.unresolved { return entry.pointee.id }
         if entry.pointee.provisionalBatch == batchSerial {
@@ -235,8 +279,10 @@ extension LineParser {
         guard let batch else { return nil }
         // A raw key in the cache was parsed before, so this cannot fail.
         do throws(LineFault) {
-            try context.tagParser.parse(
-                entry.pointee.key, entry.pointee.key + entry.pointee.keyCount, context.limits)
+            if !isParsed {
+                try context.tagParser.parse(
+                    entry.pointee.key, entry.pointee.key + entry.pointee.keyCount, context.limits)
+            }
         } catch {
             return nil
         }

@@ -8,6 +8,7 @@
 // byte it is itself.
 
 internal import ApusStorage
+internal import Glibc
 
 /// Parses raw keys; holds scratch memory that is reused from key to key.
 struct TagParser {
@@ -135,24 +136,49 @@ struct TagParser {
 
     /// Sorts the tags, refuses a key that is there twice and writes the canonical key.
     private mutating func encode(_ limits: IngestLimits) throws(LineFault) {
-        let text = text
-        tags.sort { left, right in
-            let order = text[left.key].lexicographicallyPrecedes(text[right.key])
-            return order || (text[left.key].elementsEqual(text[right.key])
-                && left.position < right.position)
-        }
-        for index in tags.indices {
-            let tag = tags[index]
-            if index > 0, text[tag.key].elementsEqual(text[tags[index - 1].key]) {
-                throw LineFault("duplicate tags", at: tag.position)
+        var isSorted = true
+        for index in tags.indices.dropFirst() where order(index - 1, index) >= 0 { isSorted = false }
+        if !isSorted {
+            var sorted = Array(tags.indices)
+            sorted.sort { left, right in
+                let order = order(left, right)
+                return order < 0 || (order == 0 && left < right)
             }
-            SeriesKey.appendText(Array(text[tag.key]), to: &key)
-            SeriesKey.appendText(Array(text[tag.value]), to: &key)
+            for index in sorted.indices.dropFirst()
+            where order(sorted[index - 1], sorted[index]) == 0 {
+                throw LineFault("duplicate tags", at: tags[sorted[index]].position)
+            }
+            tags = sorted.map { tags[$0] }
+        }
+        for tag in tags {
+            append(tag.key)
+            append(tag.value)
         }
         guard key.count <= SeriesKey.byteCountMax else {
-            throw LineFault(
-                "max key length exceeded", at: tags.first?.position ?? tags[0].position,
-                kind: .limit)
+            throw LineFault("max key length exceeded", at: tags[0].position, kind: .limit)
         }
+    }
+
+    /// Bytewise order of two tags' keys: below, equal to or above zero. Safe: ranges of `text`.
+    private func order(_ left: Int, _ right: Int) -> Int {
+        let left = tags[left].key
+        let right = tags[right].key
+        return text.withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return 0 }
+            let order = memcmp(
+                base + left.lowerBound, base + right.lowerBound, min(left.count, right.count))
+            return order != 0 ? Int(order) : left.count - right.count
+        }
+    }
+
+    /// The same as `SeriesKey.appendText`, without an array for each text.
+    private mutating func append(_ range: Range<Int>) {
+        var rest = UInt(range.count)
+        while rest >= 0x80 {
+            key.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        key.append(UInt8(truncatingIfNeeded: rest))
+        key.append(contentsOf: text[range])
     }
 }
