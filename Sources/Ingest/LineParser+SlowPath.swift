@@ -2,6 +2,7 @@
 // series, field names, other types, escapes; and everything that is wrong.
 
 internal import ApusStorage
+internal import Glibc
 
 /// The fields of one line, as written and unescaped. Reused from line to line.
 struct FieldScratch {
@@ -92,6 +93,13 @@ extension LineParser {
         batch?.truncateStrings(to: finishedStringCount)
         let windowBytes = context.limits.lineBytesMax + 1
         let window = cut - start > windowBytes ? start + windowBytes : cut
+        // Without a quote there is no string, and the first newline is the end.
+        if let newline = Self.newline(start, window),
+            memchr(start, Int32(UInt8(ascii: "\"")), newline - start) == nil
+        {
+            parseCarefully(start, newline)
+            return newline + 1
+        }
         var splitter = LineSplitter()
         if let newline = splitter.advance(start, window) {
             parseCarefully(start, newline)

@@ -106,19 +106,22 @@ struct TagParser {
     ) -> Range<Int> {
         let start = text.count
         while position < end {
-            let byte = position.pointee
-            if byte == UInt8(ascii: ",") || byte == UInt8(ascii: "=") { break }
-            if byte == UInt8(ascii: "\\"), position + 1 < end {
-                let next = position[1]
-                if next == UInt8(ascii: ",") || next == UInt8(ascii: "=")
-                    || next == UInt8(ascii: " ")
-                {
-                    text.append(next)
-                    position += 2
-                    continue
-                }
+            // Safe: a run of plain bytes between position and end.
+            let run = position
+            while position < end, position.pointee != UInt8(ascii: ","),
+                position.pointee != UInt8(ascii: "="), position.pointee != UInt8(ascii: "\\")
+            {
+                position += 1
             }
-            text.append(byte)
+            text.append(contentsOf: UnsafeBufferPointer(start: run, count: position - run))
+            guard position < end, position.pointee == UInt8(ascii: "\\") else { break }
+            if position + 1 < end,
+                position[1] == UInt8(ascii: ",") || position[1] == UInt8(ascii: "=")
+                    || position[1] == UInt8(ascii: " ")
+            {
+                position += 1
+            }
+            text.append(position.pointee)
             position += 1
         }
         return start..<text.count

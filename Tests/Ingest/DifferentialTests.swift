@@ -1,5 +1,6 @@
 import ApusIngest
 import ApusStorage
+import Glibc
 import Testing
 
 @Suite struct DifferentialTests {
@@ -30,6 +31,32 @@ import Testing
         var numbers = SeededNumbers(seed: UInt64(seed) + 1_000)
         let input = LineGenerator.input(&numbers, lines: 15)
         check(input, parse(input, cuts: Array(1..<input.count)), "seed \(seed)")
+    }
+
+    @Test(arguments: 0..<20)
+    func `nothing is read behind the input`(seed: Int) throws {
+        var numbers = SeededNumbers(seed: UInt64(seed) + 3_000)
+        let input = LineGenerator.input(&numbers, lines: 30)
+        let context = LineContext(catalog: Catalog())
+        // The piece ends where a page begins that must not be touched.
+        let page = 4_096
+        let pages = (input.count + page - 1) / page
+        let memory = mmap(
+            nil, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        let base = try #require(memory)
+        defer { munmap(base, (pages + 1) * page) }
+        try #require(mprotect(base + pages * page, page, PROT_NONE) == 0)
+        for round in 0..<30 {
+            let length = round == 0 ? input.count : Int.random(in: 1...input.count, using: &numbers)
+            let start = base + (pages * page - length)
+            start.copyMemory(from: Array(input.prefix(length)), byteCount: length)
+            let parser = LineParser(
+                context: context, database: "db", precision: .nanoseconds,
+                arrivalNanoseconds: arrivalNanoseconds)
+            parser.feed(UnsafeRawBufferPointer(start: start, count: length))
+            parser.finish(endsLine: true)
+            check(Array(input.prefix(length)), parser.takeBatch(), "seed \(seed), \(length) bytes")
+        }
     }
 
     @Test(arguments: 0..<20)
