@@ -155,13 +155,14 @@ extension LineParser {
                 key, keyEnd - key, database: databaseNumber, table: table)
         }
         guard let entry else { return }
-        guard let id = resolve(entry, isParsed: isNew) else {
-            throw LineFault("too many new series in one request", at: key, kind: .limit)
-        }
         if row == nil { row = writeFields(table: context.entries[Int(entry)].table) }
         guard let row else {
             throw LineFault(
                 "too many different sets of fields in one request", at: key, kind: .limit)
+        }
+        // Last, so that no refused line leaves a series behind.
+        guard let id = resolve(entry, isParsed: isNew) else {
+            throw LineFault("too many new series in one request", at: key, kind: .limit)
         }
         // Safe: the group has room for one more row.
         let group = groups + row.group

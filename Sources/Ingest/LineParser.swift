@@ -256,6 +256,14 @@ package final class LineParser {
     /// Makes sure that there is a batch and that what this parser remembers of the context's
     /// caches is still there.
     private func beginBatch() {
+        if let batch, pendingRows == 0, batch.rejectedCount == 0,
+            batch.dropGeneration != context.catalog.dropGeneration
+        {
+            // Nothing in it yet: begin again with what the catalog says now.
+            forgetGroups()
+            groupCount = 0
+            self.batch = nil
+        }
         if batch == nil {
             let begun = context.beginBatch()
             let fresh = WriteBatch(database: database)
