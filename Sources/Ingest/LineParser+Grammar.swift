@@ -89,8 +89,9 @@ extension LineParser {
             try FieldValueParser.string(
                 &position, end, into: &context.scratch.string,
                 bytesMax: context.limits.stringBytesMax)
-            guard position == end || position.pointee == UInt8(ascii: ",")
-                || position.pointee == 0x20
+            guard
+                position == end || position.pointee == UInt8(ascii: ",")
+                    || position.pointee == 0x20
             else { throw LineFault("text after a string", at: position) }
             let slot = context.scratch.string.withUnsafeBytes { batch.appendString($0) }
             return (.string, slot.rawValue)

@@ -318,7 +318,8 @@ package final class LineParser {
             groupCapacity *= 2
         }
         let cached = context.shapes[Int(shape)]
-        let rows = min(max(cached.lastRowCount, 4), 8_192, max(4, 131_072 / cached.shape.types.count))
+        let rows = min(
+            max(cached.lastRowCount, 4), 8_192, max(4, 131_072 / cached.shape.types.count))
         let group = RowGroup(shape: cached.shape, capacity: rows)
         batch.groups.append(group)
         groups[groupCount] = Self.slot(group, rowCount: 0, shape: shape)

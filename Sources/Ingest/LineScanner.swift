@@ -78,12 +78,20 @@ enum LineScanner {
             let rest: Int
             switch first {
             case 0xC2...0xDF: rest = 1
-            case 0xE0: rest = 2; lower = 0xA0
-            case 0xED: rest = 2; upper = 0x9F
+            case 0xE0:
+                rest = 2
+                lower = 0xA0
+            case 0xED:
+                rest = 2
+                upper = 0x9F
             case 0xE1...0xEF: rest = 2
-            case 0xF0: rest = 3; lower = 0x90
+            case 0xF0:
+                rest = 3
+                lower = 0x90
             case 0xF1...0xF3: rest = 3
-            case 0xF4: rest = 3; upper = 0x8F
+            case 0xF4:
+                rest = 3
+                upper = 0x8F
             default: return false
             }
             guard rest < count - index else { return false }

@@ -140,7 +140,9 @@ struct TagParser {
     /// Sorts the tags, refuses a key that is there twice and writes the canonical key.
     private mutating func encode(_ limits: IngestLimits) throws(LineFault) {
         var isSorted = true
-        for index in tags.indices.dropFirst() where order(index - 1, index) >= 0 { isSorted = false }
+        for index in tags.indices.dropFirst() where order(index - 1, index) >= 0 {
+            isSorted = false
+        }
         if !isSorted {
             var sorted = Array(tags.indices)
             sorted.sort { left, right in

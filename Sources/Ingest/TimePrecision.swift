@@ -60,9 +60,11 @@ package enum TimePrecision: Sendable, Hashable {
         if self == .automatic {
             let magnitude = written.magnitude
             unit =
-                magnitude >= 100_000_000_000_000_000 ? 1
-                : magnitude >= 100_000_000_000_000 ? 1_000
-                : magnitude >= 100_000_000_000 ? 1_000_000 : 1_000_000_000
+                magnitude >= 100_000_000_000_000_000
+                ? 1
+                : magnitude >= 100_000_000_000_000
+                    ? 1_000
+                    : magnitude >= 100_000_000_000 ? 1_000_000 : 1_000_000_000
         }
         if unit == 1 { return written }
         let product = written.multipliedReportingOverflow(by: unit)

@@ -25,7 +25,10 @@ import Testing
         LineParser.learn(from: first, context: context)
         let second = try #require(parse(input, context: context))
         #expect(second.newSeries.isEmpty)
-        #expect(second.groups.flatMap { group in (0..<group.rowCount).map { group.series[$0] } } == [40, 41, 41])
+        #expect(
+            second.groups.flatMap { group in (0..<group.rowCount).map { group.series[$0] } } == [
+                40, 41, 41,
+            ])
     }
 
     @Test func `a series that was not learned is new again in the next batch`() throws {
@@ -138,12 +141,17 @@ import Testing
         var limits = IngestLimits()
         limits.lineBytesMax = 100
         let long = "m s=\"" + String(repeating: "x", count: 150) + "\n"
-        let input = lines("m v=1 1\n" + long + "m v=2 2\n" + String(repeating: "y", count: 101) + "\nm v=3 3\n" + String(repeating: " ", count: 90))
+        let input = lines(
+            "m v=1 1\n" + long + "m v=2 2\n" + String(repeating: "y", count: 101) + "\nm v=3 3\n"
+                + String(repeating: " ", count: 90))
         for step in [input.count, 1, 7, 64] {
             let cuts = Array(stride(from: step, to: input.count, by: step))
             let batch = try #require(
                 parse(input, cuts: cuts, context: LineContext(catalog: Catalog(), limits: limits)))
-            #expect(BatchRows.rows(batch) == ["1 m {} {v=f1.0} 1", "3 m {} {v=f2.0} 2", "5 m {} {v=f3.0} 3"])
+            #expect(
+                BatchRows.rows(batch) == [
+                    "1 m {} {v=f1.0} 1", "3 m {} {v=f2.0} 2", "5 m {} {v=f3.0} 3",
+                ])
             #expect(batch.rejections.map(\.line) == [2, 4])
         }
     }
@@ -155,7 +163,10 @@ import Testing
         for _ in 0..<3 {
             let fits = "m vvvvvvvvvvvv=1 100\n"
             let batch = try #require(
-                parse(lines(fits + fits.replacing("100", with: "1000") + String(repeating: "\n", count: 80)), context: context))
+                parse(
+                    lines(
+                        fits + fits.replacing("100", with: "1000")
+                            + String(repeating: "\n", count: 80)), context: context))
             #expect(batch.rowCount == 1 && batch.rejectedCount == 1)
         }
     }

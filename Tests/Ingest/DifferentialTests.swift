@@ -3,6 +3,9 @@ import ApusStorage
 import Glibc
 import Testing
 
+/// How many seeds the generated lines are tried with; `APUS_TEST_SEEDS` asks for a longer run.
+private let seedCount = getenv("APUS_TEST_SEEDS").flatMap { Int(String(cString: $0)) } ?? 150
+
 @Suite struct DifferentialTests {
     private func check(_ input: [UInt8], _ batch: WriteBatch?, _ note: Comment) {
         let expected = ReferenceLineParser.parse(input)
@@ -12,7 +15,7 @@ import Testing
         #expect(kept == Array(expected.refusedLines.prefix(WriteBatch.rejectionsKeptMax)), note)
     }
 
-    @Test(arguments: 0..<150)
+    @Test(arguments: 0..<seedCount)
     func `generated and mutated lines mean what the reference says, in any pieces`(seed: Int) {
         var numbers = SeededNumbers(seed: UInt64(seed))
         let input = LineGenerator.input(&numbers, lines: 40)

@@ -63,14 +63,17 @@ enum LineGenerator {
         var text = template.key + " "
         for (index, field) in template.fields.enumerated() {
             var kind = field.kind
-            if Int.random(in: 0..<20, using: &numbers) == 0 { kind = Int.random(in: 0...5, using: &numbers) }
+            if Int.random(in: 0..<20, using: &numbers) == 0 {
+                kind = Int.random(in: 0...5, using: &numbers)
+            }
             text += (index > 0 ? "," : "") + field.name + "=" + value(kind, &numbers)
         }
         switch Int.random(in: 0..<8, using: &numbers) {
         case 0: break
         case 1: text += " -\(Int.random(in: 0...99_999, using: &numbers))"
         case 2: text += "  \(Int.random(in: 0...Int.max, using: &numbers)) "
-        default: text += " \(1_600_000_000_000_000_000 + Int.random(in: 0...1_000_000, using: &numbers))"
+        default:
+            text += " \(1_600_000_000_000_000_000 + Int.random(in: 0...1_000_000, using: &numbers))"
         }
         var bytes = Array(text.utf8)
         if Int.random(in: 0..<10, using: &numbers) == 0 { mutate(&bytes, &numbers) }
@@ -86,17 +89,25 @@ enum LineGenerator {
         case 2:
             let decimals = Int.random(in: 0...18, using: &numbers)
             let sign = Bool.random(using: &numbers) ? "-" : ""
-            let exponent = Int.random(in: 0..<8, using: &numbers) == 0 ? "e\(Int.random(in: -330...310, using: &numbers))" : ""
+            let exponent =
+                Int.random(in: 0..<8, using: &numbers) == 0
+                ? "e\(Int.random(in: -330...310, using: &numbers))" : ""
             return "\(sign)\(number % 1_000_000).\(number % power(decimals))\(exponent)"
         case 3: return "\(number)u"
-        case 4: return ["t", "True", "FALSE", "f", "false", "T"].randomElement(using: &numbers) ?? "t"
+        case 4:
+            return ["t", "True", "FALSE", "f", "false", "T"].randomElement(using: &numbers) ?? "t"
         default:
-            let texts = ["", "plain", "with \\\"quotes\\\"", "two\nlines", "back\\\\slash", "ü€😀", "a,b=c d", "x\\n"]
+            let texts = [
+                "", "plain", "with \\\"quotes\\\"", "two\nlines", "back\\\\slash", "ü€😀", "a,b=c d",
+                "x\\n",
+            ]
             return "\"\(texts.randomElement(using: &numbers) ?? "")\""
         }
     }
 
-    private static func power(_ digits: Int) -> UInt64 { (0..<digits).reduce(1) { value, _ in value * 10 } }
+    private static func power(_ digits: Int) -> UInt64 {
+        (0..<digits).reduce(1) { value, _ in value * 10 }
+    }
 
     static func mutate(_ bytes: inout [UInt8], _ numbers: inout SeededNumbers) {
         let interesting = Array("\\\", =\n\r#-.eiut0\0".utf8) + [0x7F, 0x80, 0xC3, 0xFF]

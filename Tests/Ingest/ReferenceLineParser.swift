@@ -74,7 +74,9 @@ struct ReferenceLineParser {
         while rest.first == UInt8(ascii: ",") {
             rest.removeFirst()
             let key = try text(&rest, stops: ",= ", escapes: ",= ")
-            guard !key.isEmpty, isName(key), rest.first == UInt8(ascii: "=") else { throw Refused() }
+            guard !key.isEmpty, isName(key), rest.first == UInt8(ascii: "=") else {
+                throw Refused()
+            }
             rest.removeFirst()
             let value = try text(&rest, stops: ",= ", escapes: ",= ")
             guard !value.isEmpty, rest.first != UInt8(ascii: "="), isUTF8(value) else {
@@ -87,7 +89,9 @@ struct ReferenceLineParser {
         var fields: [[UInt8]: String] = [:]
         while true {
             let key = try text(&rest, stops: ",= ", escapes: ",= ")
-            guard !key.isEmpty, isName(key), rest.first == UInt8(ascii: "=") else { throw Refused() }
+            guard !key.isEmpty, isName(key), rest.first == UInt8(ascii: "=") else {
+                throw Refused()
+            }
             rest.removeFirst()
             fields[key] = try value(&rest)
             guard rest.first == UInt8(ascii: ",") else { break }
@@ -96,7 +100,8 @@ struct ReferenceLineParser {
         let time = try time(&rest)
         let order: ([UInt8], [UInt8]) -> Bool = { $0.lexicographicallyPrecedes($1) }
         let tagText = tags.keys.sorted(by: order)
-            .map { "\(BatchRows.text($0))=\(BatchRows.text(tags[$0] ?? []))" }.joined(separator: ",")
+            .map { "\(BatchRows.text($0))=\(BatchRows.text(tags[$0] ?? []))" }.joined(
+                separator: ",")
         let fieldText = fields.keys.sorted(by: order)
             .map { "\(BatchRows.text($0))=\(fields[$0] ?? "")" }.joined(separator: ",")
         return "\(BatchRows.text(table)) {\(tagText)} {\(fieldText)} \(time)"
@@ -155,7 +160,8 @@ struct ReferenceLineParser {
     private static func floatValue(_ token: String) -> Double? {
         var text = token
         let mantissa = token.split(
-            maxSplits: 1, omittingEmptySubsequences: false, whereSeparator: { $0 == "e" || $0 == "E" })[0]
+            maxSplits: 1, omittingEmptySubsequences: false,
+            whereSeparator: { $0 == "e" || $0 == "E" })[0]
         guard mantissa.contains(where: { $0.isNumber }) else { return nil }
         if mantissa.hasSuffix(".") {
             text = mantissa + "0" + token.dropFirst(mantissa.count)
@@ -172,7 +178,8 @@ struct ReferenceLineParser {
         var result: [UInt8] = []
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "\"") {
-                guard isUTF8(result), rest.isEmpty || rest.first == 0x20 || rest.first == UInt8(ascii: ",")
+                guard isUTF8(result),
+                    rest.isEmpty || rest.first == 0x20 || rest.first == UInt8(ascii: ",")
                 else { throw Refused() }
                 return "\"\(BatchRows.text(result))\""
             }
@@ -192,7 +199,9 @@ struct ReferenceLineParser {
         let words = rest.split(separator: 0x20)
         if words.isEmpty { return arrivalNanoseconds }
         let text = BatchRows.text(words[0])
-        guard words.count == 1, !text.hasPrefix("+"), let time = Int64(text) else { throw Refused() }
+        guard words.count == 1, !text.hasPrefix("+"), let time = Int64(text) else {
+            throw Refused()
+        }
         return time
     }
 }
