@@ -20,8 +20,6 @@ extension LineParser {
         let context = context
         let powers = PowersOfTen.shared
         let lineBytesMax = context.limits.lineBytesMax
-        let keyBytesMax = context.limits.seriesKeyBytesMax
-        let database = databaseNumber
         let precision = precision
         let missingTime = precision.truncate(arrivalNanoseconds)
         var entries = context.entries
@@ -38,50 +36,14 @@ extension LineParser {
         while position < cut {
             let lineStart = position
             fast: do {
-                // Series
-                var entryIndex = Int(entries[Int(previous)].next)
-                let keyCount = entries[entryIndex].keyCount
-                if end - position > keyCount,
-                    memcmp(position, entries[entryIndex].key, keyCount &+ 1) == 0
-                {
-                    position += keyCount
-                } else {
-                    let keyEnd = LineScanner.keyEnd(position, cut)
-                    guard keyEnd > position, keyEnd.pointee == 0x20,
-                        let found = context.findEntry(
-                            position, keyEnd - position, database: database)
-                    else { break fast }
-                    entryIndex = Int(found)
-                    if previous != 0 { entries[Int(previous)].next = found }
-                    position = keyEnd
-                }
-                repeat { position += 1 } while position.pointee == 0x20
+                guard
+                    let entryIndex = scanSeries(&position, cut, end, after: previous, entries)
+                else { break fast }
                 let entry = entries + entryIndex
-
-                // Fields
-                var patternIndex = entry.pointee.pattern
-                guard patternIndex != SeriesEntry.noPattern else { break fast }
-                let fieldStart = position
-                var attempt = 0
-                var group = groups
-                while true {
-                    let pattern = patterns + Int(patternIndex)
-                    if attempt > 0,
-                        pattern.pointee.longestNameCount &+ entry.pointee.keyCount > keyBytesMax
-                    {
-                        break fast
-                    }
-                    guard let index = groupIndex(shape: pattern.pointee.shape) else { break fast }
-                    if groups[index].rowCount == groups[index].capacity { growGroup(index) }
-                    group = groups + index
-                    position = fieldStart
-                    if scanFields(&position, cut, end, pattern, group, powers, batch) { break }
-                    let successor = pattern.pointee.successor
-                    if attempt > 0 || successor == patternIndex { break fast }
-                    batch.truncateStrings(to: finishedStringCount)
-                    patternIndex = successor
-                    attempt = 1
-                }
+                guard
+                    let (group, patternIndex) = scanPredicted(
+                        &position, cut, end, entry, patterns, powers, batch)
+                else { break fast }
 
                 // Time
                 var time = missingTime
@@ -131,6 +93,70 @@ extension LineParser {
             patterns = context.patterns
         }
         return position
+    }
+
+    /// Steps over a known series and the spaces behind it, and returns its entry: the one that is
+    /// expected after `previous`, else the one that the hash finds.
+    @inline(__always)
+    private func scanSeries(
+        _ position: inout UnsafePointer<UInt8>, _ cut: UnsafePointer<UInt8>,
+        _ end: UnsafePointer<UInt8>, after previous: UInt32,
+        _ entries: UnsafeMutablePointer<SeriesEntry>
+    ) -> Int? {
+        var entryIndex = Int(entries[Int(previous)].next)
+        let keyCount = entries[entryIndex].keyCount
+        if end - position > keyCount,
+            memcmp(position, entries[entryIndex].key, keyCount &+ 1) == 0
+        {
+            position += keyCount
+        } else {
+            let keyEnd = LineScanner.keyEnd(position, cut)
+            guard keyEnd > position, keyEnd.pointee == 0x20,
+                let found = context.findEntry(
+                    position, keyEnd - position, database: databaseNumber)
+            else { return nil }
+            entryIndex = Int(found)
+            if previous != 0 { entries[Int(previous)].next = found }
+            position = keyEnd
+        }
+        repeat { position += 1 } while position.pointee == 0x20
+        return entryIndex
+    }
+
+    /// Parses the fields as the series had them in its last line, or in the line that followed
+    /// such a line before. Returns the group, whose next row holds them, and the pattern.
+    @inline(__always)
+    private func scanPredicted(
+        _ position: inout UnsafePointer<UInt8>, _ cut: UnsafePointer<UInt8>,
+        _ end: UnsafePointer<UInt8>, _ entry: UnsafePointer<SeriesEntry>,
+        _ patterns: UnsafePointer<Pattern>, _ powers: PowersOfTen, _ batch: WriteBatch
+    ) -> (group: UnsafeMutablePointer<GroupSlot>, pattern: UInt32)? {
+        var patternIndex = entry.pointee.pattern
+        guard patternIndex != SeriesEntry.noPattern else { return nil }
+        let start = position
+        var isSuccessor = false
+        while true {
+            let pattern = patterns + Int(patternIndex)
+            // The slow path has seen the series with its own pattern, but not with a successor.
+            if isSuccessor,
+                pattern.pointee.longestNameCount &+ entry.pointee.keyCount
+                    > context.limits.seriesKeyBytesMax
+            {
+                return nil
+            }
+            guard let index = groupIndex(shape: pattern.pointee.shape) else { return nil }
+            if groups[index].rowCount == groups[index].capacity { growGroup(index) }
+            let group = groups + index
+            position = start
+            if scanFields(&position, cut, end, pattern, group, powers, batch) {
+                return (group, patternIndex)
+            }
+            let successor = pattern.pointee.successor
+            if isSuccessor || successor == patternIndex { return nil }
+            batch.truncateStrings(to: finishedStringCount)
+            patternIndex = successor
+            isSuccessor = true
+        }
     }
 
     /// Whether the bytes are a field's name and `=`.
