@@ -170,7 +170,7 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
         }
     }
 
-    @Test func `a hundred thousand keys survive compression in chunks`() throws {
+    @Test func `thirty thousand keys survive compression in chunks`() throws {
         let table = PlainTable(
             schema: plainSchema(1, [.int64]),
             series: (0..<30_000).map {
