@@ -184,9 +184,9 @@ package struct Manifest: Sendable, Equatable {
         let hasCurrent = fileSystem.exists(path)
         let hasPrevious = fileSystem.exists(previousPath)
         guard hasCurrent || hasPrevious else { return nil }
-        do {
+        do throws(StorageError) {
             guard hasCurrent else {
-                throw StorageError.corrupt(file: path, offset: 0, reason: "the file is missing")
+                throw .corrupt(file: path, offset: 0, reason: "the file is missing")
             }
             return Loaded(manifest: try decode(try fileSystem.readFile(path), path: path))
         } catch {
