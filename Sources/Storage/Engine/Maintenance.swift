@@ -32,7 +32,7 @@ final class Maintenance: @unchecked Sendable {
         self.manifestBytes = manifestBytes
         self.persistedSeries = persistedSeries
         obsolete = []
-        previousFlushedThrough = 0
+        previousFlushedThrough = manifest.flushedThrough
     }
 
     /// The log writer's own, once there is one.
