@@ -35,7 +35,11 @@ package final class Sender: Sendable {
         state = Mutex(State(backlog: Backlog(sampleCountMax: sampleCountMax)))
         var ends: [Int32] = [-1, -1]
         // Without descriptors the thread is never woken and looks by itself, see `pause`.
-        if pipe2(&ends, O_CLOEXEC | O_NONBLOCK) != 0 { ends = [-1, -1] }
+        if pipe(&ends) != 0 { ends = [-1, -1] }
+        for end in ends where end >= 0 {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
         (wakeReader, wakeWriter) = (ends[0], ends[1])
     }
 
@@ -86,10 +90,7 @@ package final class Sender: Sendable {
             target: target, timeoutMilliseconds: Self.requestTimeoutMilliseconds)
         var delivery = Delivery(targetText: targetText)
         while true {
-            let (sample, isFinishing, forgottenCount) = state.withLock { state in
-                (state.backlog.oldest, state.isFinishing, state.backlog.takeForgottenCount())
-            }
-            if forgottenCount > 0 { report(forgottenCount) }
+            let (sample, isFinishing) = state.withLock { ($0.backlog.oldest, $0.isFinishing) }
             guard let sample else {
                 if isFinishing { break }
                 pause(milliseconds: 1_000, wakesEarly: true)
@@ -103,7 +104,13 @@ package final class Sender: Sendable {
             }
             if let line = step.logLine { log(line) }
             if step.isDone {
-                state.withLock { $0.backlog.remove(sample) }
+                let forgottenCount = state.withLock { state in
+                    state.backlog.remove(sample)
+                    return state.backlog.takeForgottenCount()
+                }
+                if forgottenCount > 0 {
+                    log("the outage was longer than the backlog: \(forgottenCount) samples are lost")
+                }
             } else if isFinishing {
                 break
             } else {
@@ -141,14 +148,4 @@ package final class Sender: Sendable {
         if wakeWriter >= 0 { _ = write(wakeWriter, &byte, 1) }
     }
 
-    /// One line for the first sample lost and then for every hundredth call would still be noise
-    /// in a long outage: powers of two tell the size.
-    private func report(_ count: Int) {
-        let total = forgottenTotal.add(count, ordering: .relaxed).newValue
-        if total & (total - 1) == 0 || total == count {
-            log("the backlog is full: \(total) of the oldest samples are lost so far")
-        }
-    }
-
-    private let forgottenTotal = Atomic<Int>(0)
 }

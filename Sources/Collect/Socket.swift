@@ -66,7 +66,7 @@ package struct Socket: ~Copyable {
                 // Safe: sentCount is below the count of the buffer, and only what is left is sent.
                 Glibc.send(
                     descriptor, buffer.baseAddress.map { $0 + sentCount }, buffer.count - sentCount,
-                    Int32(MSG_NOSIGNAL.rawValue))
+                    Int32(MSG_NOSIGNAL))
             }
             if count >= 0 {
                 sentCount += count
