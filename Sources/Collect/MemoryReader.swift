@@ -60,14 +60,14 @@ package enum MemoryReader {
     }
 
     /// Rows that are counted in kB, in bytes.
-    private static func byteCounts(_ meminfo: String) -> [Substring: UInt64] {
-        var counts: [Substring: UInt64] = [:]
+    private static func byteCounts(_ meminfo: String) -> [String: UInt64] {
+        var counts: [String: UInt64] = [:]
         for line in ProcText.lines(meminfo) {
             let words = ProcText.words(line)
             guard words.count == 3, words[2] == "kB", words[0].hasSuffix(":"),
                 let kibibytes = UInt64(words[1])
             else { continue }
-            counts[words[0].dropLast()] = kibibytes.multipliedReportingOverflow(by: 1024).partialValue
+            counts[String(words[0].dropLast())] = kibibytes &* 1024
         }
         return counts
     }
