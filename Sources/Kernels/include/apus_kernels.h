@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apus_file_calls.h"
+
 // CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of `count` bytes, continuing from `crc`
 // (0 for a fresh start). Uses the CPU's instruction where there is one, a table elsewhere.
 uint32_t apus_crc32c(uint32_t crc, const void *bytes, size_t count);
