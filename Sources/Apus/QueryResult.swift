@@ -1,7 +1,7 @@
 // The answer of a query as an embedder sees it: typed columns, and rows for convenience.
 
 public import ApusQuery
-package import ApusStorage
+public import ApusStorage
 
 /// A value of `$1`, `$2`, … in a statement.
 public enum Parameter: Sendable, Equatable {

@@ -163,9 +163,9 @@ package final class Server {
         // SO_RCVBUFFORCE; its number is part of Linux' interface.
         let force = ChannelOptions.Types.SocketOption(level: .socket, name: .init(rawValue: 33))
         do {
-            try channel.setOption(force, value: CInt(bytes)).wait()
+            try channel.setOption(force, value: .init(bytes)).wait()
         } catch {
-            try? channel.setOption(.socketOption(.so_rcvbuf), value: CInt(bytes)).wait()
+            try? channel.setOption(.socketOption(.so_rcvbuf), value: .init(bytes)).wait()
         }
         guard let got = try? channel.getOption(.socketOption(.so_rcvbuf)).wait(), got < bytes else { return }
         context.logger.info(

@@ -16,19 +16,20 @@ package struct NetworkAddress: Sendable, Equatable {
         }
         var six = in6_addr()
         guard inet_pton(AF_INET6, text, &six) == 1 else { return nil }
-        bytes = withUnsafeBytes(of: six) { Array($0) }
+        self.init(bytes: withUnsafeBytes(of: six) { Array($0) })
     }
 
+    private init(bytes: [UInt8]) { self.bytes = bytes }
+
     private init(ipv4 address: in_addr) {
-        bytes = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] + withUnsafeBytes(of: address) { Array($0) }
+        let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
+        self.init(bytes: mapped + withUnsafeBytes(of: address) { Array($0) })
     }
 
     init?(_ address: SocketAddress?) {
-        switch address {
-        case .v4(let four): self.init(ipv4: four.address.sin_addr)
-        case .v6(let six): bytes = withUnsafeBytes(of: six.address.sin6_addr) { Array($0) }
-        default: return nil
-        }
+        guard let text = address?.ipAddress else { return nil }
+        // Without the zone of a link-local address.
+        self.init(String(text.prefix { $0 != "%" }))
     }
 
     fileprivate var isIPv4: Bool {

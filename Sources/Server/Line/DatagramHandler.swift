@@ -38,7 +38,7 @@ final class DatagramHandler: ChannelInboundHandler, @unchecked Sendable {
         isScheduled = true
         eventLoop.scheduleTask(in: .milliseconds(Self.gatherMilliseconds)) { [self] in
             isScheduled = false
-            batcher.store()
+            batcher.flush()
         }
     }
 

@@ -7,6 +7,7 @@
 internal import Apus
 internal import ApusIngest
 internal import ApusStorage
+internal import Logging
 internal import NIOCore
 
 /// Safe: used on one event loop; `Sendable` so that completions can hop back to it.
@@ -44,7 +45,7 @@ final class LineBatcher: @unchecked Sendable {
     }
 
     /// Stores what was gathered, unless a batch is under way: then when that one is done.
-    func store() {
+    func flush() {
         guard !isStoring else { return }
         guard let batch = parser.takeBatch() else {
             if isFinished { onFinished() }
@@ -65,7 +66,7 @@ final class LineBatcher: @unchecked Sendable {
         isFinished = true
         parser.finish(endsLine: false)
         server.counters.add(discardedBytes: parser.discardedBytes)
-        store()
+        flush()
     }
 
     private func commit(_ batch: WriteBatch) {
@@ -90,7 +91,7 @@ final class LineBatcher: @unchecked Sendable {
                 batch.rejections + [LineRejection(line: 0, kind: .limit, reason: "\(error)")])
         }
         isStoring = false
-        store()
+        flush()
         if hasRoom { onRoom() }
     }
 

@@ -28,11 +28,11 @@ final class LineStreamHandler: ChannelDuplexHandler, @unchecked Sendable {
         let piece = unwrapInboundIn(data)
         server.counters.add(bytesReceived: piece.readableBytes, .lineTCP)
         batcher.feed(piece, endsLine: false)
-        if !batcher.hasRoom { batcher.store() }
+        if !batcher.hasRoom { batcher.flush() }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        batcher.store()
+        batcher.flush()
         context.fireChannelReadComplete()
     }
 

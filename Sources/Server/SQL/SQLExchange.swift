@@ -2,6 +2,7 @@
 
 internal import Apus
 internal import ApusQuery
+internal import ApusStorage
 internal import NIOCore
 internal import NIOHTTP1
 

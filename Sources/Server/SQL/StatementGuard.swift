@@ -5,7 +5,7 @@
 // called like a foreign database — and nothing too little: a foreign database can only be reached by
 // its name.
 
-internal import Apus
+internal import NIOHTTP1
 
 enum StatementGuard {
     /// The words of a statement that could be names, in order: bare words and quoted names.
