@@ -64,10 +64,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Server", swiftSettings: strict),
+        // The host collector knows nothing of the database but line protocol over HTTP.
+        .target(
+            name: "ApusCollect", path: "Sources/Collect", swiftSettings: strict),
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Apus", "ApusServer", "ApusStorage", "ApusKernels",
+                "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -104,6 +107,9 @@ let package = Package(
             name: "SimulationTests",
             dependencies: ["ApusStorage", "ApusIngest", "Apus", "ApusTestKit"],
             path: "Tests/Simulation", swiftSettings: strict),
+        .testTarget(
+            name: "CollectTests", dependencies: ["ApusCollect"],
+            path: "Tests/Collect", swiftSettings: strict),
         .testTarget(
             name: "HouseTests", dependencies: [],
             path: "Tests/House", swiftSettings: strict),
