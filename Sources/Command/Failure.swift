@@ -19,7 +19,13 @@ enum Failure {
 
     static func report(_ text: String) {
         let line = text.replacing("\n", with: " ")
-        fputs("apus: \(line)\n", stderr)
+        write(line: "apus: \(line)", to: STDERR_FILENO)
+    }
+
+    /// One call a line, past the C library's buffers.
+    static func write(line: String, to descriptor: Int32) {
+        let bytes = Array("\(line)\n".utf8)
+        _ = Glibc.write(descriptor, bytes, bytes.count)
     }
 
     static func exit(_ fault: ServerFault) -> ExitCode {

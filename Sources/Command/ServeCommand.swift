@@ -1,5 +1,6 @@
 // `apus serve`: the server.
 
+import Apus
 import ApusServer
 import ApusStorage
 import ArgumentParser
@@ -119,8 +120,7 @@ struct ServeCommand: ParsableCommand {
         line += " line-tcp=\(server.lineTCPAddress ?? "off")"
         line += " line-udp=\(server.lineUDPAddress ?? "off")"
         line += " data=\(server.dataDirectory)"
-        print(line)
-        fflush(stdout)
+        Failure.write(line: line, to: STDOUT_FILENO)
     }
 
     // MARK: options

@@ -56,6 +56,6 @@ enum StopWatchdog {
 
 private func watchdogBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     sleep(UInt32(Int(bitPattern: context)))
-    fputs("apus: the end took too long; the log is recovered at the next start\n", stderr)
+    Failure.report("the end took too long; the log is recovered at the next start")
     _exit(0)
 }
