@@ -1,6 +1,6 @@
 // Options as people write them: addresses, sizes, durations. Errors say what was expected.
 
-package import ApusIngest
+internal import ApusIngest
 package import ApusStorage
 
 /// A text that is not the option it should be.

@@ -3,7 +3,7 @@
 //     bind HTTP (answers /ping and 503) → open the store → bind TCP and UDP → ready
 //     stop: close listeners → let connections finish → close the store
 
-package import Apus
+internal import Apus
 package import ApusStorage
 package import Logging
 internal import NIOCore

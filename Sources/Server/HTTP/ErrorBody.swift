@@ -1,11 +1,11 @@
 // The bodies of refused requests: each family of endpoints has a shape that its clients parse.
 
-internal import ApusQuery
-internal import ApusStorage
-internal import NIOHTTP1
+package import ApusQuery
+package import ApusStorage
+package import NIOHTTP1
 
 /// Whose conventions an endpoint follows.
-enum APIFamily: Sendable {
+package enum APIFamily: Sendable {
     /// `/write`, `/query`: `{"error":"text"}` and `X-Influxdb-Error`.
     case influx1
     /// `/api/v2`: `{"code":"invalid","message":"…"}`.
@@ -17,17 +17,17 @@ enum APIFamily: Sendable {
 }
 
 /// A request that is not served as asked.
-struct Refusal: Error, Sendable {
-    var status: HTTPResponseStatus
-    var message: String
+package struct Refusal: Error, Sendable {
+    package var status: HTTPResponseStatus
+    package var message: String
     /// Our code for it; the families derive theirs from the status.
-    var code: String
-    var retryAfterSeconds: Int?
-    var allow: String?
+    package var code: String
+    package var retryAfterSeconds: Int?
+    package var allow: String?
     /// Refused lines, for version 3.
-    var lines: [LineRejection] = []
+    package var lines: [LineRejection] = []
 
-    init(
+    package init(
         _ status: HTTPResponseStatus, _ message: String, code: String? = nil,
         retryAfterSeconds: Int? = nil
     ) {
@@ -38,7 +38,7 @@ struct Refusal: Error, Sendable {
         self.retryAfterSeconds = retryAfterSeconds
     }
 
-    static let dropWords = [
+    package static let dropWords = [
         "partial write", "unable to parse", "points beyond retention policy",
         "retention policy not found", "hinted handoff queue not empty",
     ]
@@ -64,7 +64,7 @@ struct Refusal: Error, Sendable {
     }
 
     /// What a failed write answers. Nothing was stored.
-    init(_ error: StorageError) {
+    package init(_ error: StorageError) {
         switch error {
         case .overloaded:
             self.init(.serviceUnavailable, error.description, retryAfterSeconds: 1)
@@ -87,10 +87,10 @@ struct Refusal: Error, Sendable {
     }
 }
 
-enum ErrorBody {
-    static let contentType = "application/json"
+package enum ErrorBody {
+    package static let contentType = "application/json"
 
-    static func text(_ refusal: Refusal, family: APIFamily) -> String {
+    package static func text(_ refusal: Refusal, family: APIFamily) -> String {
         let writer = TextWriter(capacity: 256)
         switch family {
         case .influx1:
@@ -135,7 +135,7 @@ enum ErrorBody {
         writer.byte(0x5D)
     }
 
-    static func influx2Code(_ status: HTTPResponseStatus) -> String {
+    package static func influx2Code(_ status: HTTPResponseStatus) -> String {
         switch status.code {
         case 400, 415: "invalid"
         case 401: "unauthorized"
@@ -153,7 +153,7 @@ enum ErrorBody {
 
     // MARK: errors of statements
 
-    static func status(of error: QueryError) -> HTTPResponseStatus {
+    package static func status(of error: QueryError) -> HTTPResponseStatus {
         // By name, since the codes belong to the query engine and grow with it.
         switch error.code.rawValue {
         case "unknown_table", "unknown_database": .notFound
@@ -167,7 +167,7 @@ enum ErrorBody {
         }
     }
 
-    static func writeObject(_ error: QueryError, to writer: TextWriter) {
+    package static func writeObject(_ error: QueryError, to writer: TextWriter) {
         writer.text(#"{"code":"#)
         writer.jsonString(error.code.rawValue)
         writer.text(#","message":"#)
@@ -183,7 +183,7 @@ enum ErrorBody {
         writer.byte(0x7D)
     }
 
-    static func text(_ error: QueryError) -> String {
+    package static func text(_ error: QueryError) -> String {
         let writer = TextWriter(capacity: 256)
         writer.text(#"{"error":"#)
         writeObject(error, to: writer)

@@ -4,15 +4,15 @@
 //
 // Names are bare words or stand in double quotes with \" \\ \n. The rest of InfluxQL comes later.
 
-enum InfluxStatement: Equatable {
+package enum InfluxStatement: Equatable {
     case createDatabase(String, retentionNanoseconds: Int64?)
     case showDatabases
     case dropDatabase(String)
 
-    struct Fault: Error, Equatable { var message: String }
+    package struct Fault: Error, Equatable { var message: String }
 
     /// Reads statements separated by semicolons.
-    static func parse(_ text: String) throws(Fault) -> [InfluxStatement] {
+    package static func parse(_ text: String) throws(Fault) -> [InfluxStatement] {
         var scanner = Scanner(text)
         var statements: [InfluxStatement] = []
         while true {

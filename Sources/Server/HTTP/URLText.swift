@@ -1,13 +1,13 @@
 // Paths and queries of requests: percent decoding, parameters, forms.
 
 /// Names and values of a URL's query or of a form body, in order. The first of a name counts.
-struct URLParameters: Sendable {
+package struct URLParameters: Sendable {
     private(set) var pairs: [(name: String, value: String)] = []
 
-    init() {}
+    package init() {}
 
     /// Reads `a=1&b=2`; `+` is a space, broken percent escapes stay as they are.
-    init(_ text: Substring.UTF8View) {
+    package init(_ text: Substring.UTF8View) {
         for part in text.split(separator: UInt8(ascii: "&"), maxSplits: 255) {
             let sides = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             let value = sides.count > 1 ? URLText.decode(sides[1]) : ""
@@ -15,21 +15,21 @@ struct URLParameters: Sendable {
         }
     }
 
-    init(_ text: String) { self.init(Substring(text).utf8) }
+    package init(_ text: String) { self.init(Substring(text).utf8) }
 
-    subscript(name: String) -> String? { pairs.first { $0.name == name }?.value }
+    package subscript(name: String) -> String? { pairs.first { $0.name == name }?.value }
 
     /// Appends others, which count where these have no such name.
-    mutating func append(_ other: URLParameters) { pairs += other.pairs }
+    package mutating func append(_ other: URLParameters) { pairs += other.pairs }
 }
 
-enum URLText {
-    static func split(_ uri: String) -> (path: String, parameters: URLParameters) {
+package enum URLText {
+    package static func split(_ uri: String) -> (path: String, parameters: URLParameters) {
         guard let mark = uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (uri, URLParameters()) }
         return (String(uri[..<mark]), URLParameters(uri[uri.utf8.index(after: mark)...].utf8))
     }
 
-    static func decode(_ text: Substring.UTF8View) -> String {
+    package static func decode(_ text: Substring.UTF8View) -> String {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count)
         var index = text.startIndex

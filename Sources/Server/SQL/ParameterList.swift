@@ -1,13 +1,13 @@
 // `params`: a JSON array of scalars for `$1`, `$2`, …
 
-internal import ApusQuery
+package import ApusQuery
 
-enum ParameterList {
-    struct Fault: Error, Equatable { var message: String }
+package enum ParameterList {
+    package struct Fault: Error, Equatable { var message: String }
 
-    static let countMax = 1_000
+    package static let countMax = 1_000
 
-    static func parse(_ text: String) throws(Fault) -> [QueryParameter] {
+    package static func parse(_ text: String) throws(Fault) -> [QueryParameter] {
         var scanner = Scanner(bytes: Array(text.utf8))
         let parameters = try scanner.array()
         guard scanner.isAtEnd else { throw Fault(message: "params: text after the array") }

@@ -4,13 +4,13 @@
 //     NDJSON    {"name":value,…}\n …            a repeated name gets _1, _2, …
 //     CSV       name,name\n value,value\n …     NULL empty, '' as ""
 
-internal import ApusQuery
+package import ApusQuery
 internal import ApusStorage
 
-enum ResultFormat: String, Sendable {
+package enum ResultFormat: String, Sendable {
     case json, ndjson, csv
 
-    var contentType: String {
+    package var contentType: String {
         switch self {
         case .json: "application/json"
         case .ndjson: "application/x-ndjson"
@@ -20,10 +20,10 @@ enum ResultFormat: String, Sendable {
 }
 
 /// How timestamps are written.
-enum EpochUnit: String, Sendable {
+package enum EpochUnit: String, Sendable {
     case rfc3339, ns, us, ms, s
 
-    var nanosecondsPerUnit: Int64 {
+    package var nanosecondsPerUnit: Int64 {
         switch self {
         case .rfc3339, .ns: 1
         case .us: 1_000
@@ -34,22 +34,22 @@ enum EpochUnit: String, Sendable {
 }
 
 /// Writes one answer. For one thread.
-final class ResultEncoder {
-    let format: ResultFormat
-    let epoch: EpochUnit
-    let writer: TextWriter
+package final class ResultEncoder {
+    package let format: ResultFormat
+    package let epoch: EpochUnit
+    package let writer: TextWriter
     private var columns: [ResultColumn] = []
     /// NDJSON: `"name":` of each column, and `,"name":` for all but the first.
     private var memberNames: [[UInt8]] = []
     private var hasRows = false
 
-    init(format: ResultFormat, epoch: EpochUnit, writer: TextWriter) {
+    package init(format: ResultFormat, epoch: EpochUnit, writer: TextWriter) {
         self.format = format
         self.epoch = epoch
         self.writer = writer
     }
 
-    func begin(_ columns: [ResultColumn]) {
+    package func begin(_ columns: [ResultColumn]) {
         self.columns = columns
         switch format {
         case .json: beginJSON()
@@ -94,7 +94,7 @@ final class ResultEncoder {
     }
 
     /// Writes some rows of a batch; a caller that streams asks for a few at a time.
-    func append(_ batch: ResultBatch, rows: Range<Int>) {
+    package func append(_ batch: ResultBatch, rows: Range<Int>) {
         for row in rows { append(batch, row: row) }
     }
 
@@ -190,7 +190,7 @@ final class ResultEncoder {
 
     // MARK: the end
 
-    func finish(_ summary: QuerySummary) {
+    package func finish(_ summary: QuerySummary) {
         guard format == .json else { return }
         writer.text(#"],"row_count":"#)
         writer.integer(summary.rowCount)
@@ -217,7 +217,7 @@ final class ResultEncoder {
 
     /// An error after the first byte has left. False: the format has no place for it, so the body
     /// has to be aborted.
-    func fail(_ error: QueryError) -> Bool {
+    package func fail(_ error: QueryError) -> Bool {
         switch format {
         case .json:
             writer.text(#"],"error":"#)

@@ -7,9 +7,9 @@
 
 internal import NIOHTTP1
 
-enum StatementGuard {
+package enum StatementGuard {
     /// The words of a statement that could be names, in order: bare words and quoted names.
-    static func words(_ sql: String) -> [String] {
+    package static func words(_ sql: String) -> [String] {
         let bytes = Array(sql.utf8)
         var words: [String] = []
         var position = 0
@@ -57,7 +57,7 @@ enum StatementGuard {
         return (text, position)
     }
 
-    static func refusal(
+    package static func refusal(
         _ sql: String, database: String, permissions: Permissions, databases: [String]
     ) -> Refusal? {
         if permissions.isAdmin, permissions.databases == nil { return nil }

@@ -1,30 +1,30 @@
 // Text made byte by byte: numbers, times and quoted strings without a String in between.
 
 internal import Glibc
-internal import NIOCore
+package import NIOCore
 
 /// A growing buffer of bytes for one writer.
 ///
 /// Safe: `base` has `capacity` bytes; every write goes through `reserve` first.
-final class TextWriter {
+package final class TextWriter {
     private var base: UnsafeMutablePointer<UInt8>
     private var capacity: Int
     private(set) var count = 0
 
-    init(capacity: Int = 4_096) {
+    package init(capacity: Int = 4_096) {
         self.capacity = capacity
         base = .allocate(capacity: capacity)
     }
 
     deinit { base.deallocate() }
 
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
-    var string: String { String(decoding: bytes, as: UTF8.self) }
+    package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+    package var string: String { String(decoding: bytes, as: UTF8.self) }
 
-    func removeAll() { count = 0 }
+    package func removeAll() { count = 0 }
 
     /// The bytes as a buffer of the network's; the writer is empty after.
-    func take(_ allocator: ByteBufferAllocator) -> ByteBuffer {
+    package func take(_ allocator: ByteBufferAllocator) -> ByteBuffer {
         var buffer = allocator.buffer(capacity: count)
         buffer.writeBytes(bytes)
         count = 0
@@ -33,7 +33,7 @@ final class TextWriter {
 
     /// Makes sure that `more` bytes fit.
     @inline(__always)
-    func reserve(_ more: Int) {
+    package func reserve(_ more: Int) {
         if capacity &- count < more { grow(more) }
     }
 
@@ -47,22 +47,22 @@ final class TextWriter {
     }
 
     @inline(__always)
-    func byte(_ value: UInt8) {
+    package func byte(_ value: UInt8) {
         reserve(1)
         base[count] = value
         count &+= 1
     }
 
-    func text(_ value: StaticString) {
+    package func text(_ value: StaticString) {
         raw(UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
     }
 
-    func text(_ value: String) {
+    package func text(_ value: String) {
         var value = value
         value.withUTF8 { raw(UnsafeRawBufferPointer($0)) }
     }
 
-    func raw(_ bytes: UnsafeRawBufferPointer) {
+    package func raw(_ bytes: UnsafeRawBufferPointer) {
         guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
         reserve(bytes.count)
         memcpy(base + count, source, bytes.count)
@@ -71,14 +71,14 @@ final class TextWriter {
 
     // MARK: numbers
 
-    func integer(_ value: Int64) {
+    package func integer(_ value: Int64) {
         if value < 0 { byte(0x2D) }
         unsigned(value.magnitude)
     }
 
-    func integer(_ value: Int) { integer(Int64(value)) }
+    package func integer(_ value: Int) { integer(Int64(value)) }
 
-    func unsigned(_ value: UInt64) {
+    package func unsigned(_ value: UInt64) {
         reserve(20)
         var rest = value
         var digits = 1
@@ -97,7 +97,7 @@ final class TextWriter {
     }
 
     /// Exactly `digits` digits, with zeros in front.
-    func padded(_ value: Int, digits: Int) {
+    package func padded(_ value: Int, digits: Int) {
         reserve(digits)
         var rest = value
         for index in 0..<digits {
@@ -108,17 +108,17 @@ final class TextWriter {
     }
 
     /// The shortest decimal that reads back as the same number. Finite numbers only.
-    func double(_ value: Double) { text(value.description) }
+    package func double(_ value: Double) { text(value.description) }
 
     // MARK: strings
 
     /// A JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
-    func jsonString(_ value: String) {
+    package func jsonString(_ value: String) {
         var value = value
         value.withUTF8 { escaped(UnsafeRawBufferPointer($0)) }
     }
 
-    func jsonString(_ bytes: UnsafeRawBufferPointer) {
+    package func jsonString(_ bytes: UnsafeRawBufferPointer) {
         if bytes.contains(where: { $0 >= 0x80 }) {
             // Decoding repairs what is not UTF-8; valid text comes out as it went in.
             jsonString(String(decoding: bytes, as: UTF8.self))
@@ -155,7 +155,7 @@ final class TextWriter {
     private func hexDigit(_ value: UInt8) { byte(value < 10 ? 0x30 &+ value : 0x57 &+ value) }
 
     /// A CSV field: quoted where it must be, and where it is empty (NULL is empty without quotes).
-    func csvField(_ bytes: UnsafeRawBufferPointer) {
+    package func csvField(_ bytes: UnsafeRawBufferPointer) {
         let mustQuote =
             bytes.isEmpty
             || bytes.contains { $0 == 0x22 || $0 == 0x2C || $0 == 0x0A || $0 == 0x0D }
@@ -168,7 +168,7 @@ final class TextWriter {
         byte(0x22)
     }
 
-    func csvField(_ value: String) {
+    package func csvField(_ value: String) {
         var value = value
         value.withUTF8 { csvField(UnsafeRawBufferPointer($0)) }
     }
@@ -178,7 +178,7 @@ final class TextWriter {
 
 extension TextWriter {
     /// RFC 3339 with as many fractional digits as needed: `2026-01-01T00:00:00.5Z`.
-    func timestamp(nanoseconds: Int64, isLocal: Bool = false) {
+    package func timestamp(nanoseconds: Int64, isLocal: Bool = false) {
         let dayNanoseconds: Int64 = 86_400_000_000_000
         var day = nanoseconds / dayNanoseconds
         var rest = nanoseconds % dayNanoseconds
@@ -211,7 +211,7 @@ extension TextWriter {
     }
 
     /// `2026-01-01`; years are proleptic Gregorian. A year of more than four digits is written out.
-    func date(daysSince1970: Int64) {
+    package func date(daysSince1970: Int64) {
         // Years start in March, so that the leap day comes last; eras are 400 years long.
         let shifted = daysSince1970.addingReportingOverflow(719_468)
         guard !shifted.overflow else { return integer(daysSince1970) }

@@ -8,8 +8,8 @@ internal import CZlib
 /// A streaming gzip decoder.
 ///
 /// Safe: the stream and the output buffer are owned here; zlib reads the input only during a call.
-final class Inflater {
-    enum Fault: Error, Equatable { case broken, tooLarge }
+package final class Inflater {
+    package enum Fault: Error, Equatable { case broken, tooLarge }
 
     private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     private let output: UnsafeMutableRawBufferPointer
@@ -18,7 +18,7 @@ final class Inflater {
     private var isAtMemberEnd = false
     private var hasInput = false
 
-    init(bytesMax: Int) {
+    package init(bytesMax: Int) {
         self.bytesMax = bytesMax
         // Some slack for parsers that read whole words.
         output = .allocate(byteCount: (64 << 10) + 64, alignment: 16)
@@ -33,7 +33,7 @@ final class Inflater {
         output.deallocate()
     }
 
-    func feed(
+    package func feed(
         _ input: UnsafeRawBufferPointer, into body: (UnsafeRawBufferPointer) -> Void
     ) throws(Fault) {
         guard let start = input.baseAddress, !input.isEmpty else { return }
@@ -68,7 +68,7 @@ final class Inflater {
     }
 
     /// The body ended: it must have ended a member. An empty body is no fault.
-    func finish() throws(Fault) {
+    package func finish() throws(Fault) {
         guard isAtMemberEnd || !hasInput else { throw .broken }
     }
 }
@@ -76,11 +76,11 @@ final class Inflater {
 /// A streaming gzip encoder for answers.
 ///
 /// Safe: as `Inflater`.
-final class Deflater {
+package final class Deflater {
     private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     private var output = [UInt8](repeating: 0, count: 64 << 10)
 
-    init() {
+    package init() {
         stream.initialize(to: z_stream())
         // Level 1: answers are numbers as text, and the client waits.
         deflateInit2_(
@@ -94,7 +94,7 @@ final class Deflater {
     }
 
     /// Compresses a piece; `isLast` ends the member.
-    func feed(_ input: UnsafeRawBufferPointer, isLast: Bool, into writer: TextWriter) {
+    package func feed(_ input: UnsafeRawBufferPointer, isLast: Bool, into writer: TextWriter) {
         stream.pointee.next_in = input.baseAddress.map {
             UnsafeMutablePointer(mutating: $0.assumingMemoryBound(to: UInt8.self))
         }

@@ -1,12 +1,12 @@
 // What a write answers when lines were refused, in words that clients look for.
 
-internal import ApusStorage
+package import ApusStorage
 internal import NIOHTTP1
 
-enum PartialWrite {
+package enum PartialWrite {
     private static let linesNamedMax = 5
 
-    static func refusal(
+    package static func refusal(
         stored: Int, rejected: Int, rejections: [LineRejection], family: APIFamily
     ) -> Refusal {
         var refusal = Refusal(.badRequest, text(stored: stored, rejected: rejected, rejections))
@@ -15,7 +15,7 @@ enum PartialWrite {
         return refusal
     }
 
-    static func text(stored: Int, rejected: Int, _ rejections: [LineRejection]) -> String {
+    package static func text(stored: Int, rejected: Int, _ rejections: [LineRejection]) -> String {
         if rejections.allSatisfy({ $0.kind == .retention }) {
             return "partial write: points beyond retention policy dropped=\(rejected) (is the precision right?)"
         }
