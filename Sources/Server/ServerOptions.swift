@@ -2,7 +2,7 @@
 
 package import Apus
 package import ApusIngest
-package import ApusStorage
+internal import ApusStorage
 
 /// Where a listener listens.
 package struct ListenerAddress: Sendable, Equatable {

@@ -1,6 +1,8 @@
 import Apus
+import ApusIngest
 import ApusServer
 import ApusStorage
+import NIOHTTP1
 import Testing
 
 @Suite struct `Options` {
@@ -103,7 +105,9 @@ import Testing
         #expect(refused(#"SELECT * FROM "My-db".cpu"#))
         #expect(refused("SELECT 1", "b"))
         #expect(refused("SHOW DATABASES"))
-        #expect(refused("/* x */ DROP TABLE cpu"))
+        #expect(refused("/* x /* y */ z */ -- w\n DROP TABLE cpu"))
+        #expect(refused(#"SELECT E'\'' FROM b.cpu --'"#))
+        #expect(!refused(#"SELECT E'\' b ' FROM a.cpu -- b"#))
         #expect(refused("insert into cpu (time) values (1)"))
         #expect(refused("explain analyze delete from cpu"))
     }

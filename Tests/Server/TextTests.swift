@@ -57,7 +57,7 @@ private func text(_ body: (TextWriter) -> Void) -> String {
                     type: .string,
                     values: [StringSlot(offset: 0, length: 2).rawValue, 0, 0], validity: [1, 0, 1],
                     stringBytes: text),
-                ResultVector(type: .float64, values: [1.5.bitPattern, Double.nan.bitPattern, (-Double.infinity).bitPattern]),
+                ResultVector(type: .float64, values: [(1.5).bitPattern, Double.nan.bitPattern, (-Double.infinity).bitPattern]),
                 ResultVector(type: .uint64, values: [UInt64.max, 0, 7]),
             ])
     }

@@ -1,6 +1,6 @@
 // Plain blocking sockets on loopback, for tests that talk to a server as any program would.
 
-package import Glibc
+internal import Glibc
 
 package struct ClientFault: Error, CustomStringConvertible {
     package var description: String
@@ -42,7 +42,7 @@ package final class LoopbackConnection {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw ClientFault("send: errno \(errno)") }
             sent += count

@@ -14,6 +14,13 @@ package struct Permissions: Sendable, Equatable {
     /// Nil means every database.
     package var databases: Set<String>?
 
+    package init(canRead: Bool, canWrite: Bool, isAdmin: Bool, databases: Set<String>?) {
+        self.canRead = canRead
+        self.canWrite = canWrite
+        self.isAdmin = isAdmin
+        self.databases = databases
+    }
+
     package static let everything = Permissions(
         canRead: true, canWrite: true, isAdmin: true, databases: nil)
 

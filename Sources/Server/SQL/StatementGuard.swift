@@ -8,7 +8,8 @@
 internal import NIOHTTP1
 
 package enum StatementGuard {
-    /// The words of a statement that could be names, in order: bare words and quoted names.
+    /// The words of a statement that could be names, in order: bare words and quoted names. Strings
+    /// (with `\` escapes after an E) and comments (nested ones too) are passed over as the lexer does.
     package static func words(_ sql: String) -> [String] {
         let bytes = Array(sql.utf8)
         var words: [String] = []
@@ -23,6 +24,8 @@ package enum StatementGuard {
                 position = quoted.next
             case UInt8(ascii: "-") where position + 1 < bytes.count && bytes[position + 1] == byte:
                 while position < bytes.count, bytes[position] != 0x0A { position += 1 }
+            case UInt8(ascii: "/") where position + 1 < bytes.count && bytes[position + 1] == UInt8(ascii: "*"):
+                position = endOfComment(bytes, from: position)
             default:
                 guard isWord(byte) else {
                     position += 1
@@ -30,7 +33,13 @@ package enum StatementGuard {
                 }
                 let start = position
                 while position < bytes.count, isWord(bytes[position]) { position += 1 }
-                words.append(String(decoding: bytes[start..<position], as: UTF8.self))
+                if position - start == 1, byte | 0x20 == UInt8(ascii: "e"), position < bytes.count,
+                    bytes[position] == UInt8(ascii: "'")
+                {
+                    position = end(of: bytes, from: position, quote: UInt8(ascii: "'"), escapes: true).next
+                } else {
+                    words.append(String(decoding: bytes[start..<position], as: UTF8.self))
+                }
             }
         }
         return words
@@ -41,14 +50,33 @@ package enum StatementGuard {
             || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
+    private static func endOfComment(_ bytes: [UInt8], from start: Int) -> Int {
+        var depth = 0
+        var position = start
+        while position + 1 < bytes.count {
+            switch (bytes[position], bytes[position + 1]) {
+            case (UInt8(ascii: "/"), UInt8(ascii: "*")): depth += 1
+            case (UInt8(ascii: "*"), UInt8(ascii: "/")): depth -= 1
+            default:
+                position += 1
+                continue
+            }
+            position += 2
+            if depth == 0 { return position }
+        }
+        return bytes.count
+    }
+
     private static func end(
-        of bytes: [UInt8], from start: Int, quote: UInt8
+        of bytes: [UInt8], from start: Int, quote: UInt8, escapes: Bool = false
     ) -> (text: [UInt8], next: Int) {
         var text: [UInt8] = []
         var position = start + 1
         while position < bytes.count {
             if bytes[position] == quote {
                 guard position + 1 < bytes.count, bytes[position + 1] == quote else { return (text, position + 1) }
+                position += 1
+            } else if escapes, bytes[position] == UInt8(ascii: "\\"), position + 1 < bytes.count {
                 position += 1
             }
             text.append(bytes[position])
