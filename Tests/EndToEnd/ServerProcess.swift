@@ -144,7 +144,7 @@ final class TemporaryDirectory {
 
     deinit {
         guard path != "/tmp" else { return }
-        _ = nftw(path, { name, _, _, _ in name.map { remove($0) } ?? 0 }, 16, Int32(FTW_DEPTH.rawValue | FTW_PHYS.rawValue))
+        if let process = try? Binary.spawn(["/bin/rm", "-rf", path], output: 1) { _ = Binary.wait(process) }
     }
 }
 
