@@ -66,6 +66,7 @@ enum BlockCompression {
         let packed = try reader.readBytes(reader.remaining)
         // LZ4 gains at most 255-fold. Zstandard can gain more, but then says how much.
         guard size > 0, let from = packed.baseAddress, packed.count > 0,
+            encoding != .lz4, encoding != .zstd,
             wrapper == .lz4
                 ? size <= packed.count &* 255
                 : ZSTD_getFrameContentSize(from, packed.count) == UInt64(size)

@@ -4,7 +4,7 @@
 //
 //     field        size      present     meaning
 //     ───────────  ────────  ──────────  ──────────────────────────────────────────────
-//     exponent     1         always      bits 0–4: power of ten, 0 ... 22; bit 7: exceptions
+//     exponent     1         always      bits 0–6: power of ten, 0 ... 22; bit 7: exceptions
 //     exceptions   varint    if bit 7    how many, 1 ... count
 //     positions    bits      if bit 7    exceptions × bits of (count − 1), ascending, horizontal
 //     originals    8 each    if bit 7    the doubles at those positions

@@ -5,12 +5,12 @@
 //     first   64     the first double
 //     then for each further double x, with y = x XOR the double before:
 //     0       1      y is 0
-//     01      2      y's significant bits lie inside the last window: window bits follow
-//     11      2      a new window: 5 bits leading zeros (at most 31), 6 bits window bits − 1,
+//     1 0     2      y's significant bits lie inside the last window: window bits follow
+//     1 1     2      a new window: 5 bits leading zeros (at most 31), 6 bits window bits − 1,
 //                    then the window bits
 //
-// One stream of bits, low bits first, a pair of flags written with its left digit last (the low bit
-// is what the reader looks at first); the last byte's unused bits are zero. Bit-exact for all.
+// One stream of bits, low bits first, flags as drawn from left to right; the last byte's unused bits
+// are zero. Bit-exact for all.
 
 enum GorillaCodec {
     private static let slackBytes = 32

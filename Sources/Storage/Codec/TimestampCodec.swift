@@ -6,7 +6,7 @@
 //     deltaOfDelta     unit 1, first varint, delta varint, frame of differences of deltas, whose
 //                      numbers 0 and 1 are ignored
 //     linearTimes      unit 1, slope varint, frame of (time i − slope × i)
-//     repeatedTimes    period varint (1 ... count − 1), encoding 1, payload of the first `period`
+//     repeatedTimes    period varint (1 ... count), encoding 1, payload of the first `period`
 //                      times, which go on repeating
 //     dictionaryTimes  distinct varint (1 ... count), size varint, encoding 1, payload of the
 //                      distinct times in order (`size` bytes), nested frame of an index a row

@@ -94,4 +94,22 @@ import Testing
             }
         }
     }
+
+    @Test func `what a failed sync left is durable once it was replayed`() throws {
+        for seed in UInt64(1)...40 {
+            let disk = SimulatedFileSystem()
+            let writer = try LogFixture.writer(disk)
+            try LogFixture.commit(writer, count: 5)
+            disk.fail(.sync, with: .inputOutput)
+            #expect(throws: StorageError.self) { try LogFixture.commit(writer, count: 9) }
+            let reopened = disk.afterProcessKill()
+            let recovery = try LogFixture.replay(reopened).recovery
+            #expect(recovery.lastSequence == 14)
+            let next = try LogFixture.writer(reopened, after: recovery)
+            try LogFixture.commit(next, count: 2)
+            let image = reopened.afterPowerLoss(keeping: .randomSubset, seed: seed)
+            let records = try LogFixture.replay(image).records
+            #expect(records.count == 16 && LogFixture.areRight(records), "seed \(seed)")
+        }
+    }
 }
