@@ -70,7 +70,7 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Apus", "ApusServer", "ApusStorage", "ApusCollect",
+                "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -92,8 +92,17 @@ let package = Package(
             name: "ApusTests", dependencies: ["Apus", "ApusTestKit"],
             path: "Tests/Apus", swiftSettings: strict),
         .testTarget(
-            name: "ServerTests", dependencies: ["ApusServer", "ApusTestKit"],
+            name: "ServerTests",
+            dependencies: [
+                "ApusServer", "Apus", "ApusStorage", "ApusQuery", "ApusTestKit", "CZlib",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
             path: "Tests/Server", swiftSettings: strict),
+        // Runs the real binary: writes, kills it, starts it again, compares.
+        .testTarget(
+            name: "EndToEndTests", dependencies: [],
+            path: "Tests/EndToEnd", swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
             dependencies: ["ApusStorage", "ApusIngest", "Apus", "ApusTestKit"],
