@@ -16,123 +16,37 @@ package struct ZoneHandle: Hashable, Sendable {
     package func hash(into hasher: inout Hasher) { hasher.combine(rules.name) }
 }
 
+/// A bucket function with its constant arguments.
 package struct BucketRule: Hashable, Sendable {
-    package enum Kind: Hashable, Sendable {
-        /// Elapsed time, one bucket starting at `origin`.
-        case fixed(origin: Int64, width: Int64)
-        /// Elapsed time aligned to the local clock: date_trunc of hours and shorter.
-        case clock(width: Int64)
-        /// Whole local days, one bucket starting at day `origin` after 1970-01-01, `timeOfDay`
-        /// behind midnight.
-        case days(origin: Int, width: Int, timeOfDay: Int64)
-        /// Whole months, counted from January 1970, `dayOffset` nanoseconds behind the first.
-        case months(origin: Int, width: Int)
-    }
-
-    package let kind: Kind
-    package let zone: ZoneHandle
+    package let bucket: TimeBucket
     /// The function's name, for plans.
     package let name: String
 
-    /// Days in UTC, or without a zone, are elapsed time.
-    package init(_ kind: Kind, zone: ZoneHandle, name: String) {
-        self.zone = zone
+    package init(_ bucket: TimeBucket, name: String) {
+        self.bucket = bucket
         self.name = name
-        if zone.rules.isUTC {
-            switch kind {
-            case .days(let origin, let width, let timeOfDay):
-                let day = CalendarMath.nanosecondsPerDay
-                self.kind = .fixed(
-                    origin: Int64(origin) &* day &+ timeOfDay, width: Int64(width) &* day)
-                return
-            case .clock(let width):
-                self.kind = .fixed(origin: 0, width: width)
-                return
-            default: break
-            }
-        }
-        self.kind = kind
     }
 
     /// Origin and width if buckets are of equal length in UTC.
     package var fixed: (origin: Int64, width: Int64)? {
-        if case .fixed(let origin, let width) = kind { (origin, width) } else { nil }
+        bucket.fixedWidth.map { ($0.origin, $0.widthNanoseconds) }
     }
 
-    /// The start of the bucket that holds a time; saturates at the ends of the range.
-    @inline(__always)
-    package func start(of time: Int64) -> Int64 {
-        if case .fixed(let origin, let width) = kind {
-            return BucketRule.fixedStart(of: time, origin: origin, width: width)
-        }
-        return calendarStart(of: time)
-    }
-
-    @inline(__always)
-    package static func fixedStart(of time: Int64, origin: Int64, width: Int64) -> Int64 {
-        let (distance, overflow) = time.subtractingReportingOverflow(origin)
-        if overflow { return wideStart(of: time, origin: origin, width: width) }
-        var remainder = distance % width
-        if remainder < 0 { remainder &+= width }
-        let (start, below) = time.subtractingReportingOverflow(remainder)
-        return below ? .min : start
-    }
-
-    private static func wideStart(of time: Int64, origin: Int64, width: Int64) -> Int64 {
-        let distance = Int128(time) - Int128(origin)
-        let start = Int128(time) - CalendarMath.floorModulo(distance, Int128(width))
-        return Int64(clamping: start)
-    }
-
-    private func calendarStart(of time: Int64) -> Int64 {
-        let rules = zone.rules
-        let local = rules.local(ofNanoseconds: time)
-        let day = CalendarMath.nanosecondsPerDay
-        switch kind {
-        case .fixed: return time
-        case .clock(let width):
-            let start = local.subtractingReportingOverflow(CalendarMath.floorModulo(local, width))
-            // The offset that holds now: an hour that occurs twice stays two hours.
-            return start.overflow ? .min : start.partialValue &- (local &- time)
-        case .days(let origin, let width, let timeOfDay):
-            let number = Int(CalendarMath.floorDivide(local &- timeOfDay, day))
-            let start = number - CalendarMath.floorModulo(number - origin, width)
-            return rules.instant(ofLocalNanoseconds: saturatingDays(start) &+ timeOfDay)
-        case .months(let origin, let width):
-            let date = CalendarMath.date(days: Int(CalendarMath.floorDivide(local, day)))
-            let month = CalendarMath.monthIndex(date)
-            let start = month - CalendarMath.floorModulo(month - origin, width)
-            let year = 1970 + CalendarMath.floorDivide(start, 12)
-            let days = CalendarMath.days(
-                year: year, month: CalendarMath.floorModulo(start, 12) + 1, day: 1)
-            return rules.instant(ofLocalNanoseconds: saturatingDays(days))
-        }
-    }
-
-    /// A vector of bucket starts, computed once for each run of rows in the same bucket.
+    /// The start of every row's bucket, in the type of the times; of dates, as timestamp_local.
     package func apply(_ times: Vector) -> Vector {
         if times.type == .date {
             let day = UInt64(bitPattern: CalendarMath.nanosecondsPerDay)
-            var scaled = mapUnary(times, .timestampLocal) { $0 &* day }
-            scaled = apply(scaled)
-            return scaled
+            return apply(mapUnary(times, .timestampLocal) { $0 &* day })
         }
-        if case .fixed(let origin, let width) = kind {
+        if let (origin, width) = fixed {
             return mapUnary(times, times.type) {
-                UInt64(bitPattern: Self.fixedStart(
-                    of: Int64(bitPattern: $0), origin: origin, width: width))
+                UInt64(bitPattern: TimeBucket.floor(Int64(bitPattern: $0), phase: origin, width: width))
             }
         }
         return mapUnary(times, times.type) {
-            UInt64(bitPattern: calendarStart(of: Int64(bitPattern: $0)))
+            UInt64(bitPattern: bucket.floor(Int64(bitPattern: $0)))
         }
     }
-}
-
-private func saturatingDays(_ days: Int) -> Int64 {
-    let (value, overflow) = Int64(days).multipliedReportingOverflow(
-        by: CalendarMath.nanosecondsPerDay)
-    return overflow ? (days < 0 ? .min : .max) : value
 }
 
 /// What EXTRACT takes out of a time.
