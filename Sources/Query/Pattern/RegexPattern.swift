@@ -41,7 +41,8 @@ package final class RegexPattern: @unchecked Sendable {
     }
 
     /// Where an empty pattern's bytes lie: the C side must not be handed a null pointer.
-    private static let empty: UnsafePointer<CChar> = {
+    // Safe: written once, before anyone can see it, and never freed.
+    nonisolated(unsafe) private static let empty: UnsafePointer<CChar> = {
         let pointer = UnsafeMutablePointer<CChar>.allocate(capacity: 1)
         pointer.initialize(to: 0)
         return UnsafePointer(pointer)
@@ -77,7 +78,7 @@ package final class RegexPattern: @unchecked Sendable {
                 hint: "combine two conditions with AND, or with NOT")
         }
         if reason.hasPrefix("invalid escape sequence: \\"), let digit = reason.last,
-            reason.utf8.count == 27 - 0, digit.isNumber
+            reason.utf8.count == 27, digit.isNumber
         {
             return QueryError(
                 .semantic,
