@@ -13,7 +13,7 @@ func castVector(
     var builder = VectorBuilder(type, capacity: slots)
     for row in 0..<slots {
         guard operand.isValid(row) else { builder.appendNull(); continue }
-        do {
+        do throws(QueryError) {
             builder.append(try castConstant(operand.constant(row), to: type, zone, at: position))
         } catch {
             if frame.isActive(row) { throw error }
@@ -45,7 +45,7 @@ func castConstant(
 ) throws(QueryError) -> Constant {
     if value.type == type { return value }
     if type == .string { return Constant(type: .string, bytes: textBytes(of: value, zone)) }
-    do {
+    do throws(QueryError) {
         if value.type == .string { return try parsed(value.text, as: type, zone) }
         return try converted(value, to: type, zone)
     } catch {

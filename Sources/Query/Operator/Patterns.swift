@@ -49,7 +49,7 @@ private func patternVector<Pattern>(
         if compiled == nil || !pattern.isConstant {
             let text = pattern.byteArray(row)
             if compiled?.text != text {
-                do {
+                do throws(QueryError) {
                     compiled = (text, try compile(String(decoding: text, as: UTF8.self)))
                 } catch {
                     var placed = error

@@ -34,7 +34,7 @@ extension Binder {
     ) throws(QueryError) -> BoundExpression {
         let name = try asString(zone, "AT TIME ZONE")
         if let constant = name.constant, !constant.isNull {
-            do {
+            do throws(QueryError) {
                 _ = try TimeZoneRules.named(constant.text)
             } catch {
                 throw QueryError(error.code, error.message, at: zone.position, hint: error.hint)
@@ -83,7 +83,7 @@ extension Binder {
             }
         }
         let bucket: TimeBucket
-        do {
+        do throws(QueryError) {
             switch name {
             case "date_trunc":
                 guard let unit = arguments[0].constant, unit.type == .string, !unit.isNull else {
@@ -113,7 +113,7 @@ extension Binder {
     private func zoneNamed(
         _ name: String, at position: SourcePosition
     ) throws(QueryError) -> TimeZoneRules {
-        do {
+        do throws(QueryError) {
             return try TimeZoneRules.named(name)
         } catch {
             throw QueryError(error.code, error.message, at: position, hint: error.hint)

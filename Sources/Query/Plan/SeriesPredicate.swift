@@ -5,6 +5,7 @@
 // fall out by themselves, and NOT never has to complement a set.
 
 internal import ApusStorage
+internal import Synchronization
 
 indirect enum SeriesPredicate {
     case leaf(tag: Int, slot: Int, expression: BoundExpression, wantsFalse: Bool)
