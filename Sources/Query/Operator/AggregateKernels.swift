@@ -12,9 +12,22 @@ struct ColumnRun {
     var values: UnsafePointer<UInt64>
     var validity: UnsafePointer<UInt8>?
     var count: Int
+    var stringBytes: UnsafePointer<UInt8>?
 
+    @inline(__always)
     func slice(_ start: Int, _ end: Int) -> ColumnRun {
-        ColumnRun(values: values + start, validity: validity.map { $0 + start }, count: end - start)
+        ColumnRun(
+            values: values + start, validity: validity.map { $0 + start }, count: end &- start,
+            stringBytes: stringBytes)
+    }
+
+    @inline(__always)
+    func isValid(_ row: Int) -> Bool { validity.map { $0[row] != 0 } ?? true }
+
+    @inline(__always)
+    func bytes(_ row: Int) -> UnsafeRawBufferPointer {
+        let slot = StringSlot(rawValue: values[row])
+        return UnsafeRawBufferPointer(start: stringBytes.map { $0 + slot.offset }, count: slot.length)
     }
 }
 
