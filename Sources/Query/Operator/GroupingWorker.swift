@@ -18,7 +18,9 @@ final class GroupingWorker: ScanWorker {
     /// Per code: the encoded keys before and behind the bucket.
     private var codeKeys: [(before: [UInt8], behind: [UInt8])] = []
     /// Per field of the request: validity with stale markers taken out.
-    private var scratch: [[UInt8]] = []
+    ///
+    /// Safe: each buffer is written in one call and read before the next slice comes.
+    private var staleScratch: [UnsafeMutableBufferPointer<UInt8>] = []
     private var chargedBytes = 0
     private var callsSinceCheck = 0
     var failure: QueryError?
@@ -34,7 +36,7 @@ final class GroupingWorker: ScanWorker {
             frames = ScanFrameBuilder(scan)
             if shape != nil {
                 seriesCodes = [UInt32](repeating: 0, count: scan.table.seriesCount)
-                scratch = [[UInt8]](repeating: [], count: scan.request.fields.count)
+                staleScratch = scan.request.fields.map { _ in .allocate(capacity: 0) }
             }
         }
     }
@@ -192,9 +194,6 @@ final class GroupingWorker: ScanWorker {
         }
         return UnsafePointer(validity.baseAddress)
     }
-
-    /// Safe: each buffer is written in one call and read before the next slice comes.
-    private lazy var staleScratch: [UnsafeMutableBufferPointer<UInt8>] = (0..<max(1, scan?.request.fields.count ?? 1)).map { _ in .allocate(capacity: 0) }
 
     deinit { for buffer in staleScratch { buffer.deallocate() } }
 
