@@ -76,7 +76,7 @@ extension QueryError {
 
 /// Runs a call into the storage, translating its errors.
 @inline(__always)
-func storage<R>(_ body: () throws(StorageError) -> R) throws(QueryError) -> R {
+func translating<R>(_ body: () throws(StorageError) -> R) throws(QueryError) -> R {
     do throws(StorageError) {
         return try body()
     } catch {

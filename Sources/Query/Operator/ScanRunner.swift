@@ -60,7 +60,7 @@ private final class ScanJob<Worker: ScanWorker>: @unchecked Sendable {
         while let index = next, failure == nil, !worker.isDone {
             do throws(QueryError) {
                 try context.check()
-                try storage { () throws(StorageError) in
+                try translating { () throws(StorageError) in
                     try snapshot.run(morsels[index], request, into: &worker, counters: &counters)
                 }
             } catch {
@@ -98,7 +98,7 @@ extension QueryEngine {
         makeWorker: @escaping () -> Worker
     ) throws(QueryError) -> (workers: [Worker], counters: ScanCounters) {
         guard !request.timeRange.isEmpty else { return ([], ScanCounters()) }
-        let morsels = try storage { () throws(StorageError) in
+        let morsels = try translating { () throws(StorageError) in
             try snapshot.plan(scan.table, request, rowsPerMorsel: 65_536)
         }
         let job = ScanJob(snapshot, request, morsels, context, makeWorker)

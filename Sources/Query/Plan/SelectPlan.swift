@@ -23,6 +23,8 @@ struct SelectPlan {
     /// LATEST ON: its result has the columns of the scan's frame.
     var latest: GroupingPlan?
     var grouping: GroupingPlan?
+    /// WHERE of a SELECT without FROM.
+    var conditionWithoutTable: BoundExpression?
     var having: BoundExpression?
     var outputs: [BoundExpression] = []
     var outputNames: [String] = []

@@ -84,14 +84,7 @@ struct SelectPlanner {
             if let latest = select.latestOn {
                 throw QueryError(.semantic, "LATEST ON needs a table", at: latest.position)
             }
-            if let condition {
-                // Without a table WHERE decides on the one row there is.
-                let zero = BoundExpression(.int64(0), at: condition.position)
-                plan.having = plan.having.map {
-                    BoundExpression(.and([condition, $0]), .bool, at: condition.position)
-                } ?? condition
-                _ = zero
-            }
+            plan.conditionWithoutTable = condition
             return
         }
         var latestKeys: [BoundExpression]?
