@@ -115,6 +115,10 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
         #expect(try client.sql("SELECT 1 FROM x", "&db=nothing").status == 404)
         #expect(try client.request("POST", "/write", text: "").status == 204)
         #expect(try client.request("POST", "/write?precision=d", text: line).status == 400)
+        // Too large by its own word: answered at once, not after the last byte.
+        let large = try LoopbackConnection(port: server.httpPort, timeoutSeconds: 5)
+        try large.send("POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n")
+        #expect(try large.answer().status == 413)
     }
 
     @Test func `clients' first questions are answered`() throws {

@@ -94,14 +94,13 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
                 context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
             }
         } catch {
-            let reply = Reply(error, family: request.family)
             if expectsContinue {
                 // The client hasn't sent the body and shall not.
                 state = .discarding(nil, bytes: 0)
                 closesAfterAnswer = true
-                send(reply)
+                send(Reply(error, family: request.family))
             } else {
-                state = .discarding(reply, bytes: 0)
+                refuse(error)
             }
         }
     }
