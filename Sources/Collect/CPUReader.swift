@@ -38,7 +38,9 @@ package enum CPUReader {
     package static func usage(from earlier: [CPUTimes], to later: [CPUTimes]) -> [Metric] {
         later.compactMap { now in
             guard let before = earlier.first(where: { $0.name == now.name }) else { return nil }
-            var growth = zip(before.ticks, now.ticks).map { Double(counterGrowth(from: $0, to: $1)) }
+            var growth = zip(before.ticks, now.ticks).map { earlier, later in
+                Double(counterGrowth(from: earlier, to: later))
+            }
             // user holds guest, nice holds guest_nice. The kernel updates them one after the
             // other, so a reading in between can show a little more guest than user.
             growth[0] = max(0, growth[0] - growth[8])

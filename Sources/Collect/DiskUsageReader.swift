@@ -13,6 +13,13 @@ package struct Mount: Equatable, Sendable {
     package var type: String
     /// `rw` or `ro`.
     package var mode: String
+
+    package init(device: String, path: String, type: String, mode: String) {
+        self.device = device
+        self.path = path
+        self.type = type
+        self.mode = mode
+    }
 }
 
 /// What statvfs says, in bytes and inodes.

@@ -9,6 +9,15 @@ package struct HTTPAnswer: Equatable, Sendable {
     package var retryAfterSeconds: Double?
     /// Whether the connection may carry another request.
     package var keepsConnection: Bool
+
+    package init(
+        status: Int, body: String, retryAfterSeconds: Double?, keepsConnection: Bool
+    ) {
+        self.status = status
+        self.body = body
+        self.retryAfterSeconds = retryAfterSeconds
+        self.keepsConnection = keepsConnection
+    }
 }
 
 package enum HTTPAnswerError: Error, Equatable, CustomStringConvertible {

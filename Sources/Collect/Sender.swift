@@ -109,7 +109,7 @@ package final class Sender: Sendable {
                     return state.backlog.takeForgottenCount()
                 }
                 if forgottenCount > 0 {
-                    log("the outage was longer than the backlog: \(forgottenCount) samples are lost")
+                    log("the backlog did not last: \(forgottenCount) samples are lost")
                 }
             } else if isFinishing {
                 break

@@ -53,7 +53,9 @@ package enum SystemReader {
             }
         }
         let words = ProcText.words(loadavg[...])
-        if words.count >= 4, let threads = words[3].split(separator: "/").last.flatMap({ UInt64($0) }) {
+        if words.count >= 4,
+            let threads = words[3].split(separator: "/").last.flatMap({ UInt64($0) })
+        {
             fields.append(.init("total_threads", .counter(threads)))
         }
         return fields.isEmpty ? nil : Metric("processes", fields: fields)

@@ -3,6 +3,10 @@
 /// Why a body was not answered.
 package struct WriteFailure: Error, Equatable, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) {
+        self.description = description
+    }
 }
 
 /// An HTTP/1.1 client for one target. Not for use by two threads at once.

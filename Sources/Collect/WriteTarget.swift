@@ -36,7 +36,8 @@ package struct WriteTarget: Equatable, Sendable {
         }
         (host, port) = try Self.split(authority: authority, url: url)
 
-        var start = "POST \(prefix)/write?db=\(Self.percentEncoded(database))&precision=ns HTTP/1.1\r\n"
+        let encodedDatabase = Self.percentEncoded(database)
+        var start = "POST \(prefix)/write?db=\(encodedDatabase)&precision=ns HTTP/1.1\r\n"
         start += "Host: \(authority)\r\n"
         start += "User-Agent: apus-collect\r\n"
         start += "Content-Type: text/plain; charset=utf-8\r\n"

@@ -68,7 +68,7 @@ struct CollectCommand: ParsableCommand {
         options.database = db
         options.token = token ?? getenv("APUS_TOKEN").map { String(cString: $0) }
         guard let nanoseconds = IntervalText.nanoseconds(interval) else {
-            throw ValidationError("--interval \(interval): expected 100ms to 1h, like 500ms, 1s or 1m")
+            throw ValidationError("--interval \(interval): expected 100ms to 1h, like 500ms or 1m")
         }
         options.intervalNanoseconds = nanoseconds
         options.tags = try tags.map { text in

@@ -167,7 +167,14 @@ import Testing
 }
 
 @Suite struct SystemReaderTests {
-    private let stat = "cpu  1 2 3 4\nintr 77 1 2\nctxt 42\nbtime 99\nprocesses 5\nprocs_running 2\n"
+    private let stat = """
+        cpu  1 2 3 4
+        intr 77 1 2
+        ctxt 42
+        btime 99
+        processes 5
+        procs_running 2
+        """
 
     @Test func `load, uptime and processors are read`() throws {
         let row = try #require(
