@@ -3,25 +3,89 @@
 #include <pthread.h>
 #include <string.h>
 
+// CRC-32C. The hardware instruction takes eight bytes in three cycles but could start one every
+// cycle, so three stretches are summed side by side. The CRC of stretches A and B in a row is
+// advance(crc(A), length of B) XOR crc(B), where `advance` feeds zero bytes: a linear map of the
+// 32 bits, looked up byte by byte in four tables for each of the two stretch lengths.
+
+static uint32_t crc_table[256];
+
+enum { LONG_STRETCH = 1024, SHORT_STRETCH = 128 };
+static uint32_t advance_long[4][256];
+static uint32_t advance_short[4][256];
+static int has_crc_instruction;
+
 static uint32_t crc32c_table(uint32_t crc, const uint8_t *p, size_t count) {
-    while (count--) {
-        crc ^= *p++;
-        for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0x82F63B78u & (0u - (crc & 1)));
-    }
+    while (count--) crc = (crc >> 8) ^ crc_table[(crc ^ *p++) & 0xFF];
     return crc;
 }
 
+static void make_advance(uint32_t table[4][256], size_t zeros) {
+    uint32_t images[32];
+    for (int bit = 0; bit < 32; bit++) {
+        uint32_t crc = 1u << bit;
+        for (size_t i = 0; i < zeros; i++) crc = (crc >> 8) ^ crc_table[crc & 0xFF];
+        images[bit] = crc;
+    }
+    for (int byte = 0; byte < 4; byte++) {
+        for (uint32_t value = 0; value < 256; value++) {
+            uint32_t image = 0;
+            for (int bit = 0; bit < 8; bit++)
+                if (value >> bit & 1) image ^= images[byte * 8 + bit];
+            table[byte][value] = image;
+        }
+    }
+}
+
+__attribute__((constructor)) static void make_crc_tables(void) {
+    for (uint32_t value = 0; value < 256; value++) {
+        uint32_t crc = value;
+        for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0x82F63B78u & (0u - (crc & 1)));
+        crc_table[value] = crc;
+    }
 #if defined(__x86_64__)
+    __builtin_cpu_init();
+    has_crc_instruction = __builtin_cpu_supports("sse4.2");
+    if (has_crc_instruction) {
+        make_advance(advance_long, LONG_STRETCH);
+        make_advance(advance_short, SHORT_STRETCH);
+    }
+#endif
+}
+
+#if defined(__x86_64__)
+static inline uint64_t load64(const uint8_t *p) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+static inline uint32_t advance(uint32_t table[4][256], uint32_t crc) {
+    return table[0][crc & 0xFF] ^ table[1][crc >> 8 & 0xFF] ^ table[2][crc >> 16 & 0xFF] ^
+           table[3][crc >> 24];
+}
+
+// Three stretches of `stretch` bytes, a multiple of 8.
+__attribute__((target("sse4.2"))) static inline uint32_t crc32c_three(
+    uint32_t crc, const uint8_t *p, size_t stretch, uint32_t table[4][256]) {
+    uint64_t first = crc, second = 0, third = 0;
+    for (size_t at = 0; at < stretch; at += 8) {
+        first = __builtin_ia32_crc32di(first, load64(p + at));
+        second = __builtin_ia32_crc32di(second, load64(p + stretch + at));
+        third = __builtin_ia32_crc32di(third, load64(p + 2 * stretch + at));
+    }
+    crc = advance(table, (uint32_t)first) ^ (uint32_t)second;
+    return advance(table, crc) ^ (uint32_t)third;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const uint8_t *p,
                                                                size_t count) {
+    for (; count >= 3 * LONG_STRETCH; count -= 3 * LONG_STRETCH, p += 3 * LONG_STRETCH)
+        crc = crc32c_three(crc, p, LONG_STRETCH, advance_long);
+    for (; count >= 3 * SHORT_STRETCH; count -= 3 * SHORT_STRETCH, p += 3 * SHORT_STRETCH)
+        crc = crc32c_three(crc, p, SHORT_STRETCH, advance_short);
     uint64_t wide = crc;
-    while (count >= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        wide = __builtin_ia32_crc32di(wide, word);
-        p += 8;
-        count -= 8;
-    }
+    for (; count >= 8; count -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, load64(p));
     uint32_t narrow = (uint32_t)wide;
     while (count--) narrow = __builtin_ia32_crc32qi(narrow, *p++);
     return narrow;
@@ -30,10 +94,43 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
 
 uint32_t apus_crc32c(uint32_t crc, const void *bytes, size_t count) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2"))
-        return ~crc32c_sse42(~crc, (const uint8_t *)bytes, count);
+    if (has_crc_instruction) return ~crc32c_sse42(~crc, (const uint8_t *)bytes, count);
 #endif
     return ~crc32c_table(~crc, (const uint8_t *)bytes, count);
+}
+
+uint32_t apus_crc32c_portable(uint32_t crc, const void *bytes, size_t count) {
+    return ~crc32c_table(~crc, (const uint8_t *)bytes, count);
+}
+
+// One body, compiled for several instruction sets; the loader picks the widest that runs.
+#if defined(__x86_64__) && defined(__linux__)
+#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define WIDE
+#endif
+
+WIDE void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t *high) {
+    int64_t smallest = values[0], largest = values[0];
+    for (size_t i = 1; i < count; i++) {
+        smallest = values[i] < smallest ? values[i] : smallest;
+        largest = values[i] > largest ? values[i] : largest;
+    }
+    *low = smallest;
+    *high = largest;
+}
+
+WIDE void apus_restore_decimals(uint64_t *values, size_t count, double power) {
+    const double magic = 6755399441055744.0;  // 1.5 × 2^52
+    uint64_t magic_bits;
+    memcpy(&magic_bits, &magic, 8);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t shifted = values[i] + magic_bits;
+        double number;
+        memcpy(&number, &shifted, 8);
+        number = (number - magic) / power;
+        memcpy(&values[i], &number, 8);
+    }
 }
 
 void apus_set_thread_name(const char *name) {

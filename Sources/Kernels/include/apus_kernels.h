@@ -5,9 +5,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apus_file_calls.h"
+
 // CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of `count` bytes, continuing from `crc`
 // (0 for a fresh start). Uses the CPU's instruction where there is one, a table elsewhere.
 uint32_t apus_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+// The same by table, whatever the CPU: what tests compare with.
+uint32_t apus_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
+
+// Smallest and largest of `count` >= 1 numbers.
+void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t *high);
+
+// Replaces integers (two's complement, below 2^51) by the bits of integer / power, rounded once.
+void apus_restore_decimals(uint64_t *values, size_t count, double power);
 
 // Names the calling thread for `top -H` and `perf`; at most 15 bytes are kept.
 void apus_set_thread_name(const char *name);

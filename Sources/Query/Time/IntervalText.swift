@@ -138,7 +138,8 @@ private struct IntervalScanner {
             index += 1
             skipSpaces()
         }
-        guard !isAtEnd else { return false }
+        // "ago" alone, or nothing, is no interval.
+        guard !isAtEnd, (next | 0x20) &- 0x61 >= 26 else { return false }
         while !isAtEnd {
             if (next | 0x20) &- 0x61 < 26 {
                 guard asciiLowercased(letters()) == "ago" else { return false }

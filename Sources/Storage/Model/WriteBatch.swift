@@ -140,10 +140,13 @@ package final class WriteBatch: @unchecked Sendable {
         package let key: [UInt8]
         /// Filled by commit.
         package var resolved: UInt32?
+        /// Where the parser that made the batch remembers the series, `UInt32.max` for nowhere.
+        package let cacheHint: UInt32
 
-        package init(table: [UInt8], key: [UInt8]) {
+        package init(table: [UInt8], key: [UInt8], cacheHint: UInt32 = .max) {
             self.table = table
             self.key = key
+            self.cacheHint = cacheHint
         }
     }
 
@@ -159,6 +162,8 @@ package final class WriteBatch: @unchecked Sendable {
     package private(set) var rejectedCount = 0
     /// `Catalog.dropGeneration` when parsing began: series ids are good while it is unchanged.
     package var dropGeneration: UInt64 = 0
+    /// Which cache the hints of `newSeries` mean; 0 for none. Only parsers look at it.
+    package var cacheEpoch: UInt64 = 0
 
     package init(database: String) {
         self.database = database
@@ -186,6 +191,11 @@ package final class WriteBatch: @unchecked Sendable {
         }
         defer { stringCount += bytes.count }
         return StringSlot(offset: stringCount, length: bytes.count)
+    }
+
+    /// Takes back strings of a row that was not finished. `count` is an earlier `stringCount`.
+    package func truncateStrings(to count: Int) {
+        if count < stringCount { stringCount = max(0, count) }
     }
 
     package func reject(_ rejection: LineRejection) {

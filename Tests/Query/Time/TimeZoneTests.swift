@@ -38,9 +38,9 @@ import Testing
     @Test(arguments: ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca"])
     func `local time and back is the same instant, but for the repeated hour`(name: String) throws {
         let zone = try TimeZoneRules.named(name)
-        let minutes: Int64 = 17 * 60_000_000_000
+        let minute: Int64 = 60_000_000_000
         for step in 0..<200_000 as Range<Int64> {
-            let instant = 946_684_800_000_000_000 + step * 61 * minutes
+            let instant = 946_684_800_000_000_000 + step * 61 * minute
             let local = zone.local(ofNanoseconds: instant)
             let back = zone.instant(ofLocalNanoseconds: local)
             #expect(back == instant || zone.local(ofNanoseconds: back) == local && back > instant)

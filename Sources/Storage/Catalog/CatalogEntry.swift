@@ -1,0 +1,114 @@
+// A catalog entry is one definition, as it lies in `definitions` log records and catalog files.
+//
+//     kind  u8       then
+//     ────  ───────  ─────────────────────────────────────────────────────────────────────
+//      1    database       id varint, name text, partition ns varint, retention ns varint
+//      2    table          table id varint, database id varint, name text
+//      3    tag            table id varint, index varint, name text, SQL name text
+//      4    field          table id varint, field id varint, type u8, name text, SQL name text
+//      5    series         table id varint, series id varint, key text (see SeriesKey)
+//      6    drop table     table id varint
+//      7    drop database  database id varint
+//
+// Entries follow each other without padding. They are idempotent: an entry for something that
+// exists updates what may change (retention, a field's type, SQL names). Numbers are never reused.
+
+package enum CatalogEntry: Equatable, Sendable {
+    case database(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
+    case table(id: UInt32, databaseID: UInt32, name: String)
+    case tag(tableID: UInt32, index: Int, name: String, sqlName: String)
+    case field(tableID: UInt32, FieldColumn)
+    case series(tableID: UInt32, id: UInt32, key: [UInt8])
+    case dropTable(id: UInt32)
+    case dropDatabase(id: UInt32)
+
+    static let nameBytesMax = 65_535
+
+    func append(to writer: inout ByteWriter) {
+        switch self {
+        case .database(let id, let name, let partition, let retention):
+            writer.append(UInt8(1))
+            writer.appendVarint(UInt64(id))
+            writer.appendText(name)
+            writer.appendVarint(UInt64(partition))
+            writer.appendVarint(UInt64(retention))
+        case .table(let id, let databaseID, let name):
+            writer.append(UInt8(2))
+            writer.appendVarint(UInt64(id))
+            writer.appendVarint(UInt64(databaseID))
+            writer.appendText(name)
+        case .tag(let tableID, let index, let name, let sqlName):
+            writer.append(UInt8(3))
+            writer.appendVarint(UInt64(tableID))
+            writer.appendVarint(UInt64(index))
+            writer.appendText(name)
+            writer.appendText(sqlName)
+        case .field(let tableID, let field):
+            writer.append(UInt8(4))
+            writer.appendVarint(UInt64(tableID))
+            writer.appendVarint(UInt64(field.id))
+            writer.append(field.type.rawValue)
+            writer.appendText(field.name)
+            writer.appendText(field.sqlName)
+        case .series(let tableID, let id, let key):
+            writer.append(UInt8(5))
+            writer.appendVarint(UInt64(tableID))
+            writer.appendVarint(UInt64(id))
+            writer.appendText(key)
+        case .dropTable(let id):
+            writer.append(UInt8(6))
+            writer.appendVarint(UInt64(id))
+        case .dropDatabase(let id):
+            writer.append(UInt8(7))
+            writer.appendVarint(UInt64(id))
+        }
+    }
+
+    static func read(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> CatalogEntry {
+        let start = reader.offset
+        let kind: UInt8 = try reader.read()
+        func id(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> UInt32 {
+            UInt32(try reader.readCount(limit: Int(UInt32.max >> 1)))
+        }
+        func text(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> String {
+            try reader.readString(limit: nameBytesMax)
+        }
+        switch kind {
+        case 1:
+            let number = try id(&reader)
+            let name = try text(&reader)
+            let partition = try reader.readCount(limit: .max)
+            let retention = try reader.readCount(limit: .max)
+            guard partition > 0 else {
+                throw .init(offset: start, reason: "a database with partitions of length 0")
+            }
+            return .database(
+                id: number, name: name, partitionNanoseconds: Int64(partition),
+                retentionNanoseconds: Int64(retention))
+        case 2:
+            return .table(id: try id(&reader), databaseID: try id(&reader), name: try text(&reader))
+        case 3:
+            return .tag(
+                tableID: try id(&reader), index: try reader.readCount(limit: 65_535),
+                name: try text(&reader), sqlName: try text(&reader))
+        case 4:
+            let table = try id(&reader)
+            let field = try id(&reader)
+            let rawType: UInt8 = try reader.read()
+            guard let type = FieldType(rawValue: rawType) else {
+                throw .init(offset: start, reason: "unknown field type \(rawType)")
+            }
+            let name = try text(&reader)
+            return .field(
+                tableID: table,
+                FieldColumn(id: field, name: name, sqlName: try text(&reader), type: type))
+        case 5:
+            return .series(
+                tableID: try id(&reader), id: try id(&reader),
+                key: try reader.readText(limit: nameBytesMax * 2))
+        case 6: return .dropTable(id: try id(&reader))
+        case 7: return .dropDatabase(id: try id(&reader))
+        default: throw .init(offset: start, reason: "unknown catalog entry \(kind)")
+        }
+    }
+}

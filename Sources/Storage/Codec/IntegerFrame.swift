@@ -1,0 +1,280 @@
+// A frame holds `count` 64-bit numbers as small distances from a base. Integers, decimals, times,
+// lengths and dictionary codes all end up in one.
+//
+//     field          size      present        meaning
+//     ─────────────  ────────  ─────────────  ──────────────────────────────────────────────
+//     width          1         always         bits 0–6: bits a distance, 0 ... 64;
+//                                             bit 7: there are exceptions
+//     base           varint    always         zig-zag
+//     exceptions     varint    if bit 7       how many, 1 ... count
+//     codeWidth      1         if bit 7       bits an exception's code, 1 ... 64
+//     positions      bits      if bit 7       exceptions × bits of (count − 1), ascending, horizontal
+//     codes          bits      if bit 7       exceptions × codeWidth, horizontal
+//     distances      bits      always         count × width, see BitPacking
+//
+// number = base + distance, modulo 2^64, except at `positions`, where the distance lies outside
+// 0 ..< 2^width: an even code c stands for 2^width + c / 2, an odd one for −1 − (c − 1) / 2.
+// Modular arithmetic makes every 64-bit pattern come back, whatever its type.
+
+/// How the numbers before a frame were prepared.
+enum FrameOrder: UInt8 {
+    /// As they are.
+    case plain = 0
+    /// Differences: a zig-zag varint with the first number precedes the frame, whose distance 0 is 0.
+    case delta = 1
+}
+
+enum IntegerFrame {
+    private static let exceptionsFlag: UInt8 = 0x80
+
+    // MARK: Writing
+
+    /// Writes `numbers` as planned. `scratch` has room for `count`; both are read and written here
+    /// only.
+    static func write(
+        _ numbers: UnsafePointer<UInt64>, count: Int, plan: FramePlan,
+        scratch: UnsafeMutablePointer<UInt64>, into writer: inout ByteWriter
+    ) {
+        let keep = BitPacking.mask(plan.width)
+        var outside: UInt64 = 0
+        for index in 0..<count {
+            let distance = numbers[index] &- plan.base
+            outside |= distance
+            scratch[index] = distance
+        }
+        guard plan.width < 64, outside & ~keep != 0 else {
+            writer.append(UInt8(plan.width))
+            writer.appendSignedVarint(Int64(bitPattern: plan.base))
+            appendBits(scratch, count: count, width: plan.width, into: &writer)
+            return
+        }
+        var positions: [UInt64] = []
+        var codes: [UInt64] = []
+        let bound: UInt64 = keep &+ 1
+        for index in 0..<count where scratch[index] & ~keep != 0 {
+            let distance = Int64(bitPattern: scratch[index])
+            positions.append(UInt64(index))
+            codes.append(
+                distance < 0
+                    ? UInt64(bitPattern: ~distance) &<< 1 | 1 : (scratch[index] &- bound) &<< 1)
+            scratch[index] = 0
+        }
+        let codeWidth = max(1, BitPacking.width(of: codes.reduce(0, |)))
+        writer.append(UInt8(plan.width) | exceptionsFlag)
+        writer.appendSignedVarint(Int64(bitPattern: plan.base))
+        writer.appendVarint(UInt64(positions.count))
+        writer.append(UInt8(codeWidth))
+        appendPatches(positions, width: positionWidth(count), into: &writer)
+        appendPatches(codes, width: codeWidth, into: &writer)
+        appendBits(scratch, count: count, width: plan.width, into: &writer)
+    }
+
+    /// Writes numbers in the cheaper order: the order's byte, and what that order consists of.
+    static func writeNested(
+        _ numbers: UnsafePointer<UInt64>, count: Int, into writer: inout ByteWriter
+    ) {
+        let work = Scratch(count: count)
+        let deltas = Scratch(count: count)
+        let choice = OrderChoice(numbers, count: count, deltas: deltas.pointer)
+        writer.append(choice.order.rawValue)
+        choice.write(numbers, count: count, deltas: deltas.pointer, scratch: work.pointer, into: &writer)
+    }
+
+    static func positionWidth(_ count: Int) -> Int {
+        count > 1 ? BitPacking.width(of: UInt64(count &- 1)) : 0
+    }
+
+    static func appendBits(
+        _ values: UnsafePointer<UInt64>, count: Int, width: Int, into writer: inout ByteWriter
+    ) {
+        let size = BitPacking.byteCount(count: count, width: width)
+        guard size > 0 else { return }
+        writer.append(capacityMax: size) { buffer in
+            // Safe: the writer made exactly the room that packing takes.
+            if let base = buffer.baseAddress {
+                BitPacking.pack(values, count: count, width: width, into: base)
+            }
+            return size
+        }
+    }
+
+    /// Horizontally packed whatever their count, since they are read one by one.
+    static func appendPatches(_ values: [UInt64], width: Int, into writer: inout ByteWriter) {
+        let size = BitPacking.byteCount(count: values.count, width: width)
+        guard size > 0 else { return }
+        writer.append(capacityMax: size) { buffer in
+            // Safe: the writer made exactly the room that packing takes.
+            if let base = buffer.baseAddress {
+                BitPacking.packHorizontal(values, count: values.count, width: width, into: base)
+            }
+            return size
+        }
+    }
+
+    // MARK: Reading
+
+    private struct Header {
+        var base: UInt64
+        var width: Int
+        var exceptionCount = 0
+        var codeWidth = 0
+    }
+
+    private static func readHeader(
+        _ reader: inout ByteReader, count: Int
+    ) throws(ByteReader.Malformed) -> Header {
+        let start = reader.offset
+        let first = try reader.read(UInt8.self)
+        let width = Int(first & ~exceptionsFlag)
+        guard width <= 64 else {
+            throw ByteReader.Malformed(offset: start, reason: "a width of \(width) bits")
+        }
+        let base = UInt64(bitPattern: try reader.readSignedVarint())
+        var header = Header(base: base, width: width)
+        if first & exceptionsFlag != 0 {
+            header.exceptionCount = try reader.readCount(limit: count)
+            header.codeWidth = Int(try reader.read(UInt8.self))
+            guard header.exceptionCount > 0, (1...64).contains(header.codeWidth), width < 64 else {
+                throw ByteReader.Malformed(offset: start, reason: "exceptions out of range")
+            }
+        }
+        return header
+    }
+
+    /// Reads a frame of `count` numbers in `order` into exactly `count` slots.
+    static func read(
+        _ reader: inout ByteReader, order: FrameOrder, count: Int,
+        into out: UnsafeMutablePointer<UInt64>
+    ) throws(ByteReader.Malformed) {
+        switch order {
+        case .plain:
+            try readPlain(&reader, count: count, into: out)
+        case .delta:
+            let first = UInt64(bitPattern: try reader.readSignedVarint())
+            let header = try readHeader(&reader, count: count)
+            if header.exceptionCount == 0 {
+                var sink = RunningSum(base: header.base, sum: first &- header.base)
+                try unpack(&reader, count: count, width: header.width, into: out, sink: &sink)
+            } else {
+                try readBody(&reader, header: header, count: count, into: out)
+                var sum = first &- header.base
+                for index in 0..<count {
+                    sum = sum &+ out[index]
+                    out[index] = sum
+                }
+            }
+        }
+    }
+
+    static func readPlain(
+        _ reader: inout ByteReader, count: Int, into out: UnsafeMutablePointer<UInt64>
+    ) throws(ByteReader.Malformed) {
+        let header = try readHeader(&reader, count: count)
+        try readBody(&reader, header: header, count: count, into: out)
+    }
+
+    static func readNested(
+        _ reader: inout ByteReader, count: Int, into out: UnsafeMutablePointer<UInt64>
+    ) throws(ByteReader.Malformed) {
+        let start = reader.offset
+        guard let order = FrameOrder(rawValue: try reader.read(UInt8.self)) else {
+            throw ByteReader.Malformed(offset: start, reason: "an unknown order of a frame")
+        }
+        try read(&reader, order: order, count: count, into: out)
+    }
+
+    private static func readBody(
+        _ reader: inout ByteReader, header: Header, count: Int,
+        into out: UnsafeMutablePointer<UInt64>
+    ) throws(ByteReader.Malformed) {
+        let patches = header.exceptionCount
+        let positionBits = positionWidth(count)
+        // Streams up to the payload's end: what follows makes reading them whole words safe.
+        let positions = UnsafeRawBufferPointer(rebasing: reader.buffer[reader.offset...])
+        try reader.skip(BitPacking.byteCount(count: patches, width: positionBits))
+        let codes = UnsafeRawBufferPointer(rebasing: reader.buffer[reader.offset...])
+        try reader.skip(BitPacking.byteCount(count: patches, width: header.codeWidth))
+        var sink = AddBase(base: header.base)
+        try unpack(&reader, count: count, width: header.width, into: out, sink: &sink)
+        let bound = BitPacking.mask(header.width) &+ 1
+        for index in 0..<patches {
+            let position = Int(
+                truncatingIfNeeded: BitPacking.value(positions, index: index, width: positionBits))
+            guard position < count else {
+                throw ByteReader.Malformed(offset: reader.offset, reason: "an exception past the end")
+            }
+            let code = BitPacking.value(codes, index: index, width: header.codeWidth)
+            let distance = code & 1 == 0 ? bound &+ (code &>> 1) : ~(code &>> 1)
+            out[position] = header.base &+ distance
+        }
+    }
+
+    static func readBits(
+        _ reader: inout ByteReader, count: Int, width: Int, into out: UnsafeMutablePointer<UInt64>
+    ) throws(ByteReader.Malformed) {
+        var sink = AddBase(base: 0)
+        try unpack(&reader, count: count, width: width, into: out, sink: &sink)
+    }
+
+    @inline(__always)
+    private static func unpack<Sink: UnpackSink>(
+        _ reader: inout ByteReader, count: Int, width: Int,
+        into out: UnsafeMutablePointer<UInt64>, sink: inout Sink
+    ) throws(ByteReader.Malformed) {
+        let readable = reader.remaining
+        let bytes = try reader.readBytes(BitPacking.byteCount(count: count, width: width))
+        // Safe: the reader checked that the packed bytes are there, and `readable` ends with them.
+        if let base = bytes.baseAddress {
+            BitPacking.unpack(
+                base, readable: readable, width: width, count: count, into: out, sink: &sink)
+        } else {
+            for index in 0..<count { out[index] = sink.take(0) }
+        }
+    }
+}
+
+/// Which order of a frame is the smaller one for some numbers, and how it is laid out.
+struct OrderChoice {
+    let order: FrameOrder
+    let plan: FramePlan
+    private let first: UInt64
+
+    /// Fills `deltas`, which has room for `count`, with the differences.
+    init(_ numbers: UnsafePointer<UInt64>, count: Int, deltas: UnsafeMutablePointer<UInt64>) {
+        let plain = FramePlan.choose(numbers, count: count)
+        guard count > 2, plain.bits > 0 else {
+            order = .plain
+            plan = plain
+            first = 0
+            return
+        }
+        for index in 1..<count { deltas[index] = numbers[index] &- numbers[index &- 1] }
+        let delta = FramePlan.choose(deltas + 1, count: count &- 1)
+        first = numbers[0]
+        let firstBits = 8 &* (1 &+ BitPacking.width(of: first &+ first) / 7) &+ delta.width
+        if delta.bits &+ firstBits < plain.bits {
+            order = .delta
+            plan = delta
+            deltas[0] = delta.base
+        } else {
+            order = .plain
+            plan = plain
+        }
+    }
+
+    /// Estimated size in bits, without a block's own header.
+    var bits: Int { plan.bits }
+
+    func write(
+        _ numbers: UnsafePointer<UInt64>, count: Int, deltas: UnsafePointer<UInt64>,
+        scratch: UnsafeMutablePointer<UInt64>, into writer: inout ByteWriter
+    ) {
+        switch order {
+        case .plain:
+            IntegerFrame.write(numbers, count: count, plan: plan, scratch: scratch, into: &writer)
+        case .delta:
+            writer.appendSignedVarint(Int64(bitPattern: first))
+            IntegerFrame.write(deltas, count: count, plan: plan, scratch: scratch, into: &writer)
+        }
+    }
+}

@@ -1,0 +1,149 @@
+// A chunk of a table's head: rows of one shape (field ids and types) in order of arrival.
+//
+// State                     owner                    guard
+// ────────────────────────  ───────────────────────  ─────────────────────────────────────────
+// rows above the count      the applier              nobody else looks
+// storage, heap, counts     the applier writes       the engine's publish lock, for readers
+// sortedRows                the background thread    the engine's publish lock
+
+/// The fields of a chunk, by id and stored type.
+package struct ShapeKey: Hashable, Sendable {
+    package var ids: [UInt32]
+    package var types: [FieldType]
+}
+
+/// The rows of a sealed chunk in order of (series, time, arrival).
+package final class SortedRows: Sendable {
+    /// Position in the order → row of the chunk.
+    package let rows: [UInt32]
+    /// Distinct series, ascending, and where each one's rows begin; one more end closes it.
+    package let series: [UInt32]
+    package let starts: [UInt32]
+
+    package init(rows: [UInt32], series: [UInt32], starts: [UInt32]) {
+        self.rows = rows
+        self.series = series
+        self.starts = starts
+    }
+}
+
+/// What a reader holds of a chunk: a count of rows that will never change.
+package struct ChunkView: Sendable {
+    package let shape: ShapeKey
+    package let storage: ChunkStorage
+    package let heap: StringHeap?
+    package let rowCount: Int
+    package let firstTime: Int64
+    package let lastTime: Int64
+    package let sortedRows: SortedRows?
+}
+
+/// Safe: see the state table above.
+package final class HeadChunk: @unchecked Sendable {
+    package static let rowsMax = 65_536
+
+    let shape: ShapeKey
+    private var storage: ChunkStorage
+    private var heap: StringHeap?
+    private var heapCount = 0
+    private var written = 0
+    private var writtenFirst = Int64.max
+    private var writtenLast = Int64.min
+
+    // Published, under the engine's publish lock.
+    private(set) var published: ChunkView
+    private(set) var isSealed = false
+
+    init(shape: ShapeKey, capacity: Int = 64) {
+        self.shape = shape
+        storage = ChunkStorage(capacity: capacity, fieldCount: shape.ids.count)
+        published = ChunkView(
+            shape: shape, storage: storage, heap: nil, rowCount: 0, firstTime: .max, lastTime: .min,
+            sortedRows: nil)
+    }
+
+    var rowCount: Int { written }
+    var isFull: Bool { written >= Self.rowsMax || heapCount > 64 << 20 }
+    var byteCount: Int { storage.byteCount + (heap?.capacity ?? 0) }
+
+    /// What `append` copies from: field-major columns with a stride, in the chunk's field order.
+    struct Source {
+        var series: UnsafePointer<UInt32>
+        var times: UnsafePointer<Int64>
+        var order: UnsafePointer<UInt32>
+        var columns: [UnsafePointer<UInt64>]
+        var strings: UnsafeRawPointer
+    }
+
+    /// Copies rows behind those written so far; they stay unseen until `publish`.
+    func append(_ source: Source, rows: Range<Int>, orderBase: UInt32) {
+        let count = rows.count
+        if written + count > storage.capacity {
+            let wanted = max(written + count, storage.capacity * 2)
+            storage = storage.grown(
+                rowCount: written, capacity: min(max(wanted, 64), max(Self.rowsMax, written + count)))
+        }
+        (storage.series + written).update(from: source.series + rows.lowerBound, count: count)
+        (storage.times + written).update(from: source.times + rows.lowerBound, count: count)
+        let order = storage.order + written
+        for row in 0..<count { order[row] = orderBase &+ source.order[rows.lowerBound + row] }
+        for field in 0..<shape.ids.count {
+            let target = storage.column(field) + written
+            let from = source.columns[field] + rows.lowerBound
+            if shape.types[field] == .string {
+                copyStrings(from, target, count, source.strings)
+            } else {
+                target.update(from: from, count: count)
+            }
+        }
+        var first = writtenFirst
+        var last = writtenLast
+        for row in rows {
+            first = min(first, source.times[row])
+            last = max(last, source.times[row])
+        }
+        writtenFirst = first
+        writtenLast = last
+        written += count
+    }
+
+    private func copyStrings(
+        _ from: UnsafePointer<UInt64>, _ target: UnsafeMutablePointer<UInt64>, _ count: Int,
+        _ strings: UnsafeRawPointer
+    ) {
+        for row in 0..<count {
+            let slot = StringSlot(rawValue: from[row])
+            let heap = reserveHeap(slot.length)
+            UnsafeMutableRawPointer(heap.bytes + heapCount)
+                .copyMemory(from: strings + slot.offset, byteCount: slot.length)
+            target[row] = StringSlot(offset: heapCount, length: slot.length).rawValue
+            heapCount += slot.length
+        }
+    }
+
+    private func reserveHeap(_ more: Int) -> StringHeap {
+        if let heap, heapCount + more <= heap.capacity { return heap }
+        let wider = StringHeap(capacity: max(256, (heapCount + more) * 2))
+        if let heap { wider.bytes.update(from: heap.bytes, count: heapCount) }
+        heap = wider
+        return wider
+    }
+
+    /// Makes what was appended visible. Under the publish lock.
+    func publish() {
+        published = ChunkView(
+            shape: shape, storage: storage, heap: heap, rowCount: written, firstTime: writtenFirst,
+            lastTime: writtenLast, sortedRows: nil)
+    }
+
+    /// No more rows come. Under the publish lock.
+    func seal() { isSealed = true }
+
+    /// Under the publish lock.
+    func setSorted(_ sorted: SortedRows) {
+        let now = published
+        published = ChunkView(
+            shape: shape, storage: now.storage, heap: now.heap, rowCount: now.rowCount,
+            firstTime: now.firstTime, lastTime: now.lastTime, sortedRows: sorted)
+    }
+}

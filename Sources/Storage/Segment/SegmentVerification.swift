@@ -1,0 +1,194 @@
+// Reads a whole segment and names everything that is wrong with it, for `apus check`.
+
+extension SegmentReader {
+    /// A violation: where in the file, and what.
+    package typealias Finding = (offset: UInt64, what: String)
+
+    /// Checks every checksum, decodes every block, compares statistics, order and paddings.
+    /// - Returns: Findings in file order by table, at most one a column block; empty if all is well.
+    /// - Complexity: as long as decoding everything.
+    package func verify() -> [Finding] {
+        var findings: [Finding] = []
+        for table in tables { verify(table, &findings) }
+        let lastEnd = tables.last?.entry.end ?? SegmentLayout.headerByteCount
+        checkZeros(lastEnd..<footer.lowerBound, &findings)
+        checkZeros(footer.upperBound..<(byteCount - SegmentLayout.trailerByteCount), &findings)
+        return findings
+    }
+
+    private func checkZeros(_ range: Range<Int>, _ findings: inout [Finding]) {
+        for offset in range where file.bytes[offset] != 0 {
+            findings.append((UInt64(offset), "padding is not zero"))
+            return
+        }
+    }
+
+    private func note(_ error: StorageError, at offset: Int, _ findings: inout [Finding]) {
+        if case .corrupt(_, let place, let reason) = error {
+            findings.append((place, reason))
+        } else {
+            findings.append((UInt64(offset), error.description))
+        }
+    }
+
+    private func verify(_ table: SegmentTable, _ findings: inout [Finding]) {
+        do throws(StorageError) {
+            let directory = try table.directory()
+            let dataEnd = directory.storage.stretchStarts.last ?? table.entry.dataOffset
+            checkZeros(dataEnd..<table.entry.directoryOffset, &findings)
+            checkStretches(directory, &findings)
+            let scratch = BlockScratch(rowsMax: SegmentLayout.blockRowsLimit)
+            let seriesIDs = checkRows(directory, scratch, &findings)
+            for column in 0..<directory.columnCount {
+                checkColumn(directory, column, scratch, &findings)
+            }
+            checkKeys(table, seriesIDs, &findings)
+        } catch {
+            note(error, at: table.entry.directoryOffset, &findings)
+            do throws(StorageError) { try table.forEachSeriesKey { _, _ in } } catch {
+                note(error, at: table.entry.keysOffset, &findings)
+            }
+        }
+    }
+
+    /// Blocks of a group fill their stretches to the last byte.
+    private func checkStretches(_ directory: BlockDirectory, _ findings: inout [Finding]) {
+        let storage = directory.storage
+        for group in 0..<(storage.groupFirstBlocks.count - 1) {
+            let lastBlock = storage.groupFirstBlocks[group + 1] - 1
+            for stretch in 0...directory.columnCount {
+                let ends = stretch == 0
+                    ? storage.arrays[DirectoryArray.rowsEnd]
+                    : directory.array(stretch - 1, DirectoryArray.end)
+                let index = group * (directory.columnCount + 1) + stretch
+                let byteCount = storage.stretchStarts[index + 1] - storage.stretchStarts[index]
+                if ends[lastBlock] != UInt64(byteCount) {
+                    findings.append((UInt64(storage.stretchStarts[index]), "a stretch is not filled"))
+                }
+            }
+        }
+    }
+
+    /// - Returns: The series of all blocks, nil if some block could not be read.
+    private func checkRows(
+        _ directory: BlockDirectory, _ scratch: BlockScratch, _ findings: inout [Finding]
+    ) -> [UInt32]? {
+        var seriesIDs: [UInt32] = []
+        var isComplete = true
+        var runs: [SegmentRun] = []
+        for block in 0..<directory.blockCount {
+            let start = directory.storage.stretchStarts[0]
+            do throws(StorageError) {
+                let (_, offset) = try directory.runsAndTimes(block)
+                try directory.decodeRuns(block, into: &runs)
+                try directory.decodeTimes(block, into: scratch.times)
+                if let reason = Self.disorder(directory, block, runs, scratch.times) {
+                    findings.append((UInt64(offset), "times of block \(block): \(reason)"))
+                }
+                for run in runs where seriesIDs.last != run.series { seriesIDs.append(run.series) }
+            } catch {
+                isComplete = false
+                note(error, at: start, &findings)
+            }
+        }
+        return isComplete ? seriesIDs : nil
+    }
+
+    private static func disorder(
+        _ directory: BlockDirectory, _ block: Int, _ runs: [SegmentRun],
+        _ times: UnsafePointer<Int64>
+    ) -> String? {
+        var (lowest, highest) = (Int64.max, Int64.min)
+        for run in runs {
+            for row in run.rowStart..<(run.rowStart + run.rowCount) {
+                if row > run.rowStart, times[row] <= times[row - 1] { return "they do not rise" }
+                lowest = min(lowest, times[row])
+                highest = max(highest, times[row])
+            }
+        }
+        return lowest == directory.minTime(block) && highest == directory.maxTime(block)
+            ? nil : "they pass the directory's bounds"
+    }
+
+    private func checkColumn(
+        _ directory: BlockDirectory, _ column: Int, _ scratch: BlockScratch,
+        _ findings: inout [Finding]
+    ) {
+        var strings: [UInt8] = []
+        for block in 0..<directory.blockCount {
+            strings.removeAll(keepingCapacity: true)
+            do throws(StorageError) {
+                let present = try directory.decodeColumn(
+                    column, block: block, values: scratch.values, validity: scratch.validity,
+                    strings: &strings)
+                guard present > 0 else { continue }
+                let actual = strings.withUnsafeBufferPointer { bytes in
+                    ColumnCodec.statistics(
+                        of: ColumnSlice(
+                            type: directory.columnType(column), count: directory.rowCount(block),
+                            values: scratch.values, validity: scratch.validity,
+                            stringBytes: bytes.baseAddress))
+                }
+                let stated = directory.statistics(column: column, block: block)
+                if !Self.agree(stated, actual, type: directory.columnType(column)) {
+                    let ends = directory.array(column, DirectoryArray.end)
+                    let place = try directory.payload(ends, stretch: column + 1, block).fileOffset
+                    findings.append((
+                        UInt64(place), "column \(column), block \(block): the statistics are wrong"
+                    ))
+                }
+            } catch { note(error, at: directory.storage.stretchStarts[0], &findings) }
+        }
+    }
+
+    /// Whether two statistics say the same, float sums but for the order of addition.
+    private static func agree(
+        _ stated: ColumnStatistics, _ actual: ColumnStatistics, type: FieldType
+    ) -> Bool {
+        guard stated.presentCount == actual.presentCount, stated.nanCount == actual.nanCount,
+            stated.hasRange == actual.hasRange
+        else { return false }
+        if type != .string {
+            guard stated.first == actual.first, stated.last == actual.last else { return false }
+        }
+        if stated.hasRange {
+            guard stated.minimum == actual.minimum, stated.maximum == actual.maximum else {
+                return false
+            }
+        }
+        guard case .float(let left) = stated.sum, case .float(let right) = actual.sum else {
+            return stated.sum == actual.sum
+        }
+        // Infinities and overflow depend on the order; what is finite on both sides is compared.
+        guard left.isFinite, right.isFinite else { return true }
+        let largest = max(
+            abs(Double(bitPattern: stated.minimum)), abs(Double(bitPattern: stated.maximum)))
+        return abs(left - right) <= largest * Double(stated.presentCount) * 1e-9
+    }
+
+    private func checkKeys(
+        _ table: SegmentTable, _ seriesIDs: [UInt32]?, _ findings: inout [Finding]
+    ) {
+        var keyIDs: [UInt32] = []
+        var malformedID: UInt32?
+        do throws(StorageError) {
+            try table.forEachSeriesKey { id, key in
+                keyIDs.append(id)
+                if SeriesKey.decode(key) == nil, malformedID == nil { malformedID = id }
+            }
+        } catch {
+            note(error, at: table.entry.keysOffset, &findings)
+            return
+        }
+        if let malformedID {
+            findings.append((
+                UInt64(table.entry.keysOffset), "the key of series \(malformedID) is no key"
+            ))
+        }
+        if let seriesIDs, seriesIDs != keyIDs {
+            findings.append((
+                UInt64(table.entry.keysOffset), "keys are not those of the series in the blocks"
+            ))
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// Columns come back as they went in.
+
+import ApusStorage
+import ApusTestKit
+import Testing
+
+@Suite struct ColumnCodecTests {
+    private func check(_ column: TestColumn, _ name: String, seed: UInt64) throws {
+        for level in [EncodeOptions.Level.hot, .cold] {
+            let encoded = encode(column, level)
+            let count = column.slots.count
+            let comment: Comment = "\(name), \(count) rows, \(encoded.encoding.name), seed \(seed)"
+            let back = try decode(encoded, type: column.type, count: count)
+            let presentCount = column.validity.map { $0.reduce(0) { $0 + Int($1) } } ?? count
+            #expect(back.present == presentCount, comment)
+            let same = (0..<count).allSatisfy { column.row($0) == back.column.row($0) }
+            #expect(same, comment)
+        }
+    }
+
+    @Test(arguments: edgeLengths)
+    func `integers of every shape come back`(count: Int) throws {
+        var random = SeededRandom.fromEnvironment(otherwise: 0xA905_0001 &+ UInt64(count))
+        for (name, slots) in Shapes.integers(count, &random) {
+            for validity in Shapes.validity(count, &random) {
+                for type in [FieldType.int64, .uint64] {
+                    try check(
+                        TestColumn(type: type, slots: slots, validity: validity), name,
+                        seed: random.seed)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: edgeLengths)
+    func `doubles of every shape come back bit by bit`(count: Int) throws {
+        var random = SeededRandom.fromEnvironment(otherwise: 0xA905_0002 &+ UInt64(count))
+        for (name, slots) in Shapes.floats(count, &random) {
+            for validity in Shapes.validity(count, &random) {
+                try check(
+                    TestColumn(type: .float64, slots: slots, validity: validity), name,
+                    seed: random.seed)
+            }
+        }
+    }
+
+    @Test(arguments: edgeLengths)
+    func `bools come back`(count: Int) throws {
+        var random = SeededRandom.fromEnvironment(otherwise: 0xA905_0003 &+ UInt64(count))
+        for rarity in [1, 2, 3, 100, 1_000_000] {
+            let slots: [UInt64] = (0..<count).map { _ in random.oneIn(rarity) ? 1 : 0 }
+            for validity in Shapes.validity(count, &random) {
+                try check(
+                    TestColumn(type: .bool, slots: slots, validity: validity), "1 in \(rarity)",
+                    seed: random.seed)
+            }
+        }
+    }
+
+    @Test(arguments: edgeLengths)
+    func `strings come back`(count: Int) throws {
+        var random = SeededRandom.fromEnvironment(otherwise: 0xA905_0004 &+ UInt64(count))
+        for (name, texts) in Shapes.texts(count, &random) {
+            for validity in Shapes.validity(count, &random) {
+                var column = TestColumn.strings(texts)
+                column.validity = validity
+                try check(column, name, seed: random.seed)
+            }
+        }
+    }
+
+    @Test func `a block of 65,536 rows comes back`() throws {
+        var random = SeededRandom.fromEnvironment(otherwise: 0xA905_0005)
+        let slots = (0..<65_536).map { _ in random.next() % 1000 }
+        try check(TestColumn(type: .int64, slots: slots), "large", seed: random.seed)
+        let doubles = slots.map { (Double($0) / 10).bitPattern }
+        try check(TestColumn(type: .float64, slots: doubles), "large", seed: random.seed)
+    }
+
+    @Test func `data of each kind takes the encoding made for it`() {
+        func encoding(_ type: FieldType, _ slots: [UInt64]) -> Encoding {
+            encode(TestColumn(type: type, slots: slots)).encoding
+        }
+        var random = SeededRandom(seed: 9)
+        #expect(encoding(.int64, [5, 5, 5]) == .constant)
+        #expect(encoding(.int64, (0..<360).map { _ in random.next() % 9 }) == .packed)
+        #expect(encoding(.int64, (0..<360).map { UInt64($0 * 7) }) == .deltaPacked)
+        let decimals = (0..<360).map { _ in (Double(random.below(1000)) / 10).bitPattern }
+        #expect(encoding(.float64, decimals) == .decimal)
+        var level = 1.0
+        let smooth: [UInt64] = (0..<360).map { _ in
+            if random.oneIn(3) { level = random.unit() }
+            return level.bitPattern
+        }
+        #expect(encoding(.float64, smooth) == .gorilla)
+        #expect(encoding(.bool, (0..<360).map { _ in random.next() & 1 }) == .booleanBitmap)
+        let states = TestColumn.strings(
+            (0..<360).map { _ in Array("state-\(random.below(4))".utf8) })
+        #expect(encode(states).encoding == .dictionary)
+        let ids = TestColumn.strings((0..<9).map { Array("id\($0)".utf8) })
+        #expect(encode(ids).encoding == .rawStrings)
+        let lines = TestColumn.strings((0..<99).map { Array("GET /items/\($0) HTTP/1.1".utf8) })
+        #expect(encode(lines, .hot).encoding == .lz4)
+        #expect(encode(lines, .cold).encoding == .zstd)
+    }
+
+    /// The sizes that the design promises, all in.
+    @Test(arguments: [360, 720])
+    func `a random walk of small integers takes 0.41 bytes a value`(count: Int) {
+        var random = SeededRandom(seed: 2026)
+        var integerBytes = 0
+        var decimalBytes = 0
+        let series = 200
+        for _ in 0..<series {
+            var level = random.unit() * 100
+            var integers: [UInt64] = []
+            var decimals: [UInt64] = []
+            for _ in 0..<count {
+                level = max(0, min(100, level + random.normal()))
+                integers.append(UInt64(level))
+                decimals.append(((level * 100).rounded() / 100).bitPattern)
+            }
+            integerBytes += encode(TestColumn(type: .int64, slots: integers)).payload.count
+            decimalBytes += encode(TestColumn(type: .float64, slots: decimals)).payload.count
+        }
+        let values = Double(series * count)
+        print("walk of \(count): integers \(Double(integerBytes) / values) bytes a value,",
+            "two decimals \(Double(decimalBytes) / values)")
+        #expect(Double(integerBytes) / values < 0.42)
+        #expect(Double(decimalBytes) / values < 1.25)
+    }
+}

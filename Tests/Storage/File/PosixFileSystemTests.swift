@@ -1,0 +1,171 @@
+import ApusStorage
+import Glibc
+import Testing
+
+@Suite struct PosixFileSystemTests {
+    /// A directory of its own, removed afterwards.
+    private final class Scratch {
+        let path: String
+
+        init() {
+            var template = Array("/tmp/apus-test-XXXXXX".utf8CString)
+            path = template.withUnsafeMutableBufferPointer { buffer in
+                buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? ""
+            }
+        }
+
+        deinit { remove(PosixScratchPath(path)) }
+
+        private struct PosixScratchPath {
+            var path: String
+            init(_ path: String) { self.path = path }
+        }
+
+        private func remove(_ directory: PosixScratchPath) {
+            guard directory.path.hasPrefix("/tmp/apus-test-"),
+                let files = try? PosixFileSystem(root: directory.path, create: false)
+            else { return }
+            func clear(_ inner: String) {
+                for name in (try? files.list(inner)) ?? [] {
+                    let path = (inner.isEmpty ? "" : inner + "/") + name
+                    if name.hasSuffix("/") {
+                        clear(String(path.dropLast()))
+                        try? files.remove(String(path.dropLast()))
+                    } else {
+                        try? files.remove(path)
+                    }
+                }
+            }
+            clear("")
+            rmdir(directory.path)
+        }
+    }
+
+    private func write(
+        _ files: PosixFileSystem, _ path: String, _ bytes: [UInt8], at offset: Int = 0
+    ) throws {
+        let file = try files.open(path, create: true)
+        try bytes.withUnsafeBytes { try file.write($0, at: offset) }
+        try file.sync()
+    }
+
+    @Test func `bytes come back from a file, a mapping and an atomic write`() throws {
+        let scratch = Scratch()
+        let files = try PosixFileSystem(root: scratch.path + "/a/b")
+        try files.createDirectory("data/1/2")
+        try write(files, "data/1/2/x", [1, 2, 3], at: 5)
+        #expect(try files.readFile("data/1/2/x") == [0, 0, 0, 0, 0, 1, 2, 3])
+        let mapped = try files.map("data/1/2/x")
+        try files.remove("data/1/2/x")
+        #expect(Array(mapped.bytes) == [0, 0, 0, 0, 0, 1, 2, 3])
+        try files.writeFileAtomically("MANIFEST", [7, 8])
+        try files.writeFileAtomically("MANIFEST", [9])
+        #expect(try files.readFile("MANIFEST") == [9])
+        #expect(try files.list("").sorted() == ["MANIFEST", "data/"])
+        #expect(try files.list("nowhere").isEmpty)
+        #expect((files.freeBytes() ?? 0) > 0)
+    }
+
+    @Test func `an empty file maps to nothing`() throws {
+        let scratch = Scratch()
+        let files = try PosixFileSystem(root: scratch.path)
+        _ = try files.open("empty", create: true)
+        #expect(try files.map("empty").bytes.isEmpty)
+    }
+
+    @Test func `no path leaves the root`() throws {
+        let scratch = Scratch()
+        let files = try PosixFileSystem(root: scratch.path)
+        for path in ["../x", "a/../../x", "/etc/passwd", "a//b", "./x", "a/.", "a/\0b"] {
+            #expect(throws: StorageError.self, "\(path)") {
+                _ = try files.open(path, create: true)
+            }
+            #expect(!files.exists(path))
+        }
+        #expect(throws: StorageError.self) { try files.remove("") }
+    }
+
+    @Test func `a missing file is an error to open and none to remove`() throws {
+        let scratch = Scratch()
+        let files = try PosixFileSystem(root: scratch.path)
+        #expect(throws: StorageError.io(file: "x", call: "open", errno: ENOENT)) {
+            _ = try files.open("x", create: false)
+        }
+        try files.remove("x")
+        try files.createDirectory("d")
+        try files.remove("d")
+        #expect(!files.exists("d"))
+    }
+
+    @Test func `allocating keeps what is there and reads end at the end`() throws {
+        let scratch = Scratch()
+        let files = try PosixFileSystem(root: scratch.path)
+        try write(files, "x", [1, 2, 3])
+        let file = try files.open("x", create: false)
+        try file.allocate(10_000)
+        try file.truncate(to: 2)
+        file.startWriteback(offset: 0, count: 2)
+        var buffer = [UInt8](repeating: 9, count: 8)
+        let count = try buffer.withUnsafeMutableBytes { try file.read(into: $0, at: 1) }
+        #expect(count == 1)
+        #expect(buffer[0] == 2)
+        #expect(try file.size == 2)
+    }
+
+    @Test func `a full device is told from other errors`() throws {
+        let device = try PosixFileSystem(root: "/dev", create: false)
+        guard device.exists("full") else { return }
+        let file = try device.open("full", create: false)
+        #expect(throws: StorageError.diskFull(file: "full")) {
+            try [UInt8(1)].withUnsafeBytes { try file.write($0, at: 0) }
+        }
+    }
+
+    @Test func `a directory has one holder at a time`() throws {
+        let scratch = Scratch()
+        var held = try locks(scratch.path)
+        #expect(throws: StorageError.self) { _ = try DirectoryLock(directory: scratch.path) }
+        #expect(
+            throws: StorageError.locked(
+                directory: scratch.path + "/.", holder: "process \(getpid()) (this one)")
+        ) { _ = try DirectoryLock(directory: scratch.path + "/.") }
+        held.removeAll()
+        held = try locks(scratch.path)
+        #expect(held.count == 1)
+    }
+
+    private func locks(_ path: String) throws(StorageError) -> [DirectoryLock] {
+        [try DirectoryLock(directory: path)]
+    }
+
+    @Test func `another process's lock names it`() throws {
+        let scratch = Scratch()
+        let descriptor = open(scratch.path + "/LOCK", O_RDWR | O_CREAT, 0o644)
+        defer { close(descriptor) }
+        // An open file description of its own is to flock what another process is.
+        #expect(flock(descriptor, LOCK_EX) == 0)
+        let text = Array("process 1234\nsince 5\n".utf8)
+        #expect(pwrite(descriptor, text, text.count, 0) == text.count)
+        #expect(
+            throws: StorageError.locked(directory: scratch.path, holder: "process 1234")
+        ) { _ = try DirectoryLock(directory: scratch.path) }
+    }
+
+    @Test func `the log works on real files`() throws {
+        let scratch = Scratch()
+        let files = try PosixFileSystem(root: scratch.path)
+        let writer = try LogFixture.writer(files)
+        try writer.spares.prepareSpare()
+        for round in 0..<50 {
+            try LogFixture.commit(writer, count: 3)
+            if round == 25 {
+                try writer.removeFiles(whollyAtOrBelow: 30)
+                try writer.spares.prepareSpare()
+            }
+        }
+        let (records, recovery) = try LogFixture.replay(files, after: 30)
+        #expect(LogFixture.areRight(records, from: 31))
+        #expect(recovery.lastSequence == 150)
+        #expect(recovery.files == writer.liveFiles)
+    }
+}

@@ -1,0 +1,165 @@
+import ApusStorage
+import Testing
+
+private let second: Int64 = 1_000_000_000
+
+/// Small, with every kind of block: packed, regular, irregular, absent columns, two tables.
+private func smallTables() -> [PlainTable] {
+    var random = SplitMix(state: 3)
+    let types: [FieldType] = [.int64, .float64, .string, .bool]
+    func series(_ id: Int, rows: Int, jitter: Int) -> PlainSeries {
+        let times = (0..<rows).map { Int64($0 * 10 + (jitter > 0 ? random.below(jitter) : 0)) * second }
+        let columns: [[PlainValue?]?] = [
+            times.map { .slot(UInt64($0 / second / 7)) },
+            times.map { _ in random.below(5) == 0 ? nil : .slot(Double(random.below(500)).bitPattern) },
+            times.map { _ in .text(Array("value \(random.below(3))".utf8)) },
+            id % 2 == 0 ? nil : times.map { _ in .slot(UInt64(random.below(2))) },
+        ]
+        return PlainSeries(id: UInt32(id), key: plainKey(id), times: times, columns: columns)
+    }
+    return [
+        PlainTable(
+            schema: plainSchema(1, types),
+            series: [series(0, rows: 3, jitter: 5), series(2, rows: 4, jitter: 0), series(3, rows: 40, jitter: 0)]),
+        PlainTable(schema: plainSchema(2, types), series: [series(9, rows: 9, jitter: 4)]),
+    ]
+}
+
+/// Opens and reads everything. Nil if some error was thrown, after checking that it names the file.
+private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], findings: Int)? {
+    do {
+        let reader = try SegmentReader.open(fileSystem, path: "s")
+        let findings = reader.verify().count
+        let tables = try reader.tables.map { normalized(try readTable($0)) }
+        return (tables, findings)
+    } catch {
+        switch error {
+        case StorageError.corrupt(let file, let offset, _):
+            let size = fileSystem.contents("s")?.count ?? 0
+            #expect(file == "s" && offset <= UInt64(size))
+        case StorageError.unsupportedFormat(let file, _, _): #expect(file == "s")
+        default: Issue.record("another error: \(error)")
+        }
+        return nil
+    }
+}
+
+@Suite struct `Damaged segments` {
+    private func smallSegment() throws -> (bytes: [UInt8], tables: [PlainTable]) {
+        let tables = smallTables()
+        let fileSystem = MemoryFileSystem()
+        _ = try writeSegment(
+            tables, to: fileSystem, options: SegmentWriterOptions(blockRowsMax: 16))
+        return (try #require(fileSystem.contents("s")), tables.map(normalized))
+    }
+
+    @Test func `every changed byte is found and no answer is wrong`() throws {
+        let (bytes, tables) = try smallSegment()
+        let fileSystem = MemoryFileSystem()
+        fileSystem.set("s", bytes)
+        let sound = readAll(fileSystem)
+        #expect(sound?.tables == tables && sound?.findings == 0)
+        for offset in bytes.indices {
+            for mask in [0x01, 0x80, 0xFF] as [UInt8] {
+                var damaged = bytes
+                damaged[offset] ^= mask
+                fileSystem.set("s", damaged)
+                guard let answer = readAll(fileSystem) else { continue }
+                #expect(answer.tables == tables, "byte \(offset): a wrong answer")
+                #expect(answer.findings > 0, "byte \(offset): not found")
+            }
+        }
+    }
+
+    @Test func `every cut and every addition is refused at opening`() throws {
+        let (bytes, _) = try smallSegment()
+        let fileSystem = MemoryFileSystem()
+        for length in 0..<bytes.count {
+            fileSystem.set("s", Array(bytes[..<length]))
+            #expect(throws: StorageError.self) { try SegmentReader.open(fileSystem, path: "s") }
+        }
+        fileSystem.set("s", bytes + [0])
+        #expect(throws: StorageError.self) { try SegmentReader.open(fileSystem, path: "s") }
+        fileSystem.set("s", bytes + bytes)
+        #expect(throws: StorageError.self) { try SegmentReader.open(fileSystem, path: "s") }
+    }
+
+    /// Checksums are made right again behind each change, so that it is the parsers that have to
+    /// hold: no trap, no endless loop. Answers may be wrong.
+    @Test(arguments: [1, 2] as [UInt64])
+    func `a forged segment never traps`(seed: UInt64) throws {
+        let (bytes, _) = try smallSegment()
+        var random = SplitMix(state: seed)
+        let fileSystem = MemoryFileSystem()
+        let footerOffset = Int(number(bytes, bytes.count - 48, 8))
+        let footerCount = Int(number(bytes, bytes.count - 40, 8))
+        for _ in 0..<4_000 {
+            var forged = bytes
+            for _ in 0...random.below(3) {
+                let offset = footerOffset + random.below(footerCount)
+                forged[offset] = random.below(2) == 0
+                    ? UInt8(truncatingIfNeeded: random.next()) : forged[offset] ^ (1 << UInt8(random.below(8)))
+            }
+            let footer = Array(forged[footerOffset..<(footerOffset + footerCount)])
+            store(CRC32C.checksum(footer), &forged, bytes.count - 24)
+            let trailer = Array(forged[(bytes.count - 48)..<(bytes.count - 12)])
+            store(CRC32C.checksum(trailer), &forged, bytes.count - 12)
+            fileSystem.set("s", forged)
+            _ = readAll(fileSystem)
+        }
+    }
+
+    @Test(arguments: [1, 2] as [UInt64])
+    func `a forged directory never traps`(seed: UInt64) throws {
+        let (bytes, _) = try smallSegment()
+        var random = SplitMix(state: seed)
+        let fileSystem = MemoryFileSystem()
+        // The directories' checksums stand in the footer; find them by their value.
+        fileSystem.set("s", bytes)
+        let footerOffset = Int(number(bytes, bytes.count - 48, 8))
+        let footerCount = Int(number(bytes, bytes.count - 40, 8))
+        let directories = try SegmentReader.open(fileSystem, path: "s").tables.map(\.directoryRange)
+        for round in 0..<6_000 {
+            var forged = bytes
+            let range = directories[round % directories.count]
+            let old = checksumBytes(CRC32C.checksum(Array(bytes[range])))
+            for _ in 0...random.below(3) {
+                let offset = range.lowerBound + random.below(range.count)
+                forged[offset] = random.below(2) == 0
+                    ? UInt8(truncatingIfNeeded: random.next()) : forged[offset] ^ (1 << UInt8(random.below(8)))
+            }
+            let place = try #require(
+                (footerOffset..<(footerOffset + footerCount - 3)).first { Array(bytes[$0..<($0 + 4)]) == old })
+            store(CRC32C.checksum(Array(forged[range])), &forged, place)
+            let footer = Array(forged[footerOffset..<(footerOffset + footerCount)])
+            store(CRC32C.checksum(footer), &forged, bytes.count - 24)
+            let trailer = Array(forged[(bytes.count - 48)..<(bytes.count - 12)])
+            store(CRC32C.checksum(trailer), &forged, bytes.count - 12)
+            fileSystem.set("s", forged)
+            _ = readAll(fileSystem)
+        }
+    }
+
+    @Test func `a newer format is refused as such`() throws {
+        var (bytes, _) = try smallSegment()
+        bytes[8] = 2
+        store(CRC32C.checksum(Array(bytes[..<12])), &bytes, 12)
+        let fileSystem = MemoryFileSystem()
+        fileSystem.set("s", bytes)
+        #expect(throws: StorageError.unsupportedFormat(file: "s", found: 2, newestKnown: 1)) {
+            try SegmentReader.open(fileSystem, path: "s")
+        }
+    }
+}
+
+private func number(_ bytes: [UInt8], _ offset: Int, _ count: Int) -> UInt64 {
+    (0..<count).reduce(0) { $0 | UInt64(bytes[offset + $1]) << UInt64($1 * 8) }
+}
+
+private func checksumBytes(_ value: UInt32) -> [UInt8] {
+    (0..<4).map { UInt8(truncatingIfNeeded: value >> UInt32($0 * 8)) }
+}
+
+private func store(_ value: UInt32, _ bytes: inout [UInt8], _ offset: Int) {
+    for (index, byte) in checksumBytes(value).enumerated() { bytes[offset + index] = byte }
+}

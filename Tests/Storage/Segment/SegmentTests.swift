@@ -1,0 +1,221 @@
+import ApusStorage
+import Testing
+
+private let second: Int64 = 1_000_000_000
+private let hour: Int64 = 3_600 * second
+
+private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int) -> PlainTable {
+    let types: [FieldType] = [.int64, .float64, .string, .bool, .uint64, .int64]
+    var table = PlainTable(schema: plainSchema(id, types), series: [])
+    var seriesID = random.below(5)
+    for _ in 0..<seriesCount {
+        let rowCount = [1, 2, 3, 20, 127, 128, 129, 500, 3_000][random.below(9)]
+        let interval = [1, 10, 60, 600][random.below(4)]
+        var time = Int64(random.below(50)) * hour - 20 * hour
+        var times: [Int64] = []
+        var columns: [[PlainValue?]?] = types.map { _ in [] }
+        let gapChance = [0, 0, 10, 90][random.below(4)]
+        var walk = random.below(100)
+        for _ in 0..<rowCount {
+            time += Int64(interval) * second + (random.below(20) == 0 ? Int64(random.below(7_000)) * second : 0)
+            times.append(time)
+            walk += random.below(3) - 1
+            for column in types.indices {
+                guard random.below(100) >= gapChance else {
+                    columns[column]?.append(nil)
+                    continue
+                }
+                let value: PlainValue
+                switch types[column] {
+                case .int64: value = .slot(UInt64(bitPattern: Int64(walk - 30)))
+                case .float64:
+                    value = .slot(
+                        random.below(50) == 0 ? Double.nan.bitPattern : (Double(walk) / 100).bitPattern)
+                case .uint64: value = .slot(random.next())
+                case .bool: value = .slot(UInt64(random.below(2)))
+                case .string: value = .text(Array("state \(random.below(5))".utf8))
+                }
+                columns[column]?.append(value)
+            }
+        }
+        if random.below(3) == 0 { columns[random.below(types.count)] = nil }
+        columns[5] = nil
+        table.series.append(
+            PlainSeries(
+                id: UInt32(seriesID), key: plainKey(seriesID), times: times, columns: columns))
+        seriesID += 1 + (random.below(4) == 0 ? random.below(100) : 0)
+    }
+    return table
+}
+
+@Suite struct `Segments` {
+    @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
+    func `rows come back as they were written, whatever the pieces`(seed: UInt64) throws {
+        var random = SplitMix(state: seed)
+        let tables = [
+            randomTable(&random, id: 4, seriesCount: 40), randomTable(&random, id: 2, seriesCount: 1),
+            PlainTable(schema: plainSchema(9, [.int64]), series: []),
+            randomTable(&random, id: 700, seriesCount: 12),
+        ]
+        let fileSystem = MemoryFileSystem()
+        var options = SegmentWriterOptions(
+            blockRowsMax: [1_024, 300, 7, 1, 4_096, 1_024][Int(seed) - 1],
+            encoding: EncodeOptions(level: seed % 2 == 0 ? .cold : .hot))
+        if seed > 3 { options.groupBytesMax = 5_000 }
+        let summary = try writeSegment(tables, to: fileSystem, options: options)
+        let bytes = fileSystem.contents("s")
+        #expect(fileSystem.contents("s.new") == nil)
+        #expect(bytes?.count == summary.byteCount && summary.byteCount % 64 == 0)
+        let reader = try SegmentReader.open(fileSystem, path: "s")
+        #expect(reader.identity == testIdentity)
+        #expect(reader.verify().map(\.what) == [])
+        #expect(summary.rowCount == tables.reduce(0) { $0 + $1.rowCount })
+        for table in tables {
+            let read = try #require(reader.table(id: table.schema.tableID))
+            #expect(read.rowCount == table.rowCount && read.seriesCount == table.series.count)
+            #expect(try normalized(readTable(read)) == normalized(table), "seed \(seed)")
+        }
+        // Group borders may fall elsewhere, so only one group's bytes must be the same.
+        guard seed <= 3 else { return }
+        _ = try writeSegment(tables, to: fileSystem, path: "p", options: options, pieceRows: 50)
+        #expect(fileSystem.contents("p") == bytes, "cuts depend on the pieces, seed \(seed)")
+    }
+
+    @Test func `statistics of a block are those of its values`() throws {
+        var random = SplitMix(state: 11)
+        let table = randomTable(&random, id: 1, seriesCount: 30)
+        let fileSystem = MemoryFileSystem()
+        _ = try writeSegment([table], to: fileSystem)
+        let read = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
+        let directory = try read.directory()
+        var sum: Int128 = 0
+        var count = 0
+        var lowest = Int64.max
+        for block in 0..<directory.blockCount {
+            let statistics = directory.statistics(column: 0, block: block)
+            count += statistics.presentCount
+            guard statistics.presentCount > 0 else { continue }
+            guard case .integer(let part) = statistics.sum else {
+                Issue.record("no sum")
+                continue
+            }
+            sum += part
+            lowest = min(lowest, Int64(bitPattern: statistics.minimum))
+        }
+        var expected: [Int64] = []
+        for series in table.series {
+            for case .slot(let slot)? in series.columns[0] ?? [] { expected.append(Int64(bitPattern: slot)) }
+        }
+        #expect(count == expected.count)
+        #expect(sum == expected.reduce(0) { $0 + Int128($1) })
+        #expect(lowest == expected.min())
+        #expect(directory.columnIndex(table.schema.fields[2].id) == 2)
+        #expect(directory.columnIndex(77_777) == nil)
+    }
+
+    @Test func `long series are cut at hours and short ones share a block`() throws {
+        func series(_ id: Int, rows: Int, interval: Int64) -> PlainSeries {
+            let times = (0..<rows).map { 100 * second + Int64($0) * interval * second }
+            return PlainSeries(
+                id: UInt32(id), key: plainKey(id), times: times,
+                columns: [times.map { .slot(UInt64($0 / second)) }])
+        }
+        let table = PlainTable(
+            schema: plainSchema(1, [.int64]),
+            series: [
+                series(1, rows: 3, interval: 10), series(2, rows: 3, interval: 10),
+                series(5, rows: 720, interval: 10), series(6, rows: 100, interval: 10),
+                series(7, rows: 7_000, interval: 1), series(8, rows: 5_000, interval: 60),
+            ])
+        let fileSystem = MemoryFileSystem()
+        _ = try writeSegment([table], to: fileSystem)
+        let directory = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
+            .directory()
+        let blocks = (0..<directory.blockCount).map {
+            [Int(directory.firstSeries($0)), Int(directory.lastSeries($0)), directory.rowCount($0)]
+        }
+        #expect(
+            blocks.prefix(5) == [[1, 2, 6], [5, 5, 350], [5, 5, 360], [5, 5, 10], [6, 6, 100]])
+        for block in 0..<directory.blockCount where directory.firstSeries(block) >= 7 {
+            #expect(directory.rowCount(block) <= 1_024)
+            let isFirst = block == 0 || directory.firstSeries(block - 1) != directory.firstSeries(block)
+            // 3,600 rows an hour are cut at quarters.
+            let cell = directory.firstSeries(block) == 7 ? hour / 4 : hour
+            if !isFirst {
+                #expect(directory.minTime(block) % cell < 60 * second, "block \(block) is not aligned")
+            }
+        }
+        #expect(directory.regularStep(1) == 10 * second)
+        #expect(try directory.rowsByteCount(1) == 0)
+        #expect(directory.firstBlock(reaching: 0) == 0 && directory.firstBlock(reaching: 3) == 1)
+        #expect(directory.firstBlock(reaching: 9) == directory.blockCount)
+    }
+
+    @Test func `times at both ends of what is representable are stored`() throws {
+        let times = [Int64.min, Int64.min + 1, -1, 0, 1, Int64.max - 1, Int64.max]
+        let many = (0..<300).map { Int64.max - 300 + Int64($0) } + [Int64.max]
+        let table = PlainTable(
+            schema: plainSchema(1, [.bool]),
+            series: [
+                PlainSeries(id: 0, key: [], times: times, columns: [nil]),
+                PlainSeries(id: .max, key: plainKey(1), times: many, columns: [nil]),
+            ])
+        for rowsMax in [1, 3, 1_024] {
+            let fileSystem = MemoryFileSystem()
+            _ = try writeSegment(
+                [table], to: fileSystem, options: SegmentWriterOptions(blockRowsMax: rowsMax))
+            let reader = try SegmentReader.open(fileSystem, path: "s")
+            #expect(reader.verify().map(\.what) == [])
+            #expect(try normalized(readTable(try #require(reader.table(id: 1)))) == table)
+        }
+    }
+
+    @Test func `thirty thousand keys survive compression in chunks`() throws {
+        let table = PlainTable(
+            schema: plainSchema(1, [.int64]),
+            series: (0..<30_000).map {
+                PlainSeries(id: UInt32($0) * 2, key: plainKey($0), times: [5], columns: [[.slot(1)]])
+            })
+        let fileSystem = MemoryFileSystem()
+        let summary = try writeSegment([table], to: fileSystem)
+        let read = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
+        let keys = try read.seriesKeys()
+        #expect(keys.map(\.id) == table.series.map(\.id))
+        #expect(keys.map(\.key) == table.series.map(\.key))
+        print("keys: \(Double(summary.byteCount) / 30_000) bytes a series, all counted")
+    }
+
+    @Test func `ten integer fields of a hundred series take under half a byte a value`() throws {
+        var random = SplitMix(state: 5)
+        var series: [PlainSeries] = []
+        for id in 0..<100 {
+            var walks = (0..<10).map { _ in random.below(101) }
+            var columns: [[PlainValue?]?] = Array(repeating: [], count: 10)
+            let times = (0..<720).map { 1_767_225_600 * second + Int64($0) * 10 * second }
+            for _ in 0..<720 {
+                for column in 0..<10 {
+                    // cpu-only: a step of a normal distribution, rounded, clamped to 0 ... 100.
+                    let steps = [-2, -1, -1, -1, 0, 0, 0, 0, 0, 1, 1, 1, 2]
+                    walks[column] = min(max(walks[column] + steps[random.below(steps.count)], 0), 100)
+                    columns[column]?.append(.slot(UInt64(walks[column])))
+                }
+            }
+            series.append(
+                PlainSeries(id: UInt32(id), key: plainKey(id), times: times, columns: columns))
+        }
+        let table = PlainTable(
+            schema: plainSchema(1, Array(repeating: .int64, count: 10)), series: series)
+        for (level, rowsMax) in [(EncodeOptions.Level.hot, 1_024), (.cold, 1_024), (.hot, 180)] {
+            let fileSystem = MemoryFileSystem()
+            let summary = try writeSegment(
+                [table], to: fileSystem,
+                options: SegmentWriterOptions(
+                    blockRowsMax: rowsMax, encoding: EncodeOptions(level: level)))
+            let perValue = Double(summary.byteCount) / 720_000
+            let read = try SegmentReader.open(fileSystem, path: "s").tables[0]
+            print("size: directory \(Double(read.directoryRange.count) / 720_000) of", terminator: " ")
+            print("\(level) \(rowsMax): \(perValue) bytes a value, \(summary.blockCount) blocks")
+            if rowsMax == 1_024 { #expect(perValue < 0.5) }
+        }
+    }
+}
