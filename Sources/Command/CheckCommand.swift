@@ -24,9 +24,12 @@ struct CheckCommand: ParsableCommand {
         do throws(StorageError) { report = try IntegrityCheck.run(directory: directory) } catch {
             throw Failure.exit(2, error.description)
         }
-        for finding in report.findings { Failure.write(line: finding.description, to: STDOUT_FILENO) }
+        for finding in report.findings {
+            Failure.write(line: finding.description, to: STDOUT_FILENO)
+        }
         for note in report.notes { Failure.write(line: "note: \(note)", to: STDERR_FILENO) }
-        let summary = "\(report.filesChecked) files, \(report.bytesChecked) bytes, \(report.findings.count) damaged"
+        let summary =
+            "\(report.filesChecked) files, \(report.bytesChecked) bytes, \(report.findings.count) damaged"
         Failure.write(line: summary, to: STDERR_FILENO)
         guard report.findings.isEmpty else { throw ExitCode(1) }
     }
