@@ -7,7 +7,7 @@ import ApusTestKit
 import Foundation
 import Testing
 
-private struct Row {
+private struct Row: Sendable {
     var host: String?
     var region: String?
     var time: Int64
@@ -107,12 +107,13 @@ struct DifferentialTests {
         _ rows: [Row], _ random: inout SeededRandom, _ runner: ScriptRunner, _ seed: UInt64
     ) throws {
         let width = [60, 300, 3_600][random.below(3)]
+        let widthNanoseconds = Int64(width) * 1_000_000_000
         let keys: [(sql: String, key: (Row) -> String)] = [
             ("host", { $0.host ?? "NULL" }),
             ("region", { $0.region ?? "NULL" }),
             ("epoch_ns(time_bucket('\(width) seconds', time))", { row in
                 // 2000-01-03 is a whole number of hours after 1970.
-                "\(row.time / (Int64(width) * 1_000_000_000) * Int64(width) * 1_000_000_000)"
+                String(row.time - row.time % widthNanoseconds)
             }),
             ("n % 3", { $0.n.map { "\($0 % 3)" } ?? "NULL" }),
         ].filter { _ in random.below(2) == 0 }
@@ -120,7 +121,8 @@ struct DifferentialTests {
             ("host = 'h3'", { $0.host == "h3" }),
             ("host != 'h3'", { $0.host != nil && $0.host != "h3" }),
             ("region IS NULL OR host ~ '[12]$'", { row in
-                row.region == nil || (row.host.map { $0.hasSuffix("1") || $0.hasSuffix("2") } ?? false)
+                let host = row.host ?? ""
+                return row.region == nil || host.hasSuffix("1") || host.hasSuffix("2")
             }),
             ("NOT (region = 'r1' OR host LIKE 'h1%')", { row in
                 guard let region = row.region, let host = row.host else { return false }
