@@ -15,6 +15,16 @@ private struct Row: Sendable {
     var n: Int64?
 }
 
+private struct Key {
+    var sql: String
+    var key: (Row) -> String
+}
+
+private struct Condition {
+    var sql: String
+    var holds: (Row) -> Bool
+}
+
 /// The slow answer: one pass over all rows for each group.
 private struct SlowAnswer {
     var rows: [Row]
@@ -53,6 +63,27 @@ struct DifferentialTests {
         "count(*)", "count(x)", "sum(x)", "min(x)", "max(x)", "avg(x)", "sum(n)", "min(n)",
         "max(n)", "avg(n)", "count(DISTINCT n)",
     ]
+
+    private static var conditions: [Condition] {
+        func regexOrNull(_ row: Row) -> Bool {
+            let host = row.host ?? ""
+            return row.region == nil || host.hasSuffix("1") || host.hasSuffix("2")
+        }
+        func neither(_ row: Row) -> Bool {
+            guard let region = row.region, let host = row.host else { return false }
+            return region != "r1" && !host.hasPrefix("h1")
+        }
+        return [
+            Condition(sql: "host = 'h3'", holds: { $0.host == "h3" }),
+            Condition(sql: "host != 'h3'", holds: { ($0.host ?? "h3") != "h3" }),
+            Condition(sql: "region IS NULL OR host ~ '[12]$'", holds: regexOrNull),
+            Condition(sql: "NOT (region = 'r1' OR host LIKE 'h1%')", holds: neither),
+            Condition(sql: "time >= 1800000000000", holds: { $0.time >= 1_800_000_000_000 }),
+            Condition(sql: "time < 5400000000000", holds: { $0.time < 5_400_000_000_000 }),
+            Condition(sql: "x > 10.5", holds: { ($0.x ?? -1_000) > 10.5 }),
+            Condition(sql: "n <= 5", holds: { ($0.n ?? 1_000) <= 5 }),
+        ]
+    }
 
     private static func rows(_ random: inout SeededRandom) -> [Row] {
         var rows: [String: Row] = [:]
@@ -108,31 +139,20 @@ struct DifferentialTests {
     ) throws {
         let width = [60, 300, 3_600][random.below(3)]
         let widthNanoseconds = Int64(width) * 1_000_000_000
-        let keys: [(sql: String, key: (Row) -> String)] = [
-            ("host", { $0.host ?? "NULL" }),
-            ("region", { $0.region ?? "NULL" }),
-            ("epoch_ns(time_bucket('\(width) seconds', time))", { row in
-                // 2000-01-03 is a whole number of hours after 1970.
-                String(row.time - row.time % widthNanoseconds)
-            }),
-            ("n % 3", { $0.n.map { "\($0 % 3)" } ?? "NULL" }),
-        ].filter { _ in random.below(2) == 0 }
-        let conditions: [(sql: String, holds: (Row) -> Bool)] = [
-            ("host = 'h3'", { $0.host == "h3" }),
-            ("host != 'h3'", { $0.host != nil && $0.host != "h3" }),
-            ("region IS NULL OR host ~ '[12]$'", { row in
-                let host = row.host ?? ""
-                return row.region == nil || host.hasSuffix("1") || host.hasSuffix("2")
-            }),
-            ("NOT (region = 'r1' OR host LIKE 'h1%')", { row in
-                guard let region = row.region, let host = row.host else { return false }
-                return region != "r1" && !host.hasPrefix("h1")
-            }),
-            ("time >= 1800000000000", { $0.time >= 1_800_000_000_000 }),
-            ("time < 5400000000000", { $0.time < 5_400_000_000_000 }),
-            ("x > 10.5", { ($0.x ?? -1_000) > 10.5 }),
-            ("n <= 5", { ($0.n ?? 1_000) <= 5 }),
-        ].filter { _ in random.below(4) == 0 }
+        func bucket(_ row: Row) -> String { String(row.time - row.time % widthNanoseconds) }
+        func remainder(_ row: Row) -> String {
+            guard let n = row.n else { return "NULL" }
+            return String(n % 3)
+        }
+        // 2000-01-03 is a whole number of hours after 1970.
+        var keys: [Key] = [
+            Key(sql: "host", key: { $0.host ?? "NULL" }),
+            Key(sql: "region", key: { $0.region ?? "NULL" }),
+            Key(sql: "epoch_ns(time_bucket('\(width) seconds', time))", key: bucket),
+            Key(sql: "n % 3", key: remainder),
+        ]
+        keys = keys.filter { _ in random.below(2) == 0 }
+        let conditions = Self.conditions.filter { _ in random.below(4) == 0 }
         let chosen = Self.aggregates.filter { _ in random.below(3) == 0 } + ["count(*)"]
 
         var sql = "SELECT " + (keys.map(\.sql) + chosen).joined(separator: ", ") + " FROM d"
