@@ -2,6 +2,7 @@
 // what came: ascending times, no row twice, statistics that say what the rows say.
 
 package import ApusStorage
+internal import Synchronization
 
 /// Collects the rows of one table.
 private struct RowCollector: ScanConsumer {
