@@ -4,7 +4,7 @@
 // in: late rows, the same row again with other fields, new series, fields of another type, values
 // at the edges of their types.
 
-package import ApusStorage
+internal import ApusStorage
 
 package struct PointGenerator: Sendable {
     package struct Options: Sendable {
@@ -121,7 +121,7 @@ package struct PointGenerator: Sendable {
         case .float64:
             if random.oneIn(40) {
                 let odd: [Double] = [
-                    .nan, .infinity, -.infinity, -0.0, 5e-324, .greatestFiniteMagnitude, 1e22,
+                    .nan, .infinity, -.infinity, -0.0, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 1e22,
                     Double(bitPattern: 0x7FF0_0000_0000_0002),
                 ]
                 return .float64(odd[random.below(odd.count)].bitPattern)

@@ -1,6 +1,6 @@
 // Everything a store answers, in a form that two of them can be compared in.
 
-package import ApusStorage
+internal import ApusStorage
 
 package struct StoreContents: Sendable, Equatable {
     package struct TableName: Hashable, Sendable, CustomStringConvertible {
