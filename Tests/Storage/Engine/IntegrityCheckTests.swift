@@ -85,7 +85,7 @@ import Testing
         var manifest = try Manifest.decode(try #require(disk.contents(Manifest.path)), path: "m")
         manifest.cleanEnd = nil
         disk.setContents(Manifest.path, manifest.encoded())
-        disk.setContents("log/000002.log", Array(log.dropLast(3)) + [UInt8](repeating: 0, count: 999))
+        disk.setContents("log/000002.log", Array(log.dropLast(5)) + [UInt8](repeating: 0, count: 999))
         disk.setContents("log/spare-3.log", [1, 2, 3])
         disk.setContents("log/spare-4.new", [1])
         disk.setContents("data/1/0/000009.segment.new", [1])

@@ -128,32 +128,33 @@ enum GoldenStore {
         return PlainTable(schema: schema(id), series: id == 1 ? [one, two] : [two])
     }
 
-    /// Long series in blocks of their own: regular times, walks, decimals, repeating doubles.
+    /// Long series in blocks of their own: regular and jittering times, walks, decimals, doubles whose
+    /// bits change in the middle, a constant.
     private static func seriesTable() -> PlainTable {
         var random = SplitMix(state: 1)
         var walk = 50
-        func series(_ id: Int, jitter: Int64) -> PlainSeries {
+        func series(_ id: Int) -> PlainSeries {
             let times = (0..<140).map {
-                Int64($0) * 10 * second + (jitter == 0 ? 0 : Int64(random.below(Int(jitter))))
+                Int64($0) * 10 * second + (id == 0 ? 0 : Int64(random.below(1_000)) * 1_000_000)
             }
             let columns: [[PlainValue?]?] = [
                 times.indices.map {
                     id == 0
                         ? double(Double(100 + $0 * 3 % 17) / 100)
-                        : double(Double($0 / 40 + 1) * 1.2345678901234567e-7)
+                        : .slot(Double.pi.bitPattern ^ UInt64(random.below(256)) << 40)
                 },
                 times.map { _ in
                     walk += random.below(3) - 1
                     return integer(walk)
                 },
-                times.map { _ in .slot(UInt64(random.below(8))) },
+                times.map { _ in .slot(id == 0 ? UInt64(random.below(8)) : 300) },
                 times.indices.map { .slot($0 < 100 ? 1 : 0) },
                 times.indices.map { .text(Array(["running", "stopped", "unknown"][$0 / 50].utf8)) },
             ]
             return PlainSeries(id: UInt32(id), key: key(id), times: times, columns: columns)
         }
         return PlainTable(
-            schema: schema(1), series: [series(0, jitter: 0), series(2, jitter: 1_000_000_000)])
+            schema: schema(1), series: [series(0), series(2)])
     }
 
     /// Compressible strings: LZ4 or Zstandard around the payload.
