@@ -27,8 +27,7 @@ import Testing
         #expect(disk.paths.map { disk.contents($0) } == before)
     }
 
-    @Test func `any changed byte of any file is found, with file and place`() throws {
-        let disk = try GoldenStore.make()
+    private static func expectEveryChangeFound(_ disk: SimulatedFileSystem) throws {
         for path in disk.paths {
             let bytes = try #require(disk.contents(path))
             for offset in bytes.indices {
@@ -42,6 +41,84 @@ import Testing
             disk.setContents(path, bytes)
         }
         #expect(try Self.check(disk).findings == [])
+    }
+
+    @Test func `any changed byte of any file is found, with file and place`() throws {
+        try Self.expectEveryChangeFound(try GoldenStore.make())
+    }
+
+    /// A store as the engine leaves it: two segments, one only in the predecessor's list, rows and
+    /// definitions in the log that no segment holds.
+    private static func engineStore() throws -> SimulatedFileSystem {
+        let disk = SimulatedFileSystem()
+        var options = StorageOptions()
+        options.logFileBytes = 8192
+        for round in 0..<3 {
+            let engine = try StorageEngine(
+                fileSystem: disk, options: options,
+                environment: EngineEnvironment(now: { 1_700_000_000_000_000_000 }, usesThreads: false))
+            var builder = RowBuilder(database: "default")
+            builder.batch.dropGeneration = engine.catalog.dropGeneration
+            for step in 0..<3 {
+                builder.append(
+                    table: "cpu", tags: ["host": "h\(step % 2 + round)"],
+                    time: 1_699_999_000_000_000_000 + Int64(step) * 10_000_000_000,
+                    fields: [("usage", .int64(Int64(step))), ("state", .string(Array("up".utf8)))])
+            }
+            _ = try engine.commit(builder.batch)
+            if round < 2 { try engine.flush() }
+            try engine.close()
+        }
+        return disk
+    }
+
+    @Test func `any changed byte of a store that the engine closed is found`() throws {
+        let disk = try Self.engineStore()
+        let report = try Self.check(disk)
+        #expect(report.findings == [] && report.notes == [])
+        #expect(report.wasClosedCleanly)
+        #expect(disk.paths.contains { $0.hasSuffix(".segment") })
+        #expect(disk.paths.contains { $0.hasSuffix(".catalog") })
+        #expect(disk.paths.contains { $0.hasPrefix("log/") })
+        try Self.expectEveryChangeFound(disk)
+    }
+
+    @Test func `a store whose process was killed at any call has no findings`() throws {
+        for call in stride(from: 1, to: 400, by: 7) {
+            let disk = SimulatedFileSystem()
+            disk.crash(atCall: call, changesOnly: true, seed: UInt64(call))
+            var options = StorageOptions()
+            options.logFileBytes = 8192
+            do {
+                for _ in 0..<3 {
+                    let engine = try StorageEngine(
+                        fileSystem: disk, options: options,
+                        environment: EngineEnvironment(now: { 1_700_000_000_000_000_000 }, usesThreads: false))
+                    for step in 0..<20 {
+                        var builder = RowBuilder(database: "default")
+                        builder.batch.dropGeneration = engine.catalog.dropGeneration
+                        builder.append(
+                            table: "cpu", tags: ["host": "h\(step)"],
+                            time: 1_699_999_000_000_000_000 + Int64(step),
+                            fields: [("text", .string([UInt8](repeating: 65, count: 900)))])
+                        _ = try engine.commit(builder.batch)
+                        if step == 12 { try engine.flush() }
+                    }
+                    try engine.close()
+                }
+            } catch {}
+            guard disk.hasCrashed else { break }
+            for survivor in [
+                disk.afterProcessKill(), disk.afterPowerLoss(keeping: .nothingUnsynced),
+                disk.afterPowerLoss(keeping: .randomSubset, seed: UInt64(call)),
+            ] {
+                // Before its first MANIFEST, a directory is no store yet.
+                guard survivor.exists(Manifest.path) || survivor.exists(Manifest.previousPath) else {
+                    continue
+                }
+                #expect(try Self.check(survivor).findings == [], "killed at call \(call)")
+            }
+        }
     }
 
     @Test func `any cut, any addition and any loss of a file is found`() throws {
