@@ -77,7 +77,7 @@ import Testing
         let report = try Self.check(disk)
         #expect(report.findings == [] && report.notes == [])
         #expect(report.wasClosedCleanly)
-        #expect(disk.paths.contains { $0.hasSuffix(".segment") })
+        #expect(disk.paths.contains { $0.hasSuffix(".segment") }, "\(disk.paths)")
         #expect(disk.paths.contains { $0.hasSuffix(".catalog") })
         #expect(disk.paths.contains { $0.hasPrefix("log/") })
         try Self.expectEveryChangeFound(disk)
@@ -116,7 +116,8 @@ import Testing
                 guard survivor.exists(Manifest.path) || survivor.exists(Manifest.previousPath) else {
                     continue
                 }
-                #expect(try Self.check(survivor).findings == [], "killed at call \(call)")
+                let findings = try Self.check(survivor).findings
+                #expect(findings == [], "killed at call \(call): \(findings)")
             }
         }
     }
