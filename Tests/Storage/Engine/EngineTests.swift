@@ -129,7 +129,7 @@ private struct Collector: ScanConsumer {
         try engine.flush()
         try put(1, .int64(8))
         try put(2, .float64(1.5))
-        let expected: [[UInt64?]] = [[7.0.bitPattern], [8.0.bitPattern], [1.5.bitPattern]]
+        let expected: [[UInt64?]] = [7, 8, 1.5].map { (value: Double) in [value.bitPattern] }
         #expect(try read(engine, "t", ["x"]).map(\.values) == expected)
         try engine.compact(nil)
         #expect(try read(engine, "t", ["x"]).map(\.values) == expected)
