@@ -64,10 +64,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Server", swiftSettings: strict),
+        // The host collector knows nothing of the database but line protocol over HTTP.
+        .target(
+            name: "ApusCollect", path: "Sources/Collect", swiftSettings: strict),
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Apus", "ApusServer", "ApusStorage",
+                "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -89,12 +92,24 @@ let package = Package(
             name: "ApusTests", dependencies: ["Apus", "ApusTestKit"],
             path: "Tests/Apus", swiftSettings: strict),
         .testTarget(
-            name: "ServerTests", dependencies: ["ApusServer", "ApusTestKit"],
+            name: "ServerTests",
+            dependencies: [
+                "ApusServer", "Apus", "ApusStorage", "ApusQuery", "ApusTestKit", "CZlib",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
             path: "Tests/Server", swiftSettings: strict),
+        // Runs the real binary: writes, kills it, starts it again, compares.
+        .testTarget(
+            name: "EndToEndTests", dependencies: [],
+            path: "Tests/EndToEnd", swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
             dependencies: ["ApusStorage", "ApusIngest", "Apus", "ApusTestKit"],
             path: "Tests/Simulation", swiftSettings: strict),
+        .testTarget(
+            name: "CollectTests", dependencies: ["ApusCollect"],
+            path: "Tests/Collect", swiftSettings: strict),
         .testTarget(
             name: "HouseTests", dependencies: [],
             path: "Tests/House", swiftSettings: strict),

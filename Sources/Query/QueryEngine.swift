@@ -1,4 +1,7 @@
+// The way into the query module: one statement in, an answer streamed to a sink.
+
 package import ApusStorage
+internal import Glibc
 package import Synchronization
 
 /// Bounds on queries. Read once, when a store opens.
@@ -26,16 +29,56 @@ package final class QueryCancellation: Sendable {
 package final class QueryEngine: Sendable {
     package let storage: StorageEngine
     package let options: QueryOptions
+    let pool: ScanPool
+    private let running = Atomic<Int>(0)
 
     package init(storage: StorageEngine, options: QueryOptions) {
         self.storage = storage
         self.options = options
+        pool = ScanPool(threadCount: max(0, options.threadCount - 1))
     }
 
+    deinit { pool.close() }
+
     /// Executes one statement. DDL answers with no columns and no rows.
+    ///
+    /// - Throws: `QueryError`; nothing was changed then, unless the code is `internal`.
     package func run<Sink: ResultSink>(
         _ request: QueryRequest, cancellation: QueryCancellation, into sink: inout Sink
     ) throws(QueryError) -> QuerySummary {
-        fatalError("interface only")
+        let started = monotonicNanoseconds()
+        let others = running.wrappingAdd(1, ordering: .relaxed).oldValue
+        defer { _ = running.wrappingSubtract(1, ordering: .relaxed) }
+        guard others < options.concurrentQueriesMax else {
+            throw QueryError(
+                .overloaded,
+                "\(options.concurrentQueriesMax) queries are running, which is the limit",
+                hint: "send it again later")
+        }
+        let statement = try Parser.parse(request.sql)
+        if request.readOnly, !statement.isReadOnly {
+            throw QueryError(
+                .readOnly, "this statement changes something: send it with POST",
+                at: statement.position)
+        }
+        let session = Session(
+            zone: ZoneHandle(try TimeZoneRules.named(request.timeZone)), now: wallNanoseconds(),
+            database: request.database, parameters: request.parameters)
+        let context = QueryContext(
+            options: options, timeoutMilliseconds: request.timeoutMilliseconds,
+            cancellation: cancellation)
+        try context.check()
+        var execution = StatementExecution(
+            engine: self, session: session, context: context, strict: request.strict)
+        try execution.run(statement, into: &sink)
+        var summary = execution.summary
+        summary.statistics.elapsedNanoseconds = monotonicNanoseconds() &- started
+        return summary
+    }
+
+    private func wallNanoseconds() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 }

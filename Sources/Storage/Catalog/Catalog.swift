@@ -21,6 +21,8 @@ package final class Catalog: Sendable {
         /// Entries that no log record holds yet.
         var journal = ByteWriter()
         var changes = Changes()
+        /// Every drop of a table since the store opened.
+        var dropLog: [(generation: UInt64, database: String, table: String)] = []
 
         mutating func record(_ entry: CatalogEntry) { entry.append(to: &journal) }
     }
@@ -53,12 +55,24 @@ package final class Catalog: Sendable {
         state.withLock { $0.databases[name] }
     }
 
+    package func database(id: UInt32) -> DatabaseEntry? { state.withLock { $0.databasesByID[id] } }
+
     package func table(id: UInt32) -> TableEntry? { state.withLock { $0.tablesByID[id] } }
 
     /// All databases, by name in byte order.
     package var allDatabases: [DatabaseEntry] {
         state.withLock { Array($0.databases.values) }
             .sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
+    }
+
+    /// Names of tables dropped after a generation was read.
+    func tablesDropped(inDatabase database: String, since generation: UInt64) -> Set<String> {
+        state.withLock { state in
+            Set(
+                state.dropLog.lazy
+                    .filter { $0.generation > generation && $0.database == database }
+                    .map(\.table))
+        }
     }
 
     // MARK: Changes, all under the definition lock
@@ -199,6 +213,7 @@ package final class Catalog: Sendable {
             if let table = state.tablesByID.removeValue(forKey: id) {
                 table.markDropped()
                 table.database.remove(table)
+                state.dropLog.append((dropGeneration + 1, table.database.name, table.name))
             }
             if state.droppedTables.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.tables.remove(id)

@@ -4,7 +4,8 @@
 //     since 1764000000          seconds since 1970, when the lock was taken
 //
 // The lock is the system's (`flock`), not the file: a process that dies releases it, and a LOCK
-// left behind means nothing. The file is never removed, since a remove could race with an opener.
+// left behind means nothing. The file is never removed, since a remove could race with an opener;
+// it is emptied instead.
 
 internal import Glibc
 internal import Synchronization
@@ -46,6 +47,8 @@ package final class DirectoryLock: Sendable {
     }
 
     deinit {
+        // A directory that nobody holds has no byte in LOCK that could be changed unseen.
+        ftruncate(descriptor, 0)
         // Closing releases the lock.
         close(descriptor)
         _ = DirectoryLock.held.withLock { $0.remove(identity) }
@@ -70,11 +73,39 @@ package final class DirectoryLock: Sendable {
         return descriptor
     }
 
-    private static func readHolder(_ descriptor: Int32) -> String {
+    static func readHolder(_ descriptor: Int32) -> String {
         var buffer = [UInt8](repeating: 0, count: 64)
         let count = pread(descriptor, &buffer, buffer.count, 0)
         let line = buffer.prefix(max(count, 0)).prefix { $0 >= 0x20 && $0 < 0x7F }
         // Between the lock and its text there is a moment without one.
         return line.isEmpty ? "another process" : String(decoding: line, as: UTF8.self)
     }
+}
+
+/// Keeps writers out of a directory while it is read, and changes nothing in it.
+package final class DirectoryReadLock: Sendable {
+    /// Negative where no LOCK exists: nobody ever opened the directory.
+    private let descriptor: Int32
+
+    /// - Throws: `StorageError.locked`, naming the holder; `StorageError.io`.
+    package init(directory: String) throws(StorageError) {
+        let path = directory + "/LOCK"
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            guard errno == ENOENT else { throw .io(file: path, call: "open", errno: errno) }
+            self.descriptor = -1
+            return
+        }
+        while flock(descriptor, LOCK_SH | LOCK_NB) != 0 {
+            let number = errno
+            if number == EINTR { continue }
+            let holder = DirectoryLock.readHolder(descriptor)
+            close(descriptor)
+            if number == EWOULDBLOCK { throw .locked(directory: directory, holder: holder) }
+            throw .io(file: path, call: "flock", errno: number)
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
 }

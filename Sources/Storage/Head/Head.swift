@@ -11,6 +11,7 @@ final class HeadTable: @unchecked Sendable {
     fileprivate(set) var chunks: [HeadChunk] = []
     fileprivate var active: [ShapeKey: HeadChunk] = [:]
     fileprivate var nextOrder: UInt32 = 0
+    fileprivate var linesOfBatch: UInt32 = 0
     fileprivate(set) var firstSequence: UInt64 = 0
     fileprivate(set) var lastSequence: UInt64 = 0
 
@@ -31,6 +32,7 @@ final class Head: @unchecked Sendable {
     private var newTables: [HeadTable] = []
     private var sealed: [HeadChunk] = []
     private var tablesSeen: [UInt32: HeadTable] = [:]
+    private var tablesOfBatch: [HeadTable] = []
 
     var isEmpty: Bool { rowCount == 0 }
 
@@ -61,9 +63,21 @@ final class Head: @unchecked Sendable {
         rowCount += count
     }
 
-    /// Lines of one batch keep their order among all groups of a table: called once a batch.
-    func advanceOrder(tableID: UInt32, by lineCount: UInt32) {
-        tablesSeen[tableID]?.nextOrder &+= lineCount
+    /// Lines of one batch keep their order among all groups of a table; the next batch's rows
+    /// come after the greatest line noted here.
+    func advanceOrder(tableID: UInt32, past line: UInt32) {
+        guard let table = tablesSeen[tableID] else { return }
+        if table.linesOfBatch == 0 { tablesOfBatch.append(table) }
+        table.linesOfBatch = max(table.linesOfBatch, line &+ 1)
+    }
+
+    /// The batch's rows are all in.
+    func endBatch() {
+        for table in tablesOfBatch {
+            table.nextOrder &+= table.linesOfBatch
+            table.linesOfBatch = 0
+        }
+        tablesOfBatch.removeAll(keepingCapacity: true)
     }
 
     private func makeTable(_ id: UInt32) -> HeadTable {

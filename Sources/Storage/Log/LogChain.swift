@@ -44,8 +44,8 @@ struct LogChain {
     }
 
     func nextFileNumber(cleanEnd: LogPosition?) -> UInt64 {
-        // A clean end before any file was made names the file that wasn't.
-        max((files.last?.number ?? 0) &+ 1, cleanEnd?.fileNumber ?? 1)
+        // Never the number of a clean end: no record may come where MANIFEST says the log ended.
+        max(files.last?.number ?? 0, cleanEnd?.fileNumber ?? 0) &+ 1
     }
 
     /// The next file's first sequence; nil if there is none or its header can't be read.

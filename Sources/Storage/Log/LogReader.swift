@@ -88,10 +88,12 @@ package enum LogReader {
     ///
     /// Changes nothing. Files that `flushedThrough` makes superfluous are read as well.
     ///
+    /// - Parameter endsAreCut: Whether bytes behind the records of a file are damage in files up to
+    ///   the clean end, as `LogWriter.finishCleanly` leaves none.
     /// - Throws: `io`; `unsupportedFormat` for a record kind of a newer release.
     package static func verify(
         fileSystem: any FileSystem, flushedThrough: UInt64, cleanEnd: LogPosition?,
-        report: (LogProblem) -> Void
+        endsAreCut: Bool = false, report: (LogProblem) -> Void
     ) throws(StorageError) {
         let chain = try LogChain(fileSystem: fileSystem)
         var reported: Set<StorageError.Place> = []
@@ -122,7 +124,17 @@ package enum LogReader {
                 LogFileCursor(fileSystem: fileSystem, number: file.number),
                 limit: chain.limit(index), cleanEnd: cleanEnd, goesOn: true, onDamage: tell
             ) { (_, _, _) throws(StorageError) in }
-            if let damage = walk.damage { tell(damage) }
+            if let damage = walk.damage {
+                tell(damage)
+            } else if endsAreCut, let cleanEnd, file.number <= cleanEnd.fileNumber,
+                walk.end < walk.cursor.fileBytes
+            {
+                tell(
+                    .corrupt(
+                        file: walk.cursor.path, offset: UInt64(walk.end),
+                        reason: "\(walk.cursor.fileBytes - walk.end) bytes behind the end of a log "
+                            + "that was shut down cleanly"))
+            }
             if let tail = walk.tornTail {
                 report(
                     LogProblem(

@@ -60,6 +60,20 @@ package final class LogSpares: Sendable {
         state.withLock { $0.retired.append(spare) }
     }
 
+    /// Removes every spare, also half-made ones, and makes none any more.
+    ///
+    /// Call it when no thread is in `prepareSpare`.
+    func removeAll() throws(StorageError) {
+        state.withLock { state in
+            state.ready = []
+            state.retired = []
+            state.preparing = true
+        }
+        for name in try fileSystem.list(LogNames.directory) where LogNames.spare(ofName: name) != nil {
+            try fileSystem.remove("\(LogNames.directory)/\(name)")
+        }
+    }
+
     /// Gets a spare ready if there is none: from a retired file, or by filling a new one with zeros.
     ///
     /// For a background thread: takes as long as writing `logFileBytes`. Returns at once when a

@@ -73,13 +73,14 @@ package final class LogWriter {
         spares = try LogSpares(fileSystem: fileSystem, fileBytes: fileBytes)
     }
 
-    /// The place behind the last record: what MANIFEST keeps at a clean shutdown.
+    /// The place behind the last record. Where there is no file, the header's end in the one
+    /// before the next, since the next will hold more than a header.
     package var currentPosition: LogPosition {
-        if let current {
-            return LogPosition(fileNumber: current.number, offset: UInt64(current.offset))
+        if let last = liveFiles.last {
+            return LogPosition(fileNumber: last.number, offset: UInt64(last.bytes))
         }
         return LogPosition(
-            fileNumber: nextFileNumber, offset: UInt64(LogFileHeader.pageBytes))
+            fileNumber: nextFileNumber - 1, offset: UInt64(LogFileHeader.pageBytes))
     }
 
     /// Oldest first; the last is the one being written, if there is one.
@@ -177,6 +178,38 @@ package final class LogWriter {
             if fileSystem.exists(path) { try spares.retire(path) }
             closedFiles.removeFirst()
         }
+    }
+
+    // MARK: The end
+
+    /// Ends the log so that every byte left in `log/` is one that a reader checks: all is synced,
+    /// files end where their records end, spares are gone. Nothing can be written afterwards.
+    ///
+    /// - Parameter flushedThrough: Files whose records all have sequences of at most this are
+    ///   removed; whatever replaces them is durable.
+    /// - Returns: The clean end for MANIFEST, which has to be written after this call.
+    /// - Throws: `io`, or `readOnly` after an earlier failure; then there is no clean end.
+    package func finishCleanly(flushedThrough: UInt64) throws(StorageError) -> LogPosition {
+        try sync()
+        failure = .closed
+        try spares.removeAll()
+        while let oldest = closedFiles.first, oldest.lastSequence <= flushedThrough {
+            try fileSystem.remove(LogNames.path(oldest.number))
+            closedFiles.removeFirst()
+        }
+        for closed in closedFiles {
+            let file = try fileSystem.open(LogNames.path(closed.number), create: false)
+            try cut(file, to: closed.bytes)
+        }
+        if let current { try cut(current.file, to: current.offset) }
+        try fileSystem.syncDirectory(LogNames.directory)
+        return currentPosition
+    }
+
+    private func cut(_ file: any FileHandle, to byteCount: Int) throws(StorageError) {
+        guard try file.size > byteCount else { return }
+        try file.truncate(to: byteCount)
+        try file.sync()
     }
 
     // MARK: Inside

@@ -1,0 +1,37 @@
+# make run     the server on ./apus-data, with this host's numbers flowing in (ARGS="--http …")
+# make test    all tests, in release
+# make lint    the formatter's opinion;  make format  follows it
+#
+# Everything is built in one scratch folder with one set of flags: run after test, or test after
+# run, compiles nothing twice.
+
+SCRATCH := .build-release
+SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
+SOURCES := Sources Tests Package.swift
+ARGS ?=
+
+.PHONY: run build test lint format clean
+
+run:
+	@scripts/setup.sh run
+	@$(MAKE) --no-print-directory build
+	@exec scripts/run.sh $(SCRATCH)/release/apus $(ARGS)
+
+build:
+	swift build $(SWIFT_FLAGS) --product apus
+
+# The end-to-end tests run the real binary, whose path they find in APUS_BINARY.
+test:
+	@scripts/setup.sh test
+	swift build $(SWIFT_FLAGS) --product apus
+	swift build $(SWIFT_FLAGS) --build-tests
+	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus swift test $(SWIFT_FLAGS) --skip-build
+
+lint:
+	swift format lint --strict --parallel -r $(SOURCES)
+
+format:
+	swift format format --in-place --parallel -r $(SOURCES)
+
+clean:
+	rm -rf .build $(SCRATCH)

@@ -1,0 +1,189 @@
+// The façade that people import: open a directory, write lines or rows, ask in SQL, close.
+
+public import ApusIngest
+public import ApusQuery
+public import ApusStorage
+internal import Glibc
+
+/// A directory with databases, open in this process. Thread-safe.
+///
+/// Blocking work runs on threads of the store's own, never on Swift's cooperative pool.
+public final class Store: Sendable {
+    package let engine: StorageEngine
+    package let queries: QueryEngine
+    package let workers: WorkerPool
+    /// The directory, as an absolute path.
+    public let path: String
+    private let lock: DirectoryLock
+
+    /// Opens a directory, making it if there is none, and recovers what its log holds.
+    ///
+    /// - Throws: `locked` if another process has it, `unsupportedFormat`, `corrupt` or `io`.
+    public static func open(
+        at path: String, options: StoreOptions = StoreOptions()
+    ) async throws(StorageError) -> Store {
+        let pool = WorkerPool(name: "apus-open", threadCount: 1, queuedJobsMax: 1)
+        let opened = await pool.run { () -> Result<Store, StorageError> in
+            do throws(StorageError) {
+                return .success(try Store(blockingAt: path, options: options))
+            } catch { return .failure(error) }
+        }
+        // The thread is at its end; joining it from here costs microseconds.
+        pool.stop()
+        guard let opened else { throw .closed }
+        return try opened.get()
+    }
+
+    /// The same on the calling thread, for callers that have one to block.
+    package init(blockingAt path: String, options: StoreOptions) throws(StorageError) {
+        let files = try PosixFileSystem(root: path)
+        self.path = files.root
+        lock = try DirectoryLock(directory: files.root)
+        engine = try StorageEngine(fileSystem: files, options: options.storage)
+        queries = QueryEngine(storage: engine, options: options.queryOptions())
+        workers = WorkerPool(
+            name: "apus-query", threadCount: options.concurrentQueriesMax,
+            queuedJobsMax: options.waitingQueriesMax)
+    }
+
+    /// Stores line protocol.
+    ///
+    /// Good lines are stored even if others are refused; the result names those. When it returns,
+    /// the rows are durable as `StorageOptions.durability` promises and visible to queries.
+    ///
+    /// - Throws: `overloaded`, `diskFull`, `readOnly`, `limit`, `closed`: nothing was stored.
+    @discardableResult
+    public func write(
+        lines: [UInt8], database: String = "default", precision: Precision = .nanoseconds
+    ) async throws(StorageError) -> WriteResult {
+        let batch = await workers.run { [engine] () -> WriteBatch? in
+            let context = LineContext(catalog: engine.catalog, limits: IngestLimits())
+            let parser = LineParser(
+                context: context, database: database, precision: precision.timePrecision,
+                arrivalNanoseconds: wallClockNanoseconds())
+            lines.withUnsafeBytes { parser.feed($0) }
+            parser.finish(endsLine: true)
+            return parser.takeBatch()
+        }
+        guard let batch else { throw .closed }
+        guard let batch else { return WriteResult() }
+        return try await commit(batch)
+    }
+
+    /// Stores line protocol.
+    @discardableResult
+    public func write(
+        lines: String, database: String = "default", precision: Precision = .nanoseconds
+    ) async throws(StorageError) -> WriteResult {
+        try await write(lines: Array(lines.utf8), database: database, precision: precision)
+    }
+
+    /// Gathers typed rows without the detour over text. Not thread-safe; make one per task.
+    public func appender(database: String = "default") -> Appender {
+        Appender(store: self, database: database)
+    }
+
+    func commit(_ batch: WriteBatch) async throws(StorageError) -> WriteResult {
+        let result = await withCheckedContinuation { continuation in
+            engine.commit(batch) { continuation.resume(returning: $0) }
+        }
+        return WriteResult(try result.get())
+    }
+
+    /// Runs one SQL statement and gathers its whole answer in memory.
+    ///
+    /// - Parameters:
+    ///   - parameters: the values of `$1`, `$2`, …
+    ///   - timeZone: of literals without offset, an IANA name.
+    /// - Throws: `QueryError` with a code, a message and a position. A cancelled task stops the query.
+    public func query(
+        _ sql: String, database: String = "default", parameters: [Parameter] = [],
+        timeZone: String = "UTC"
+    ) async throws(QueryError) -> QueryResult {
+        var request = QueryRequest(sql: sql)
+        request.database = database
+        request.timeZone = timeZone
+        request.parameters = parameters.map(\.queryParameter)
+        let cancellation = QueryCancellation()
+        let answer = await withTaskCancellationHandler {
+            await workers.run { [queries, request] () -> Result<QueryResult, QueryError> in
+                var sink = CollectingSink()
+                do throws(QueryError) {
+                    let summary = try queries.run(request, cancellation: cancellation, into: &sink)
+                    return .success(sink.result(summary))
+                } catch { return .failure(error) }
+            }
+        } onCancel: {
+            cancellation.cancel()
+        }
+        guard let answer else { throw QueryError(.overloaded, "too many queries wait already") }
+        return try answer.get()
+    }
+
+    /// Stops background work and syncs. Calls after it fail with `closed`. Idempotent.
+    public func close() async throws(StorageError) {
+        let closed = await workers.run { [self] () -> StorageError? in
+            do throws(StorageError) {
+                try closeBlocking()
+                return nil
+            } catch { return error }
+        }
+        if case .some(.some(let error)) = closed { throw error }
+        // A thread cannot join itself, so the pool ends from outside.
+        workers.stop()
+    }
+
+    /// The same on the calling thread, without ending the workers.
+    package func closeBlocking() throws(StorageError) { try engine.close() }
+}
+
+/// The unit of the timestamps in line protocol.
+public enum Precision: String, Sendable, CaseIterable {
+    case nanoseconds, microseconds, milliseconds, seconds
+    /// Each timestamp's unit is guessed by its magnitude.
+    case automatic
+
+    var timePrecision: TimePrecision {
+        switch self {
+        case .nanoseconds: .nanoseconds
+        case .microseconds: .microseconds
+        case .milliseconds: .milliseconds
+        case .seconds: .seconds
+        case .automatic: .automatic
+        }
+    }
+}
+
+/// What became of a write.
+public struct WriteResult: Sendable {
+    /// A line that was not stored, or not whole.
+    public struct Rejection: Sendable, Equatable {
+        /// From 1.
+        public var line: Int
+        /// Byte in the line, from 1; 0 where the whole line is meant.
+        public var column: Int
+        public var reason: String
+    }
+
+    public var rowsStored = 0
+    /// How many lines were refused, and the first of them.
+    public var rejectedCount = 0
+    public var rejections: [Rejection] = []
+
+    init() {}
+
+    init(_ receipt: WriteReceipt) {
+        rowsStored = receipt.rowsStored
+        rejectedCount = receipt.rejectedCount
+        rejections = receipt.rejections.map {
+            Rejection(line: $0.line, column: $0.column, reason: $0.reason)
+        }
+    }
+}
+
+/// The system's clock, in nanoseconds since 1970 UTC.
+package func wallClockNanoseconds() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+}

@@ -1,0 +1,30 @@
+// What an embedder may choose when it opens a store.
+
+public import ApusStorage
+internal import ApusQuery
+
+/// Every choice of a store, with its default. Read once, when the store opens.
+public struct StoreOptions: Sendable {
+    /// Limits and choices of the storage engine, durability among them.
+    public var storage: StorageOptions
+    /// The most memory one query may hold.
+    public var queryMemoryBytesMax = 256 << 20
+    /// After this long a query gives up, unless it asked for another limit.
+    public var queryTimeoutMilliseconds = 60_000
+    /// How many queries run at once; more wait.
+    public var concurrentQueriesMax = 8
+    /// How many queries may wait; beyond, they are refused as overloaded.
+    public var waitingQueriesMax = 256
+
+    public init(storage: StorageOptions = StorageOptions()) {
+        self.storage = storage
+    }
+
+    func queryOptions() -> QueryOptions {
+        var options = QueryOptions()
+        options.memoryBytesMax = queryMemoryBytesMax
+        options.timeoutMilliseconds = queryTimeoutMilliseconds
+        options.concurrentQueriesMax = concurrentQueriesMax
+        return options
+    }
+}

@@ -1,0 +1,18 @@
+// The command `apus`: nothing but its subcommands.
+
+import ArgumentParser
+
+@main
+struct RootCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apus",
+        abstract: "A columnar time-series database.",
+        discussion: """
+            Example:
+              apus serve --data ./apus-data
+            """,
+        version: VersionCommand.text,
+        subcommands: [
+            ServeCommand.self, CollectCommand.self, CheckCommand.self, VersionCommand.self,
+        ])
+}

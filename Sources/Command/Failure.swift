@@ -1,0 +1,46 @@
+// One clear line on standard error, and the exit code that scripts go by.
+
+import ApusServer
+import ApusStorage
+import ArgumentParser
+import Glibc
+
+enum Failure {
+    static let usage: Int32 = 64
+    static let format: Int32 = 65
+    static let unavailable: Int32 = 69
+    static let inputOutput: Int32 = 74
+    static let heldByOther: Int32 = 75
+
+    static func exit(_ code: Int32, _ text: String) -> ExitCode {
+        report(text)
+        return ExitCode(code)
+    }
+
+    static func report(_ text: String) {
+        let line = text.replacing("\n", with: " ")
+        write(line: "apus: \(line)", to: STDERR_FILENO)
+    }
+
+    /// One call a line, past the C library's buffers.
+    static func write(line: String, to descriptor: Int32) {
+        let bytes = Array("\(line)\n".utf8)
+        _ = Glibc.write(descriptor, bytes, bytes.count)
+    }
+
+    static func exit(_ fault: ServerFault) -> ExitCode {
+        switch fault {
+        case .refused: exit(usage, fault.description)
+        case .listen: exit(unavailable, fault.description)
+        case .store(let error): exit(error)
+        }
+    }
+
+    static func exit(_ error: StorageError) -> ExitCode {
+        switch error {
+        case .unsupportedFormat, .corrupt: exit(format, error.description)
+        case .locked: exit(heldByOther, error.description)
+        default: exit(inputOutput, error.description)
+        }
+    }
+}

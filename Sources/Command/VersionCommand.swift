@@ -1,0 +1,21 @@
+// `apus version`: what this is, for bug reports.
+
+import ApusServer
+import ArgumentParser
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version",
+        abstract: "Prints version, commit and format number.",
+        discussion: """
+            Example:
+              apus version
+            """)
+
+    /// The number of the newest format on disk that this release writes.
+    static let formatNumber = 1
+
+    static var text: String { "apus \(ServerVersion.apus) commit \(BuildCommit.text) format \(formatNumber)" }
+
+    func run() { print(Self.text) }
+}

@@ -1,0 +1,191 @@
+// Groups by key: an open-addressing table from encoded keys to dense group numbers.
+//
+//     an encoded key: for each key column
+//
+//     field   size    meaning
+//     ──────  ──────  ──────────────────────────────────────────────
+//     tag     1       0 NULL, 1 a value
+//     value   8       the slot, for types without bytes
+//     count   4       bytes that follow, for strings and intervals
+//     bytes   count
+//
+// Equal values have equal bytes: −0 is written as 0, every NaN as one NaN.
+
+internal import ApusStorage
+
+struct KeyEncoder {
+    static func append(_ vector: Vector, _ row: Int, to key: inout [UInt8]) {
+        guard vector.isValid(row) else {
+            key.append(0)
+            return
+        }
+        key.append(1)
+        if vector.type.usesBytes {
+            vector.withBytes(row) { raw in
+                withUnsafeBytes(of: UInt32(truncatingIfNeeded: raw.count)) {
+                    key.append(contentsOf: $0)
+                }
+                key.append(contentsOf: raw)
+            }
+        } else {
+            let slot = vector.type == .float64 ? canonical(vector.slot(row)) : vector.slot(row)
+            withUnsafeBytes(of: slot) { key.append(contentsOf: $0) }
+        }
+    }
+
+    @inline(__always)
+    static func canonical(_ slot: UInt64) -> UInt64 {
+        let value = Double(bitPattern: slot)
+        if value == 0 { return 0 }
+        return value.isNaN ? Double.nan.bitPattern : slot
+    }
+
+    /// Reads one column's value and moves on.
+    static func read(
+        _ bytes: UnsafeRawBufferPointer, _ position: inout Int, into builder: inout VectorBuilder
+    ) {
+        let isValid = bytes[position] != 0
+        position += 1
+        guard isValid else { return builder.appendNull() }
+        if builder.type.usesBytes {
+            let count = Int(bytes.loadUnaligned(fromByteOffset: position, as: UInt32.self))
+            position += 4
+            builder.append(
+                raw: UnsafeRawBufferPointer(rebasing: bytes[position..<(position + count)]))
+            position += count
+        } else {
+            builder.append(bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+            position += 8
+        }
+    }
+}
+
+struct GroupTable {
+    private var keyBytes: [UInt8] = []
+    private var keyEnds: [Int] = []
+    private var hashes: [UInt64] = []
+    /// 0 is empty, else group + 1. At most half full.
+    private var slots = [UInt32](repeating: 0, count: 64)
+
+    var count: Int { keyEnds.count }
+    var byteCount: Int { keyBytes.capacity + keyEnds.capacity * 16 + slots.count * 4 }
+
+    func withKey<R>(_ group: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+        let start = group == 0 ? 0 : keyEnds[group - 1]
+        return keyBytes.withUnsafeBytes {
+            body(UnsafeRawBufferPointer(rebasing: $0[start..<keyEnds[group]]))
+        }
+    }
+
+    /// The group of a key, made if there is none.
+    mutating func group(of key: [UInt8]) -> Int {
+        key.withUnsafeBytes { group(of: $0) }
+    }
+
+    mutating func group(of key: UnsafeRawBufferPointer) -> Int {
+        let hash = KeyHash.hash(key)
+        let mask = slots.count - 1
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot] != 0 {
+            let group = Int(slots[slot]) - 1
+            if hashes[group] == hash,
+                withKey(group, { $0.count == key.count && compareBytes($0, key) == 0 })
+            {
+                return group
+            }
+            slot = (slot + 1) & mask
+        }
+        let group = keyEnds.count
+        keyBytes.append(contentsOf: key)
+        keyEnds.append(keyBytes.count)
+        hashes.append(hash)
+        slots[slot] = UInt32(truncatingIfNeeded: group + 1)
+        if keyEnds.count * 2 > slots.count { grow() }
+        return group
+    }
+
+    private mutating func grow() {
+        slots = [UInt32](repeating: 0, count: slots.count * 2)
+        let mask = slots.count - 1
+        for (group, hash) in hashes.enumerated() {
+            var slot = Int(truncatingIfNeeded: hash) & mask
+            while slots[slot] != 0 { slot = (slot + 1) & mask }
+            slots[slot] = UInt32(truncatingIfNeeded: group + 1)
+        }
+    }
+
+    /// The keys as columns, a row a group.
+    func columns(_ types: [ResultType]) -> [Vector] {
+        var builders = types.map { VectorBuilder($0, capacity: count) }
+        for group in 0..<count {
+            withKey(group) { bytes in
+                var position = 0
+                for index in builders.indices {
+                    KeyEncoder.read(bytes, &position, into: &builders[index])
+                }
+            }
+        }
+        return builders.indices.map { builders[$0].finish() }
+    }
+}
+
+/// From (series code, bucket) to group, so that a run of rows costs one probe of 16 bytes.
+struct BucketGroups {
+    private var codes: [UInt32]
+    private var buckets: [Int64]
+    /// 0 is empty, else group + 1.
+    private var groups: [UInt32]
+    private var count = 0
+
+    init() {
+        codes = [UInt32](repeating: 0, count: 256)
+        buckets = [Int64](repeating: 0, count: 256)
+        groups = [UInt32](repeating: 0, count: 256)
+    }
+
+    var byteCount: Int { groups.count * 16 }
+
+    @inline(__always)
+    private func start(_ code: UInt32, _ bucket: Int64) -> Int {
+        // Buckets are multiples of large powers of ten: multiply and take the upper bits.
+        let mixed = (UInt64(bitPattern: bucket) ^ (UInt64(code) &<< 40)) &* 0x9E37_79B9_7F4A_7C15
+        let folded = (mixed ^ mixed &>> 32 ^ UInt64(code)) &* 0xD6E8_FEB8_6659_FD93
+        return Int(truncatingIfNeeded: folded &>> 32)
+    }
+
+    @inline(__always)
+    func find(_ code: UInt32, _ bucket: Int64) -> Int? {
+        let mask = groups.count - 1
+        var slot = start(code, bucket) & mask
+        while groups[slot] != 0 {
+            if codes[slot] == code, buckets[slot] == bucket { return Int(groups[slot]) - 1 }
+            slot = (slot + 1) & mask
+        }
+        return nil
+    }
+
+    mutating func insert(_ code: UInt32, _ bucket: Int64, _ group: Int) {
+        if (count + 1) * 2 > groups.count { grow() }
+        place(code, bucket, UInt32(truncatingIfNeeded: group + 1))
+        count += 1
+    }
+
+    private mutating func place(_ code: UInt32, _ bucket: Int64, _ group: UInt32) {
+        let mask = groups.count - 1
+        var slot = start(code, bucket) & mask
+        while groups[slot] != 0 { slot = (slot + 1) & mask }
+        codes[slot] = code
+        buckets[slot] = bucket
+        groups[slot] = group
+    }
+
+    private mutating func grow() {
+        let old = self
+        codes = [UInt32](repeating: 0, count: old.groups.count * 2)
+        buckets = [Int64](repeating: 0, count: old.groups.count * 2)
+        groups = [UInt32](repeating: 0, count: old.groups.count * 2)
+        for slot in old.groups.indices where old.groups[slot] != 0 {
+            place(old.codes[slot], old.buckets[slot], old.groups[slot])
+        }
+    }
+}

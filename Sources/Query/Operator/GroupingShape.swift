@@ -1,0 +1,72 @@
+// How a grouping can be computed, found once a query and shared by its threads.
+
+internal import ApusStorage
+
+/// A grouping whose keys are tags and at most one bucket of fixed width, and whose aggregates take
+/// plain columns: no expression runs per row.
+struct GroupingShape {
+    enum Source {
+        case rows
+        case time
+        /// Index into the request's fields.
+        case field(Int)
+    }
+
+    /// Index of the bucket among the keys.
+    var bucketKey: Int?
+    var origin: Int64 = 0
+    var width: Int64 = 0
+    /// What each aggregate reads.
+    var sources: [Source] = []
+    var argumentTypes: [ResultType] = []
+
+    /// Nil if rows have to be looked at one by one.
+    init?(_ grouping: GroupingPlan, _ scan: ScanPlan) {
+        guard scan.residual == nil else { return nil }
+        for (index, key) in grouping.keys.enumerated() {
+            let readsTagsOnly = key.columnsUsed.allSatisfy {
+                if case .tag = scan.columns[$0] { true } else { false }
+            }
+            if readsTagsOnly { continue }
+            guard bucketKey == nil, case .bucket(let rule, let time) = key.kind,
+                case .column(let slot) = time.kind, scan.columns[slot] == .time,
+                let (origin, width) = rule.fixed
+            else { return nil }
+            bucketKey = index
+            self.origin = origin
+            self.width = width
+        }
+        for aggregate in grouping.aggregates {
+            guard aggregate.filter == nil else { return nil }
+            argumentTypes.append(aggregate.argument?.type ?? .int64)
+            guard let argument = aggregate.argument else {
+                sources.append(.rows)
+                continue
+            }
+            guard case .column(let slot) = argument.kind else { return nil }
+            switch scan.columns[slot] {
+            case .time: sources.append(.time)
+            case .field:
+                guard let index = scan.fieldIndex[slot] else { return nil }
+                sources.append(.field(index))
+            case .tag: return nil
+            }
+        }
+    }
+
+    /// Whether every aggregate can be taken from the statistics of a block, and in which buckets.
+    func summaries(_ grouping: GroupingPlan) -> SummaryBuckets? {
+        for (index, aggregate) in grouping.aggregates.enumerated() {
+            switch aggregate.function {
+            case .countRows, .count: continue
+            case .sum, .average:
+                if case .field = sources[index] { continue }
+                return nil
+            case .minimum, .maximum where !argumentTypes[index].usesBytes: continue
+            default: return nil
+            }
+        }
+        return bucketKey == nil
+            ? .whole : .fixed(originNanoseconds: origin, widthNanoseconds: width)
+    }
+}

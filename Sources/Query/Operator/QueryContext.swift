@@ -1,0 +1,85 @@
+// The budget of one query: time, memory, cancellation; and the counters it leaves behind.
+
+internal import ApusStorage
+internal import Glibc
+internal import Synchronization
+
+/// Nanoseconds of a clock that never jumps.
+func monotonicNanoseconds() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+}
+
+/// Shared by the threads of one query.
+final class QueryContext: Sendable {
+    let deadline: Int64
+    let timeoutMilliseconds: Int
+    let memoryBytesMax: Int
+    let cancellation: QueryCancellation
+    private let memoryBytes = Atomic<Int>(0)
+    /// Set once an answer is complete or has failed: the other threads stop.
+    private let stopped = Atomic(false)
+
+    init(options: QueryOptions, timeoutMilliseconds: Int?, cancellation: QueryCancellation) {
+        let timeout = timeoutMilliseconds ?? options.timeoutMilliseconds
+        self.timeoutMilliseconds = timeout
+        let (nanoseconds, overflow) = Int64(timeout).multipliedReportingOverflow(by: 1_000_000)
+        deadline = overflow ? .max : monotonicNanoseconds() &+ min(nanoseconds, .max / 2)
+        memoryBytesMax = options.memoryBytesMax
+        self.cancellation = cancellation
+    }
+
+    func stop() { stopped.store(true, ordering: .relaxed) }
+    var isStopped: Bool { stopped.load(ordering: .relaxed) }
+
+    /// - Throws: `cancelled` or `timeout`.
+    func check() throws(QueryError) {
+        if cancellation.isCancelled { throw QueryError(.cancelled, "the query was cancelled") }
+        if monotonicNanoseconds() > deadline {
+            throw QueryError(
+                .timeout, "the query took longer than its timeout of \(timeoutMilliseconds) ms",
+                hint: "ask for a shorter range, or raise `timeout`")
+        }
+    }
+
+    /// Accounts for memory that grows with the data, in bytes; negative gives back.
+    func charge(_ bytes: Int, _ what: String) throws(QueryError) {
+        let total = memoryBytes.wrappingAdd(bytes, ordering: .relaxed).newValue
+        guard total <= memoryBytesMax else {
+            throw QueryError(
+                .budget,
+                "\(what) need more than the query's memory budget of \(memoryBytesMax) bytes",
+                hint: "ask for a shorter range, fewer groups or columns, or add LIMIT")
+        }
+    }
+}
+
+extension QueryError {
+    /// What the storage's refusal means to the caller of a query.
+    init(_ error: StorageError) {
+        let code: Code =
+            switch error {
+            case .corrupt, .unsupportedFormat: .damaged
+            case .overloaded: .overloaded
+            case .readOnly, .diskFull: .readOnly
+            case .limit: .limit
+            case .unknownDatabase: .unknownDatabase
+            case .unknownTable: .unknownTable
+            case .exists: .exists
+            case .cancelled: .cancelled
+            case .io, .locked, .closed: .internal
+            }
+        self.init(code, error.description)
+    }
+}
+
+/// Runs a call into the storage, translating its errors.
+@inline(__always)
+func translating<R>(_ body: () throws(StorageError) -> R) throws(QueryError) -> R {
+    do throws(StorageError) {
+        return try body()
+    } catch {
+        throw QueryError(error)
+    }
+}

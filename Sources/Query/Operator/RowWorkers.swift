@@ -1,0 +1,172 @@
+// Consumers of a scan for SELECTs without grouping: one that gathers rows to be sorted, one that
+// streams them on.
+
+internal import ApusStorage
+
+/// Gathers rows for ORDER BY on one thread.
+final class SortWorker: ScanWorker {
+    private let plan: SelectPlan
+    private let scan: ScanPlan
+    private let context: QueryContext
+    private var frames: ScanFrameBuilder
+    var buffer: SortBuffer
+    var failure: QueryError?
+
+    init(_ plan: SelectPlan, _ scan: ScanPlan, _ context: QueryContext) {
+        self.plan = plan
+        self.scan = scan
+        self.context = context
+        frames = ScanFrameBuilder(scan)
+        buffer = SortBuffer(
+            types: plan.outputs.map(\.type), keys: plan.sortKeys, rowsMax: plan.rowsMax,
+            context: context)
+    }
+
+    var isDone: Bool { failure != nil || context.isStopped }
+
+    func consume(_ rows: ScanRows) throws(StorageError) {
+        do throws(QueryError) {
+            try context.check()
+            var frame = try frames.frame(rows)
+            if let residual = scan.residual {
+                guard let filtered = try frame.filtered(by: residual) else { return }
+                frame = filtered
+            }
+            try buffer.append(
+                outputs: try evaluateAll(plan.outputs, frame),
+                keys: try evaluateAll(plan.sortKeys.map(\.expression), frame))
+        } catch {
+            failure = error
+            throw .cancelled
+        }
+    }
+
+    func consume(_ summary: ScanSummary) throws(StorageError) {
+        preconditionFailure("BUG: a summary that was not asked for")
+    }
+}
+
+/// Sends rows to the sink as they come; on the query's own thread.
+final class StreamWorker<Sink: ResultSink>: ScanWorker {
+    private let plan: SelectPlan
+    private let scan: ScanPlan
+    private let context: QueryContext
+    private var frames: ScanFrameBuilder
+    var output: OutputWriter<Sink>
+    var failure: QueryError?
+
+    init(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ context: QueryContext, _ output: OutputWriter<Sink>
+    ) {
+        self.plan = plan
+        self.scan = scan
+        self.context = context
+        self.output = output
+        frames = ScanFrameBuilder(scan)
+    }
+
+    var isDone: Bool { failure != nil || output.isFull || context.isStopped }
+
+    func consume(_ rows: ScanRows) throws(StorageError) {
+        guard !output.isFull else { return }
+        do throws(QueryError) {
+            try context.check()
+            var frame = try frames.frame(rows)
+            if let residual = scan.residual {
+                guard let filtered = try frame.filtered(by: residual) else { return }
+                frame = filtered
+            }
+            try output.append(try evaluateAll(plan.outputs, frame), count: frame.count)
+        } catch {
+            failure = error
+            throw .cancelled
+        }
+    }
+
+    func consume(_ summary: ScanSummary) throws(StorageError) {
+        preconditionFailure("BUG: a summary that was not asked for")
+    }
+}
+
+extension SelectPlan {
+    /// Rows that LIMIT and OFFSET can let through; nil for all.
+    var rowsMax: Int? {
+        guard let limit else { return nil }
+        let (sum, overflow) = limit.addingReportingOverflow(offset)
+        return overflow ? nil : sum
+    }
+}
+
+/// Cuts by OFFSET and LIMIT, and gathers rows into batches for the sink.
+struct OutputWriter<Sink: ResultSink> {
+    private static var batchRows: Int { 2_048 }
+
+    var sink: Sink
+    private var builders: [VectorBuilder]
+    private var pending = 0
+    private var toSkip: Int
+    private var remaining: Int
+    private(set) var rowCount = 0
+
+    init(_ sink: Sink, _ types: [ResultType], offset: Int, limit: Int?) {
+        self.sink = sink
+        builders = types.map { VectorBuilder($0) }
+        toSkip = offset
+        remaining = limit ?? .max
+    }
+
+    var isFull: Bool { remaining == 0 }
+
+    mutating func append(_ columns: [Vector], count: Int) throws(QueryError) {
+        let skipped = min(toSkip, count)
+        toSkip -= skipped
+        let taken = min(remaining, count - skipped)
+        guard taken > 0 else { return }
+        remaining -= taken
+        rowCount += taken
+        var start = skipped
+        let end = skipped + taken
+        while start < end {
+            let stop = min(end, start + Self.batchRows)
+            for (index, column) in columns.enumerated() {
+                if start == 0, stop == column.count {
+                    builders[index].append(column)
+                } else {
+                    for row in start..<stop { builders[index].append(row, of: column) }
+                }
+            }
+            pending += stop - start
+            if pending >= Self.batchRows { try flush() }
+            start = stop
+        }
+    }
+
+    mutating func flush() throws(QueryError) {
+        guard pending > 0 else { return }
+        let count = pending
+        pending = 0
+        let columns = builders.indices.map { ResultVector(builders[$0].finish()) }
+        try sink.append(ResultBatch(rowCount: count, columns: columns))
+    }
+}
+
+extension ResultVector {
+    /// Intervals become text here: no one outside has to know their bytes.
+    init(_ vector: Vector) {
+        var vector = vector.expanded()
+        if vector.type == .interval {
+            var builder = VectorBuilder(.interval, capacity: vector.count)
+            for row in 0..<vector.count {
+                if vector.isValid(row) {
+                    builder.append(text: textBytes(of: vector.constant(row), .utc))
+                } else {
+                    builder.appendNull()
+                }
+            }
+            vector = builder.finish()
+        }
+        self.init(
+            type: vector.type, values: vector.values,
+            validity: vector.validity.isEmpty ? nil : vector.validity, stringBytes: vector.bytes)
+    }
+}

@@ -1,0 +1,188 @@
+// Executes a SELECT's plan: scan, LATEST ON, grouping, HAVING, output, order, limit.
+
+internal import ApusStorage
+
+/// What an execution leaves for EXPLAIN ANALYZE and the summary.
+struct ExecutionReport {
+    var counters = ScanCounters()
+    var warnings: [String] = []
+    var seriesMatched: Int?
+    var usesSummaries = false
+    var groupCount: Int?
+    var rowCount = 0
+}
+
+extension QueryEngine {
+    func execute<Sink: ResultSink>(
+        _ plan: SelectPlan, _ context: QueryContext, strict: Bool, into sink: inout Sink
+    ) throws(QueryError) -> ExecutionReport {
+        var report = ExecutionReport()
+        try sink.begin(plan.resultColumns)
+        guard let scan = plan.scan else {
+            let frame = try rowWithoutTable(plan, context)
+            report.rowCount = try emit(plan, frame, context, &sink)
+            return report
+        }
+        // The snapshot first: every series it can show is in the index by then.
+        let snapshot = storage.snapshot()
+        report.warnings = snapshot.warnings(for: scan.table)
+        if strict, let warning = report.warnings.first {
+            throw QueryError(.damaged, warning, hint: "without strict=1 the rest is answered")
+        }
+        var request = scan.request
+        if let predicate = scan.seriesPredicate {
+            let series = try predicate.select(scan.table)
+            report.seriesMatched = series.count
+            if series.isEmpty { request.timeRange = TimeRange(lower: 0, upper: 0) }
+            request.series = series
+        }
+        if plan.latest != nil || plan.grouping != nil {
+            let frame = try grouped(plan, scan, request, snapshot, context, &report)
+            report.rowCount = try emit(plan, frame, context, &sink)
+        } else if !plan.sortKeys.isEmpty {
+            report.rowCount = try sorted(plan, scan, request, snapshot, context, &report, &sink)
+        } else {
+            report.rowCount = try streamed(plan, scan, request, snapshot, context, &report, &sink)
+        }
+        return report
+    }
+
+    /// SELECT without FROM has one row, which WHERE can take away.
+    private func rowWithoutTable(
+        _ plan: SelectPlan, _ context: QueryContext
+    ) throws(QueryError) -> Frame {
+        var one = Frame(count: 1, columns: [])
+        if let condition = plan.conditionWithoutTable {
+            one = try one.filtered(by: condition) ?? Frame(count: 0, columns: [])
+        }
+        guard let grouping = plan.grouping else { return one }
+        let worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
+        if one.count > 0 { try worker.add(one, timesAscend: false) }
+        return try worker.finish()
+    }
+
+    // MARK: - Grouped
+
+    /// The frame behind LATEST ON, if any, and GROUP BY, if any.
+    private func grouped(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
+        _ context: QueryContext, _ report: inout ExecutionReport
+    ) throws(QueryError) -> Frame {
+        guard let first = plan.latest ?? plan.grouping else { return Frame(count: 0, columns: []) }
+        var request = request
+        let shape = GroupingShape(first, scan)
+        if let shape, let summaries = shape.summaries(first) {
+            request.summaries = summaries
+            report.usesSummaries = true
+        }
+        let (workers, counters) = try runScan(snapshot, scan, request, context) {
+            GroupingWorker(first, scan: scan, shape: shape, context: context)
+        }
+        report.counters = counters
+        let merged =
+            workers.first ?? GroupingWorker(first, scan: scan, shape: shape, context: context)
+        for worker in workers.dropFirst() { merged.merge(worker) }
+        var frame = try merged.finish()
+        report.groupCount = frame.count
+        guard plan.latest != nil else { return frame }
+        // Without the keys the columns are those of the scan again.
+        frame.columns.removeFirst(first.keys.count)
+        guard let grouping = plan.grouping else { return frame }
+        let second = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
+        try second.add(frame, timesAscend: false)
+        frame = try second.finish()
+        report.groupCount = frame.count
+        return frame
+    }
+
+    /// HAVING, the outputs, DISTINCT, ORDER BY and LIMIT over rows in memory.
+    private func emit<Sink: ResultSink>(
+        _ plan: SelectPlan, _ rows: Frame, _ context: QueryContext, _ sink: inout Sink
+    ) throws(QueryError) -> Int {
+        var rows = rows
+        if let having = plan.having, rows.count > 0 {
+            guard let filtered = try rows.filtered(by: having) else { return 0 }
+            rows = filtered
+        }
+        try context.check()
+        var outputs = try evaluateAll(plan.outputs, rows)
+        var keys = try evaluateAll(plan.sortKeys.map(\.expression), rows)
+        var count = rows.count
+        if plan.isDistinct {
+            let kept = Self.distinctRows(outputs, count)
+            outputs = outputs.map { $0.expanded().gathered(kept) }
+            keys = keys.map { $0.expanded().gathered(kept) }
+            count = kept.count
+        }
+        if !keys.isEmpty {
+            let order = SortBuffer.order(
+                keys.map { $0.expanded() }, plan.sortKeys, limit: plan.rowsMax)
+            outputs = outputs.map { $0.gathered(order) }
+            count = order.count
+        }
+        var writer = OutputWriter(
+            sink, plan.outputs.map(\.type), offset: plan.offset, limit: plan.limit)
+        defer { sink = writer.sink }
+        try writer.append(outputs, count: count)
+        try writer.flush()
+        return writer.rowCount
+    }
+
+    private static func distinctRows(_ columns: [Vector], _ count: Int) -> [Int] {
+        var table = GroupTable()
+        var kept: [Int] = []
+        var key: [UInt8] = []
+        for row in 0..<count {
+            key.removeAll(keepingCapacity: true)
+            for column in columns { KeyEncoder.append(column, row, to: &key) }
+            if table.group(of: key) == kept.count { kept.append(row) }
+        }
+        return kept
+    }
+
+    // MARK: - Plain rows
+
+    private func sorted<Sink: ResultSink>(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
+        _ context: QueryContext, _ report: inout ExecutionReport, _ sink: inout Sink
+    ) throws(QueryError) -> Int {
+        if plan.limit == 0 { return 0 }
+        let (workers, counters) = try runScan(snapshot, scan, request, context) {
+            SortWorker(plan, scan, context)
+        }
+        report.counters = counters
+        guard var buffer = workers.first?.buffer else { return 0 }
+        for worker in workers.dropFirst() { try buffer.merge(worker.buffer) }
+        let columns = buffer.finish()
+        var writer = OutputWriter(
+            sink, plan.outputs.map(\.type), offset: plan.offset, limit: plan.limit)
+        defer { sink = writer.sink }
+        try writer.append(columns, count: columns.first?.count ?? 0)
+        try writer.flush()
+        return writer.rowCount
+    }
+
+    private func streamed<Sink: ResultSink>(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
+        _ context: QueryContext, _ report: inout ExecutionReport, _ sink: inout Sink
+    ) throws(QueryError) -> Int {
+        let writer = OutputWriter(
+            sink, plan.outputs.map(\.type), offset: plan.offset, limit: plan.limit)
+        if plan.limit == 0 || request.timeRange.isEmpty { return 0 }
+        var worker = StreamWorker(plan, scan, context, writer)
+        defer { sink = worker.output.sink }
+        let morsels = try translating { () throws(StorageError) in
+            try snapshot.plan(scan.table, request, rowsPerMorsel: 16_384)
+        }
+        for morsel in morsels where !worker.isDone {
+            do throws(StorageError) {
+                try snapshot.run(morsel, request, into: &worker, counters: &report.counters)
+            } catch {
+                throw worker.failure ?? QueryError(error)
+            }
+        }
+        if let failure = worker.failure { throw failure }
+        try worker.output.flush()
+        return worker.output.rowCount
+    }
+}

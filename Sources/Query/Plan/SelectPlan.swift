@@ -1,0 +1,79 @@
+// What a SELECT comes to: a scan with everything pushed into it, at most two groupings (LATEST ON,
+// then GROUP BY), and what is computed over the rows that remain.
+
+internal import ApusStorage
+
+struct SortKey: Hashable {
+    var expression: BoundExpression
+    var isDescending: Bool
+    var nullsFirst: Bool
+}
+
+/// Groups rows by keys and computes aggregates over each group.
+struct GroupingPlan {
+    var keys: [BoundExpression]
+    var aggregates: [AggregateCall]
+    /// The frame's time column, where first, last or latest need it.
+    var timeSlot: Int?
+}
+
+struct SelectPlan {
+    var scope: TableScope?
+    var scan: ScanPlan?
+    /// LATEST ON: its result has the columns of the scan's frame.
+    var latest: GroupingPlan?
+    var grouping: GroupingPlan?
+    /// WHERE of a SELECT without FROM.
+    var conditionWithoutTable: BoundExpression?
+    var having: BoundExpression?
+    var outputs: [BoundExpression] = []
+    var outputNames: [String] = []
+    var sortKeys: [SortKey] = []
+    /// Duplicates are removed from the outputs, at the end.
+    var isDistinct = false
+    var limit: Int?
+    var offset = 0
+
+    var resultColumns: [ResultColumn] {
+        zip(outputNames, outputs).map { ResultColumn(name: $0, type: $1.type) }
+    }
+}
+
+/// The scan of one table.
+struct ScanPlan {
+    var table: TableEntry
+    /// What each frame column is.
+    var columns: [ScanColumn]
+    /// Frame columns that something behind the scan reads.
+    var needed: Set<Int> = []
+    var timeRange = TimeRange.all
+    var seriesPredicate: SeriesPredicate?
+    /// Per frame column of a field: the values that can matter.
+    var bounds: [(slot: Int, bound: FieldBound)] = []
+    var residual: BoundExpression?
+    /// Frame column → index into the request's fields.
+    var fieldIndex: [Int: Int] = [:]
+    var request = ScanRequest()
+    var schema: TableSchema
+
+    /// Settles which fields are read. `needed` and `residual` must be final.
+    mutating func finishRequest() {
+        if let residual { residual.collectColumns(into: &needed) }
+        request = ScanRequest(timeRange: timeRange)
+        func index(of slot: Int) -> Int? {
+            guard case .field(let field) = columns[slot] else { return nil }
+            if let known = fieldIndex[slot] { return known }
+            let index = request.fields.count
+            request.fields.append(schema.fields[field].id)
+            fieldIndex[slot] = index
+            return index
+        }
+        for slot in needed.sorted() { _ = index(of: slot) }
+        for (slot, bound) in bounds {
+            guard let field = index(of: slot) else { continue }
+            var bound = bound
+            bound.field = field
+            request.bounds.append(bound)
+        }
+    }
+}

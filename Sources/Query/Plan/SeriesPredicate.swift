@@ -1,0 +1,171 @@
+// The part of WHERE that only touches tags, answered from the series index: each leaf is evaluated
+// once over the distinct values of its tag, and the leaves' series sets are combined.
+//
+// A leaf is the set of series for which its expression is TRUE (or FALSE, below a NOT): so NULLs
+// fall out by themselves, and NOT never has to complement a set.
+
+internal import ApusStorage
+internal import Synchronization
+
+indirect enum SeriesPredicate {
+    case leaf(tag: Int, slot: Int, expression: BoundExpression, wantsFalse: Bool)
+    case and([SeriesPredicate])
+    case or([SeriesPredicate])
+
+    /// Nil if the expression reads anything but tags, or two tags in one leaf.
+    init?(_ expression: BoundExpression, _ columns: [ScanColumn], negated: Bool) {
+        switch expression.kind {
+        case .not(let inner):
+            guard let inside = SeriesPredicate(inner, columns, negated: !negated) else { return nil }
+            self = inside
+            return
+        case .and(let list), .or(let list):
+            let slots = expression.columnsUsed
+            if slots.count == 1 { break }
+            var parts: [SeriesPredicate] = []
+            for item in list {
+                guard let part = SeriesPredicate(item, columns, negated: negated) else { return nil }
+                parts.append(part)
+            }
+            let isAnd = if case .and = expression.kind { true } else { false }
+            self = isAnd != negated ? .and(parts) : .or(parts)
+            return
+        default: break
+        }
+        let slots = expression.columnsUsed
+        guard slots.count == 1, let slot = slots.first, case .tag(let tag) = columns[slot] else {
+            return nil
+        }
+        self = .leaf(tag: tag, slot: slot, expression: expression, wantsFalse: negated)
+    }
+
+    /// The series that satisfy the predicate.
+    func select(_ table: TableEntry) throws(QueryError) -> SeriesSet {
+        switch self {
+        case .leaf(let tag, let slot, let expression, let wantsFalse):
+            return try Self.leafSet(table, tag, slot, expression, wantsFalse)
+        case .and(let parts):
+            var result = try parts[0].select(table)
+            for part in parts.dropFirst() where !result.isEmpty {
+                result.formIntersection(try part.select(table))
+            }
+            return result
+        case .or(let parts):
+            var result = try parts[0].select(table)
+            for part in parts.dropFirst() { result.formUnion(try part.select(table)) }
+            return result
+        }
+    }
+
+    private static func leafSet(
+        _ table: TableEntry, _ tag: Int, _ slot: Int, _ expression: BoundExpression,
+        _ wantsFalse: Bool
+    ) throws(QueryError) -> SeriesSet {
+        if !wantsFalse, let values = equalValues(expression) {
+            return table.series.withLock { index in
+                var accepted: [UInt32] = []
+                guard tag < index.tags.count else { return SeriesSet(capacity: index.count) }
+                for value in values {
+                    if let code = index.tags[tag].code(ofValue: value) { accepted.append(code + 1) }
+                }
+                return matching(index, tag, accepted)
+            }
+        }
+        // The values are shared, not copied; expressions can be slow, so not under the lock.
+        let values = table.series.withLock { index in
+            tag < index.tags.count ? index.tags[tag].values : []
+        }
+        let accepted = try acceptedCodes(values, slot, expression, wantsFalse)
+        return table.series.withLock { index in
+            index.select(codesOf: tag, accepted: accepted)
+        }
+    }
+
+    /// The constants of `tag = 'a'` and `tag IN ('a', 'b')`.
+    private static func equalValues(_ expression: BoundExpression) -> [[UInt8]]? {
+        switch expression.kind {
+        case .compare(.equal, let left, let right):
+            if case .column = left.kind, let constant = right.constant {
+                return constant.isNull ? [] : [constant.bytes]
+            }
+            if case .column = right.kind, let constant = left.constant {
+                return constant.isNull ? [] : [constant.bytes]
+            }
+            return nil
+        case .inList(let operand, let list, negated: false):
+            guard case .column = operand.kind else { return nil }
+            var values: [[UInt8]] = []
+            for item in list {
+                guard let constant = item.constant else { return nil }
+                if !constant.isNull { values.append(constant.bytes) }
+            }
+            return values
+        default: return nil
+        }
+    }
+
+    private static func matching(
+        _ index: SeriesIndex, _ tag: Int, _ accepted: [UInt32]
+    ) -> SeriesSet {
+        var result = SeriesSet(capacity: index.count)
+        guard !accepted.isEmpty else { return result }
+        index.tags[tag].codes.withUnsafeBufferPointer { codes in
+            if accepted.count == 1 {
+                let wanted = accepted[0]
+                for id in 0..<codes.count where codes[id] == wanted {
+                    result.insert(UInt32(truncatingIfNeeded: id))
+                }
+            } else {
+                let members = Set(accepted)
+                for id in 0..<codes.count where members.contains(codes[id]) {
+                    result.insert(UInt32(truncatingIfNeeded: id))
+                }
+            }
+        }
+        return result
+    }
+
+    /// Per code + 1 whether the value is accepted; element 0 stands for an absent tag.
+    private static func acceptedCodes(
+        _ values: [[UInt8]], _ slot: Int, _ expression: BoundExpression, _ wantsFalse: Bool
+    ) throws(QueryError) -> [Bool] {
+        var accepted: [Bool] = []
+        accepted.reserveCapacity(values.count + 1)
+        let wanted: UInt64 = wantsFalse ? 0 : 1
+        func take(_ column: Vector) throws(QueryError) {
+            var columns = [Vector](
+                repeating: Vector(Constant(nullOf: .string), count: column.count), count: slot)
+            columns.append(column)
+            let result = try expression.evaluate(Frame(count: column.count, columns: columns))
+            for row in 0..<column.count {
+                accepted.append(result.isValid(row) && result.slot(row) == wanted)
+            }
+        }
+        try take(Vector(Constant(nullOf: .string), count: 1))
+        var start = 0
+        while start < values.count {
+            let end = min(values.count, start + 4_096)
+            var builder = VectorBuilder(.string, capacity: end - start)
+            for value in values[start..<end] { builder.append(text: value) }
+            try take(builder.finish())
+            start = end
+        }
+        return accepted
+    }
+}
+
+extension SeriesIndex {
+    /// The series whose code of a tag (0 where absent) is accepted. Codes newer than the list are
+    /// not: their series came after the query began.
+    func select(codesOf tag: Int, accepted: [Bool]) -> SeriesSet {
+        var result = SeriesSet(capacity: count)
+        let codes = tag < tags.count ? tags[tag].codes : []
+        for (id, code) in codes.enumerated() where code < accepted.count && accepted[Int(code)] {
+            result.insert(UInt32(truncatingIfNeeded: id))
+        }
+        if accepted[0], codes.count < count {
+            for id in codes.count..<count { result.insert(UInt32(truncatingIfNeeded: id)) }
+        }
+        return result
+    }
+}

@@ -1,0 +1,129 @@
+// INSERT: rows become a write batch, by the table's kinds. In a new table a string is a tag.
+
+internal import ApusStorage
+
+extension StatementExecution {
+    private enum Target {
+        case time
+        case tag(String)
+        case field(String, FieldType)
+        /// A column of a table that does not exist yet: its kind follows its value.
+        case new(String)
+    }
+
+    mutating func insert(_ insert: InsertStatement) throws(QueryError) {
+        var table: TableEntry?
+        do throws(QueryError) {
+            table = try engine.findTable(insert.table, session: session.database)
+        } catch {
+            guard error.code == .unknownTable else { throw error }
+        }
+        let database = try table?.database.name ?? databaseName(of: insert.table)
+        let scope = table.map { TableScope(table: $0, alias: nil) }
+        var targets: [Target] = []
+        for column in insert.columns { targets.append(try target(column, scope)) }
+
+        let binder = Binder(session: session, scope: nil)
+        var builder = RowBuilder(database: database)
+        for row in insert.rows {
+            try append(
+                row, targets, binder, table?.name ?? insert.table.table.text, to: &builder,
+                at: insert.position)
+        }
+        let batch = builder.batch
+        let receipt = try translating { () throws(StorageError) in
+            try engine.storage.commit(batch)
+        }
+        if receipt.rejectedCount > 0 {
+            let reason = receipt.rejections.first.map { "row \($0.line): \($0.reason)" } ?? ""
+            throw QueryError(
+                .semantic, "\(receipt.rejectedCount) rows or values were refused; \(reason)",
+                at: insert.position)
+        }
+    }
+
+    private func target(
+        _ column: ColumnReference, _ scope: TableScope?
+    ) throws(QueryError) -> Target {
+        guard let scope else {
+            switch column.kind {
+            case .tag: return .tag(column.name.text)
+            case nil where asciiLowercased(column.name.text) == "time": return .time
+            default: return .new(column.name.text)
+            }
+        }
+        guard let found = try scope.resolve(column) else { throw scope.unknownColumn(column) }
+        switch found {
+        case .time: return .time
+        case .tag(let index): return .tag(scope.schema.tags[index].name)
+        case .field(let index):
+            return .field(scope.schema.fields[index].name, scope.schema.fields[index].type)
+        }
+    }
+
+    private func append(
+        _ row: [Expression], _ targets: [Target], _ binder: Binder, _ table: String,
+        to builder: inout RowBuilder, at position: SourcePosition
+    ) throws(QueryError) {
+        var time = session.now
+        var tags: [String: String] = [:]
+        var fields: [(name: String, value: RowBuilder.Value)] = []
+        for (syntax, target) in zip(row, targets) {
+            let bound = try binder.bind(syntax)
+            func constant(_ type: ResultType) throws(QueryError) -> Constant? {
+                let value = try binder.coerce(bound, to: type)
+                guard let constant = value.constant else {
+                    let vector = try value.evaluate(Frame(count: 1, columns: []))
+                    return vector.isValid(0) ? vector.constant(0) : nil
+                }
+                return constant.isNull ? nil : constant
+            }
+            switch target {
+            case .time:
+                guard let value = try constant(.timestamp) else {
+                    throw QueryError(.semantic, "time cannot be NULL", at: syntax.position)
+                }
+                time = value.int64
+            case .tag(let name):
+                guard bound.isUntyped || bound.type == .string else {
+                    throw QueryError(
+                        .semantic, "\(name) is a tag (string): write a quoted value",
+                        at: syntax.position)
+                }
+                if let value = try constant(.string), !value.bytes.isEmpty { tags[name] = value.text }
+            case .field(let name, let type):
+                if let value = try constant(ResultType(type)) {
+                    fields.append((name, stored(value)))
+                }
+            case .new(let name):
+                guard let value = try constant(bound.isUntyped ? .string : bound.type) else {
+                    continue
+                }
+                if value.type == .string {
+                    if !value.bytes.isEmpty { tags[name] = value.text }
+                } else if value.type.isNumeric || value.type == .bool {
+                    fields.append((name, stored(value)))
+                } else {
+                    throw QueryError(
+                        .semantic, "a \(value.type.rawValue) cannot be stored in a field",
+                        at: syntax.position)
+                }
+            }
+        }
+        guard !fields.isEmpty else {
+            throw QueryError(
+                .semantic, "a row needs a field that is not NULL", at: row.first?.position ?? position)
+        }
+        builder.append(table: table, tags: tags, time: time, fields: fields)
+    }
+
+    private func stored(_ value: Constant) -> RowBuilder.Value {
+        switch value.type {
+        case .float64: .float64(value.float64)
+        case .uint64: .uint64(value.slot)
+        case .bool: .bool(value.slot != 0)
+        case .string: .string(value.bytes)
+        default: .int64(value.int64)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+// SHOW and DESCRIBE: answers from the catalog, without a scan.
+
+internal import ApusStorage
+internal import Synchronization
+
+extension StatementExecution {
+    mutating func run<Sink: ResultSink>(
+        _ show: ShowStatement, into sink: inout Sink
+    ) throws(QueryError) {
+        switch show {
+        case .databases:
+            try send(["name"], engine.storage.catalog.allDatabases.map { [$0.name] }, into: &sink)
+        case .tables(let name):
+            let session = Identifier(
+                text: session.database, isQuoted: true, position: .start)
+            var tables: [TableEntry] = []
+            if name != nil || engine.storage.catalog.database(named: session.text) != nil {
+                tables = try engine.findDatabase(name ?? session).allTables
+            }
+            try send(["name"], tables.map { [$0.name] }, into: &sink)
+        case .tagKeys(let name):
+            let table = try engine.findTable(name, session: session.database)
+            try send(["name"], sorted(table.schema.tags.map { [$0.sqlName] }), into: &sink)
+        case .fieldKeys(let name):
+            let table = try engine.findTable(name, session: session.database)
+            try send(
+                ["name", "type"], sorted(table.schema.fields.map { [$0.sqlName, $0.type.name] }),
+                into: &sink)
+        case .tagValues(let show): try tagValues(show, into: &sink)
+        case .series(let show): try series(show, into: &sink)
+        }
+    }
+
+    mutating func describe<Sink: ResultSink>(
+        _ name: TableName, into sink: inout Sink
+    ) throws(QueryError) {
+        let schema = try engine.findTable(name, session: session.database).schema
+        var rows: [[String?]] = [["time", "time", "timestamp", "time"]]
+        rows += sorted(schema.tags.map { [$0.sqlName, "tag", "string", $0.name] })
+        rows += sorted(schema.fields.map { [$0.sqlName, "field", $0.type.name, $0.name] })
+        try send(["name", "kind", "type", "written_name"], rows, into: &sink)
+    }
+
+    private func sorted(_ rows: [[String?]]) -> [[String?]] {
+        rows.sorted {
+            Array(($0[0] ?? "").utf8).lexicographicallyPrecedes(Array(($1[0] ?? "").utf8))
+        }
+    }
+
+    private func count(_ syntax: Expression?, _ clause: String) throws(QueryError) -> Int? {
+        guard let syntax else { return nil }
+        let bound = try Binder(session: session, scope: nil).bind(syntax)
+        guard let constant = bound.constant, bound.type == .int64, !constant.isNull,
+            constant.int64 >= 0
+        else {
+            throw QueryError(.semantic, "\(clause) takes a whole number", at: syntax.position)
+        }
+        return Int(constant.int64)
+    }
+
+    private func page<T>(
+        _ rows: [T], _ limit: Expression?, _ offset: Expression?
+    ) throws(QueryError) -> [T] {
+        let rest = rows.dropFirst(try count(offset, "OFFSET") ?? 0)
+        return Array(rest.prefix(try count(limit, "LIMIT") ?? .max))
+    }
+
+    /// The series a condition over tags leaves. A range of times needs a scan, as SELECT does.
+    private func matching(
+        _ table: TableEntry, _ condition: Expression?
+    ) throws(QueryError) -> SeriesSet {
+        let all = SeriesSet(all: table.seriesCount)
+        guard let condition else { return all }
+        let scope = TableScope(table: table, alias: nil)
+        let binder = Binder(session: session, scope: scope)
+        binder.clause = "WHERE"
+        let bound = try binder.bindCondition(condition)
+        if let constant = bound.constant {
+            return !constant.isNull && constant.slot != 0 ? all : SeriesSet(capacity: 0)
+        }
+        var scan = ScanPlan(table: table, columns: scope.used, schema: scope.schema)
+        PredicateSplit.push(bound, into: &scan)
+        guard scan.timeRange == .all, scan.residual == nil else {
+            throw QueryError(
+                .unsupported, "WHERE takes tags only here", at: condition.position,
+                hint: "SELECT DISTINCT tag FROM … WHERE … looks at rows")
+        }
+        return try scan.seriesPredicate?.select(table) ?? all
+    }
+
+    private mutating func tagValues<Sink: ResultSink>(
+        _ show: ShowTagValues, into sink: inout Sink
+    ) throws(QueryError) {
+        let table = try engine.findTable(show.table, session: session.database)
+        let scope = TableScope(table: table, alias: nil)
+        let series = try matching(table, show.condition)
+        var rows: [[String?]] = []
+        for key in show.keys {
+            let reference = ColumnReference(name: key)
+            guard case .tag(let tag) = try scope.resolve(reference) else {
+                throw QueryError(
+                    .unknownColumn, "no tag `\(key.text)` in `\(table.name)`", at: key.position,
+                    hint: NameResolution.hint(
+                        for: key.text, among: table.schema.tags.map(\.sqlName)))
+            }
+            let values = table.series.withLock { index -> [[UInt8]] in
+                guard tag < index.tags.count else { return [] }
+                let column = index.tags[tag]
+                var seen = [Bool](repeating: false, count: column.values.count)
+                for id in 0..<column.codes.count where column.codes[id] != 0 {
+                    if series.contains(UInt32(id)) { seen[Int(column.codes[id]) - 1] = true }
+                }
+                return column.values.indices.filter { seen[$0] }.map { column.values[$0] }
+            }
+            let name = table.schema.tags[tag].sqlName
+            rows += values.sorted { $0.lexicographicallyPrecedes($1) }
+                .map { [name, String(decoding: $0, as: UTF8.self)] }
+        }
+        try send(["key", "value"], try page(rows, show.limit, show.offset), into: &sink)
+    }
+
+    private mutating func series<Sink: ResultSink>(
+        _ show: ShowSeries, into sink: inout Sink
+    ) throws(QueryError) {
+        let table = try engine.findTable(show.table, session: session.database)
+        let matched = try matching(table, show.condition)
+        let order = table.schema.tags.indices.sorted {
+            Array(table.schema.tags[$0].sqlName.utf8)
+                .lexicographicallyPrecedes(Array(table.schema.tags[$1].sqlName.utf8))
+        }
+        var ids: [UInt32] = []
+        matched.forEach { ids.append($0) }
+        let page = try page(ids, show.limit, show.offset)
+        let rows: [[String?]] = table.series.withLock { index in
+            page.map { id in
+                order.map { tag in
+                    guard tag < index.tags.count else { return nil }
+                    return index.tags[tag].value(of: id).map { String(decoding: $0, as: UTF8.self) }
+                }
+            }
+        }
+        try send(order.map { table.schema.tags[$0].sqlName }, rows, into: &sink)
+    }
+}

@@ -1,0 +1,33 @@
+// Log lines on standard error: `2026-01-01T00:00:00.123Z info text key=value`.
+
+internal import Apus
+internal import Glibc
+package import Logging
+
+package struct StandardErrorLog: LogHandler {
+    package var metadata: Logger.Metadata = [:]
+    package var logLevel = Logger.Level.info
+
+    package init() {}
+
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    package func log(event: LogEvent) {
+        let writer = TextWriter(capacity: 256)
+        writer.timestamp(nanoseconds: wallClockNanoseconds() / 1_000_000 * 1_000_000)
+        writer.byte(0x20)
+        writer.text(event.level.rawValue)
+        writer.byte(0x20)
+        // Users' names may be in a message; a line stays a line.
+        writer.text("\(event.message)".replacing("\n", with: " "))
+        for (key, value) in metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 }) {
+            writer.text(" \(key)=\(value)")
+        }
+        writer.byte(0x0A)
+        // One call, so that lines of several threads don't mix.
+        _ = Glibc.write(STDERR_FILENO, writer.bytes.baseAddress, writer.bytes.count)
+    }
+}

@@ -1,0 +1,172 @@
+// A request that writes line protocol: parsed where its bytes lie, stored after the last one.
+
+internal import Apus
+internal import ApusIngest
+internal import ApusStorage
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Lives on the event loop of its connection. Nothing is stored unless the body arrives whole.
+///
+/// Safe: `Sendable` only so that the commit's completion can carry it back to the loop.
+final class WriteExchange: Exchange, @unchecked Sendable {
+    private let server: ServerContext
+    private let store: Store
+    private let loop: LoopState
+    private let family: APIFamily
+    private let parser: LineParser
+    private var inflater: Inflater?
+    private var byteCount = 0
+    /// This request's part of the server's `receivingBytes`.
+    private var reservedBytes = 0
+
+    init(
+        _ request: Request, server: ServerContext, store: Store, loop: LoopState
+    ) throws(Refusal) {
+        self.server = server
+        self.store = store
+        self.loop = loop
+        family = request.family
+        let target = try WriteTarget(request)
+        guard request.permissions.canWrite, request.permissions.covers(target.database) else {
+            throw Refusal(.forbidden, "the token may not write to database \"\(target.database)\"")
+        }
+        let bytesMax = server.options.writeBodyBytesMax
+        if let length = request.head.headers.first(name: "Content-Length").flatMap({ Int($0) }),
+            length > bytesMax
+        {
+            throw Self.tooLarge(bytesMax)
+        }
+        switch request.head.headers.first(name: "Content-Encoding")?.lowercased() {
+        case nil, "", "identity": break
+        case "gzip", "x-gzip": inflater = Inflater(bytesMax: bytesMax)
+        case let encoding?:
+            throw Refusal(.unsupportedMediaType, "Content-Encoding \(encoding.prefix(40)) is not known: send gzip or none")
+        }
+        parser = LineParser(
+            context: loop.lineContext(store), database: target.database,
+            precision: target.precision, arrivalNanoseconds: wallClockNanoseconds())
+    }
+
+    deinit { server.counters.release(receivingBytes: reservedBytes) }
+
+    private static func tooLarge(_ bytesMax: Int) -> Refusal {
+        Refusal(.payloadTooLarge, "the body is larger than \(bytesMax) bytes: send less at once")
+    }
+
+    func receive(_ piece: ByteBuffer) throws(Refusal) {
+        var fault: Inflater.Fault?
+        piece.withUnsafeReadableBytes { bytes in
+            guard let inflater else { return feed(bytes) }
+            do throws(Inflater.Fault) { try inflater.feed(bytes, into: feed) } catch { fault = error }
+        }
+        switch fault {
+        case .broken: throw Refusal(.badRequest, "the body is not whole gzip: nothing was stored")
+        case .tooLarge: throw Self.tooLarge(server.options.writeBodyBytesMax)
+        case nil: break
+        }
+        guard byteCount <= server.options.writeBodyBytesMax else {
+            throw Self.tooLarge(server.options.writeBodyBytesMax)
+        }
+        let pending = parser.pendingBytes
+        let all = server.counters.reserve(receivingBytes: pending - reservedBytes)
+        reservedBytes = pending
+        guard all <= server.receivingBytesMax else {
+            throw Refusal(
+                .serviceUnavailable, "too many writes are under way", retryAfterSeconds: 1)
+        }
+    }
+
+    private func feed(_ bytes: UnsafeRawBufferPointer) {
+        byteCount += bytes.count
+        parser.feed(bytes)
+    }
+
+    func end(_ handler: HTTPHandler) {
+        if let inflater {
+            do throws(Inflater.Fault) { try inflater.finish() } catch {
+                let refusal = Refusal(.badRequest, "the body is not whole gzip: nothing was stored")
+                return handler.send(Reply(refusal, family: family))
+            }
+        }
+        parser.finish(endsLine: true)
+        guard let batch = parser.takeBatch() else { return handler.send(Reply(.noContent)) }
+        guard batch.rowCount > 0 else {
+            return answer(
+                handler, stored: 0, rejected: batch.rejectedCount, rejections: batch.rejections)
+        }
+        store.engine.commit(batch) { result in
+            self.loop.eventLoop.execute { self.committed(batch, result, handler) }
+        }
+    }
+
+    private func committed(
+        _ batch: WriteBatch, _ result: Result<WriteReceipt, StorageError>, _ handler: HTTPHandler
+    ) {
+        switch result {
+        case .success(let receipt):
+            LineParser.learn(from: batch, context: loop.lineContext(store))
+            answer(
+                handler, stored: receipt.rowsStored, rejected: receipt.rejectedCount,
+                rejections: receipt.rejections)
+        case .failure(let error):
+            handler.send(Reply(Refusal(error), family: family))
+        }
+    }
+
+    private func answer(
+        _ handler: HTTPHandler, stored: Int, rejected: Int, rejections: [LineRejection]
+    ) {
+        guard rejected > 0 else { return handler.send(Reply(.noContent)) }
+        server.counters.count(rejected: rejected, rejections)
+        let refusal = PartialWrite.refusal(
+            stored: stored, rejected: rejected, rejections: rejections, family: family)
+        handler.send(Reply(refusal, family: family))
+    }
+
+    func abandon() {}
+}
+
+/// Where a write goes, and in which unit its times are.
+struct WriteTarget {
+    var database: String
+    var precision: TimePrecision
+
+    init(_ request: Request) throws(Refusal) {
+        let parameters = request.parameters
+        let unit = parameters["precision"] ?? ""
+        let known: TimePrecision?
+        switch request.endpoint {
+        case .writeV2:
+            database = Self.plain(parameters["bucket"] ?? parameters["db"] ?? "")
+            known = TimePrecision.v2(unit) ?? TimePrecision.v1(unit)
+        case .writeV3:
+            database = parameters["db"] ?? ""
+            known = TimePrecision.v3(unit)
+        default:
+            database = Self.join(parameters["db"] ?? "", parameters["rp"] ?? "")
+            known = TimePrecision.v1(unit)
+        }
+        if database.isEmpty { database = "default" }
+        guard let known else {
+            throw Refusal(.badRequest, "invalid precision \"\(unit.prefix(40))\"")
+        }
+        precision = known
+        guard !database.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+            throw Refusal(.badRequest, "a database's name has no control characters")
+        }
+    }
+
+    /// `db/rp` is a database of its own unless the policy is InfluxDB's default.
+    static func join(_ database: String, _ policy: String) -> String {
+        switch policy {
+        case "", "autogen", "default": database
+        default: "\(database.isEmpty ? "default" : database)/\(policy)"
+        }
+    }
+
+    static func plain(_ bucket: String) -> String {
+        guard let slash = bucket.firstIndex(of: "/") else { return bucket }
+        return join(String(bucket[..<slash]), String(bucket[bucket.index(after: slash)...]))
+    }
+}

@@ -1,0 +1,96 @@
+internal import Synchronization
+
+/// What of the catalog a flush has to write: the definitions made since the mark before, cut at a
+/// moment when all of them are in the log.
+struct CatalogMark: Sendable {
+    struct TableMark: Sendable {
+        var table: TableEntry
+        var schema: TableSchema
+        var seriesCount: Int
+    }
+
+    var databases: [DatabaseEntry]
+    var tables: [TableMark]
+    var drops: [CatalogEntry]
+    var nextDatabaseID: UInt32
+    var nextTableID: UInt32
+    fileprivate var changes: Catalog.Changes
+
+    var isEmpty: Bool { databases.isEmpty && tables.isEmpty && drops.isEmpty }
+
+    /// The entries of a catalog file. `from` gives the series of a table that older files hold.
+    func forEachEntry(seriesFrom: (UInt32) -> Int, _ body: (CatalogEntry) -> Void) {
+        for database in databases {
+            body(
+                .database(
+                    id: database.id, name: database.name,
+                    partitionNanoseconds: database.partitionNanoseconds,
+                    retentionNanoseconds: database.retentionNanoseconds))
+        }
+        for mark in tables {
+            let table = mark.table
+            body(.table(id: table.id, databaseID: table.database.id, name: table.name))
+            for (index, tag) in mark.schema.tags.enumerated() {
+                body(.tag(tableID: table.id, index: index, name: tag.name, sqlName: tag.sqlName))
+            }
+            for field in mark.schema.fields { body(.field(tableID: table.id, field)) }
+            let start = seriesFrom(table.id)
+            guard start < mark.seriesCount else { continue }
+            for id in start..<mark.seriesCount {
+                let key = table.series.withLock { $0.key(of: UInt32(id)) }
+                body(.series(tableID: table.id, id: UInt32(id), key: key))
+            }
+        }
+        for drop in drops { body(drop) }
+    }
+}
+
+extension Catalog {
+    /// Cuts: takes the journal, which the caller has to log before the mark may be written, and
+    /// what has changed since the last cut.
+    func cut() -> (journal: [UInt8], mark: CatalogMark) {
+        state.withLock { state in
+            let journal = state.journal.bytes
+            state.journal = ByteWriter()
+            let changes = state.changes
+            state.changes = Changes()
+            let mark = CatalogMark(
+                databases: changes.databases.sorted().compactMap { state.databasesByID[$0] },
+                tables: changes.tables.sorted().compactMap { state.tablesByID[$0] }.map {
+                    CatalogMark.TableMark(table: $0, schema: $0.schema, seriesCount: $0.seriesCount)
+                },
+                drops: changes.drops, nextDatabaseID: state.nextDatabaseID,
+                nextTableID: state.nextTableID, changes: changes)
+            return (journal, mark)
+        }
+    }
+
+    /// Undoes a cut whose journal could not be logged.
+    func uncut(journal: [UInt8], _ mark: CatalogMark) {
+        returnJournal(journal)
+        state.withLock { $0.changes.merge(mark.changes) }
+    }
+
+    /// A mark of everything, for a catalog file that replaces all others.
+    func markEverything(seriesCount: (TableEntry) -> Int) -> CatalogMark {
+        state.withLock { state in
+            CatalogMark(
+                databases: state.databasesByID.values.sorted { $0.id < $1.id },
+                tables: state.tablesByID.values.sorted { $0.id < $1.id }.map {
+                    CatalogMark.TableMark(table: $0, schema: $0.schema, seriesCount: seriesCount($0))
+                },
+                drops: [], nextDatabaseID: state.nextDatabaseID, nextTableID: state.nextTableID,
+                changes: Changes())
+        }
+    }
+
+    /// What was applied so far came from catalog files: nothing of it has to be written again.
+    func forgetChanges() { state.withLock { $0.changes = Changes() } }
+
+    func raiseNextIDs(database: UInt32, table: UInt32) {
+        state.withLock { state in
+            state.nextDatabaseID = max(state.nextDatabaseID, database)
+            state.nextTableID = max(state.nextTableID, table)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+internal import Glibc
+internal import ApusKernels
+
+/// Hands work over to one thread. A push signals only a parked consumer.
+///
+/// Safe: `items` and the flags are touched only under the mutex.
+final class BlockingQueue<Item: Sendable>: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var items: [Item] = []
+    private var isParked = false
+
+    init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    func push(_ item: Item) {
+        pthread_mutex_lock(mutex)
+        items.append(item)
+        let wake = isParked
+        isParked = false
+        pthread_mutex_unlock(mutex)
+        if wake { pthread_cond_signal(condition) }
+    }
+
+    var isEmpty: Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return items.isEmpty
+    }
+
+    /// Everything that waits, in order; waits at most `milliseconds` for something to come.
+    func takeAll(milliseconds: Int) -> [Item] {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        if items.isEmpty {
+            var deadline = timespec()
+            clock_gettime(CLOCK_REALTIME, &deadline)
+            let nanoseconds = deadline.tv_nsec + (milliseconds % 1000) * 1_000_000
+            deadline.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
+            deadline.tv_nsec = nanoseconds % 1_000_000_000
+            isParked = true
+            while items.isEmpty, pthread_cond_timedwait(condition, mutex, &deadline) == 0 {}
+            isParked = false
+        }
+        let taken = items
+        items = []
+        return taken
+    }
+}
+
+/// A result that one thread waits for and another one brings.
+///
+/// Safe: `value` is touched only under the mutex.
+final class Promise<Value: Sendable>: @unchecked Sendable {
+    private let queue = BlockingQueue<Value>()
+
+    func fulfil(_ value: Value) { queue.push(value) }
+
+    func wait() -> Value {
+        while true {
+            if let value = queue.takeAll(milliseconds: 1000).first { return value }
+        }
+    }
+}
+
+/// Runs `body` on a thread of its own that carries a name.
+func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    final class Start { let name: String; let body: @Sendable () -> Void
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) { self.name = name; self.body = body } }
+    let start = Unmanaged.passRetained(Start(name, body))
+    var thread = pthread_t()
+    let result = pthread_create(&thread, nil, { raw in
+        guard let raw else { return nil }
+        let start = Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
+        apus_set_thread_name(start.name)
+        start.body()
+        return nil
+    }, start.toOpaque())
+    guard result == 0 else { preconditionFailure("a thread could not be started: \(errnoText(result))") }
+    pthread_detach(thread)
+}

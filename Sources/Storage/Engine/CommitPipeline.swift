@@ -1,0 +1,235 @@
+// The one writer: takes what all connections want stored, gives it sequences, logs it with one
+// write and one sync, applies it to the head, publishes, answers.
+//
+//     sync → apply → publish → acknowledge
+//
+// Everything that gathers while a group syncs forms the next group. A group that could not be
+// written leaves nothing behind; a sync that failed makes the store read-only until it is reopened.
+
+internal import Synchronization
+
+/// What the log thread is asked to do.
+enum CommitItem: Sendable {
+    case write(WriteBatch, @Sendable (Result<WriteReceipt, StorageError>) -> Void)
+    /// Makes all definitions so far durable.
+    case definitions(@Sendable (Result<Void, StorageError>) -> Void)
+    /// Freezes the active head, even if it is empty but for definitions.
+    case freeze(@Sendable (Result<Void, StorageError>) -> Void)
+    /// Log files wholly at or below the sequence may go.
+    case trim(UInt64)
+    /// Syncs and reports the end of the log; nothing follows.
+    case stop(@Sendable (Result<LogPosition, StorageError>) -> Void)
+}
+
+/// Safe: `log`, `head` and the clocks belong to the thread that runs `process`.
+final class CommitPipeline: @unchecked Sendable {
+    private let log: LogWriter
+    private let shared: EngineShared
+    private var lastSyncNanoseconds = monotonicNanoseconds()
+    private var headStartNanoseconds = monotonicNanoseconds()
+    private var logBytesAtFreeze = 0
+    private var isStopped = false
+
+    init(log: LogWriter, shared: EngineShared) {
+        self.log = log
+        self.shared = shared
+    }
+
+    /// One group. The log thread's loop body, or a caller's without threads.
+    func process(_ items: [CommitItem]) {
+        var writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
+        var definitions: [@Sendable (Result<Void, StorageError>) -> Void] = []
+        var freezes: [@Sendable (Result<Void, StorageError>) -> Void] = []
+        var stop: (@Sendable (Result<LogPosition, StorageError>) -> Void)?
+        for item in items {
+            switch item {
+            case .write(let batch, let done): writes.append((batch, done))
+            case .definitions(let done): definitions.append(done)
+            case .freeze(let done): freezes.append(done)
+            case .trim(let sequence): trim(sequence)
+            case .stop(let done): stop = done
+            }
+        }
+        if !writes.isEmpty || !definitions.isEmpty { commit(writes, definitions) }
+        syncIfDue()
+        if !freezes.isEmpty || shouldFreeze {
+            let result = freeze()
+            for done in freezes { done(result) }
+        }
+        if let stop { finish(stop) }
+    }
+
+    private func commit(
+        _ writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)],
+        _ definitions: [@Sendable (Result<Void, StorageError>) -> Void]
+    ) {
+        let journal = shared.catalog.takeJournal()
+        var sequences: [UInt64] = []
+        do throws(StorageError) {
+            guard !isStopped else { throw .closed }
+            log.beginGroup()
+            if !journal.isEmpty { log.appendRecord(kind: .definitions) { $0.append(journal) } }
+            for write in writes {
+                sequences.append(
+                    log.appendRecord(kind: .write) { BatchRecord.encode(write.batch, into: &$0) })
+            }
+            try logGroup()
+        } catch {
+            if !journal.isEmpty { shared.catalog.returnJournal(journal) }
+            if case .readOnly(let reason) = error { shared.becomeReadOnly(reason) }
+            for write in writes {
+                shared.pendingBytes.subtract(write.batch.byteCount, ordering: .relaxed)
+                write.done(.failure(error))
+            }
+            for done in definitions { done(.failure(error)) }
+            return
+        }
+        apply(writes.map(\.batch), sequences)
+        for (index, write) in writes.enumerated() {
+            let batch = write.batch
+            shared.pendingBytes.subtract(batch.byteCount, ordering: .relaxed)
+            write.done(
+                .success(
+                    WriteReceipt(
+                        rowsStored: batch.rowCount, valuesStored: batch.valueCount,
+                        rejections: batch.rejections, rejectedCount: batch.rejectedCount,
+                        sequence: sequences[index])))
+        }
+        for done in definitions { done(.success(())) }
+    }
+
+    private func logGroup() throws(StorageError) {
+        let before = log.bytesSinceStart
+        let start = monotonicNanoseconds()
+        try log.commitGroup(sync: shared.options.durability == .always)
+        if shared.options.durability == .always {
+            lastSyncNanoseconds = monotonicNanoseconds()
+            shared.counters.logSyncs.add(1, ordering: .relaxed)
+            shared.counters.logSyncNanoseconds.add(Int(lastSyncNanoseconds - start), ordering: .relaxed)
+        }
+        shared.counters.logBytes.add(log.bytesSinceStart - before, ordering: .relaxed)
+    }
+
+    private func apply(_ batches: [WriteBatch], _ sequences: [UInt64]) {
+        let head = shared.activeHead
+        for (batch, sequence) in zip(batches, sequences) {
+            HeadApplier.apply(batch, sequence: sequence, to: head)
+            shared.counters.rows.add(batch.rowCount, ordering: .relaxed)
+            shared.counters.values.add(batch.valueCount, ordering: .relaxed)
+            shared.counters.batches.add(1, ordering: .relaxed)
+        }
+        shared.publish(head, through: log.lastSequence)
+    }
+
+    private func syncIfDue() {
+        guard case .interval(let milliseconds) = shared.options.durability,
+            monotonicNanoseconds() - lastSyncNanoseconds >= Int64(milliseconds) * 1_000_000
+        else { return }
+        lastSyncNanoseconds = monotonicNanoseconds()
+        do throws(StorageError) { try log.sync() } catch { shared.becomeReadOnly("\(error)") }
+    }
+
+    // MARK: Freezing
+
+    private var shouldFreeze: Bool {
+        let head = shared.activeHead
+        guard !head.isEmpty, !isStopped, !shared.isReadOnly else { return false }
+        let options = shared.options
+        return Double(head.byteCount) > Double(options.memoryBytesMax) * options.headShareOfMemory
+            || log.bytesSinceStart - logBytesAtFreeze > options.logBytesMax
+            || monotonicNanoseconds() - headStartNanoseconds
+                > Int64(options.headAgeMaxSeconds) * 1_000_000_000
+    }
+
+    /// Logs the definitions that the cut took, then swaps heads.
+    private func freeze() -> Result<Void, StorageError> {
+        headStartNanoseconds = monotonicNanoseconds()
+        guard !isStopped else { return .failure(.closed) }
+        let (journal, mark) = shared.catalog.cut()
+        do throws(StorageError) {
+            log.beginGroup()
+            if !journal.isEmpty { log.appendRecord(kind: .definitions) { $0.append(journal) } }
+            try log.commitGroup(sync: true)
+        } catch {
+            shared.catalog.uncut(journal: journal, mark)
+            if case .readOnly(let reason) = error { shared.becomeReadOnly(reason) }
+            return .failure(error)
+        }
+        logBytesAtFreeze = log.bytesSinceStart
+        shared.freeze(FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
+        return .success(())
+    }
+
+    private func trim(_ sequence: UInt64) {
+        // A file that can't be removed now is removed by the next trim, or at the next opening.
+        try? log.removeFiles(whollyAtOrBelow: sequence)
+    }
+
+    private func finish(_ done: @Sendable (Result<LogPosition, StorageError>) -> Void) {
+        isStopped = true
+        do throws(StorageError) {
+            let journal = shared.catalog.takeJournal()
+            log.beginGroup()
+            if !journal.isEmpty { log.appendRecord(kind: .definitions) { $0.append(journal) } }
+            try log.commitGroup(sync: true)
+            done(.success(log.currentPosition))
+        } catch { done(.failure(error)) }
+    }
+}
+
+/// Copies rows of batches and of replayed records into a head, in sequence order.
+enum HeadApplier {
+    static func apply(_ batch: WriteBatch, sequence: UInt64, to head: Head) {
+        for group in batch.groups {
+            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else { continue }
+            var shape = ShapeKey(ids: [], types: [])
+            var columns: [UnsafePointer<UInt64>] = []
+            for (index, field) in binding.fields.enumerated() {
+                guard let field else { continue }
+                shape.ids.append(field.id)
+                shape.types.append(field.type)
+                columns.append(UnsafePointer(group.column(index)))
+            }
+            head.append(
+                tableID: binding.table.id, shape: shape,
+                source: HeadChunk.Source(
+                    series: UnsafePointer(group.series), times: UnsafePointer(group.times),
+                    order: UnsafePointer(group.lines), columns: columns,
+                    strings: UnsafeRawPointer(batch.strings)),
+                rowCount: group.rowCount, sequence: sequence)
+        }
+        for group in batch.groups {
+            guard let binding = group.binding, group.rowCount > 0 else { continue }
+            head.advanceOrder(tableID: binding.table.id, past: group.lines[group.rowCount - 1])
+        }
+        head.endBatch()
+    }
+
+    static func apply(_ group: RecordGroup, sequence: UInt64, to head: Head) {
+        group.series.withUnsafeBufferPointer { series in
+            group.times.withUnsafeBufferPointer { times in
+                group.order.withUnsafeBufferPointer { order in
+                    group.columns.withUnsafeBufferPointer { columns in
+                        group.strings.withUnsafeBytes { strings in
+                            guard let series = series.baseAddress, let times = times.baseAddress,
+                                let order = order.baseAddress
+                            else { return }
+                            let empty = UnsafeRawPointer(order)
+                            head.append(
+                                tableID: group.tableID,
+                                shape: ShapeKey(ids: group.fields.map(\.id), types: group.fields.map(\.type)),
+                                source: HeadChunk.Source(
+                                    series: series, times: times, order: order,
+                                    columns: columns.baseAddress.map { base in
+                                        group.fields.indices.map { base + $0 * group.rowCount }
+                                    } ?? [],
+                                    strings: strings.baseAddress ?? empty),
+                                rowCount: group.rowCount, sequence: sequence)
+                        }
+                    }
+                }
+            }
+        }
+        if let last = group.order.last { head.advanceOrder(tableID: group.tableID, past: last) }
+    }
+}

@@ -1,0 +1,95 @@
+// What the engine's threads share.
+//
+// State                      owner                          guard
+// ─────────────────────────  ─────────────────────────────  ─────────────────────────────────
+// published                  log thread, maintenance        the publish lock (microseconds)
+// activeHead                 log thread                     only it swaps; appends are its own
+// lifecycle, read-only       anyone may set                 `state`
+// counters                   everyone                       atomics
+
+package import Synchronization
+
+/// Counters behind `StorageMetrics`.
+final class EngineCounters: Sendable {
+    let rows = Atomic(0)
+    let values = Atomic(0)
+    let batches = Atomic(0)
+    let rejected = Atomic(0)
+    let logBytes = Atomic(0)
+    let logSyncs = Atomic(0)
+    let logSyncNanoseconds = Atomic(0)
+    let flushes = Atomic(0)
+    let flushNanoseconds = Atomic(0)
+    let compactions = Atomic(0)
+    let compactionNanoseconds = Atomic(0)
+}
+
+final class EngineShared: Sendable {
+    struct State: Sendable {
+        var isClosed = false
+        var readOnlyReason: String?
+        /// Files that were set aside, and notes from recovery.
+        var notes: [String] = []
+        /// The last maintenance that failed, until one succeeds.
+        var maintenanceFailure: StorageError?
+    }
+
+    let catalog: Catalog
+    let options: StorageOptions
+    let environment: EngineEnvironment
+    let counters = EngineCounters()
+    let published: Mutex<Published>
+    let state = Mutex(State())
+    /// Bytes of batches between commit and acknowledgement.
+    let pendingBytes = Atomic(0)
+    let maintenance = BlockingQueue<MaintenanceItem>()
+    let commits = BlockingQueue<CommitItem>()
+
+    init(catalog: Catalog, options: StorageOptions, environment: EngineEnvironment, published: Published) {
+        self.catalog = catalog
+        self.options = options
+        self.environment = environment
+        self.published = Mutex(published)
+    }
+
+    var activeHead: Head { published.withLock { $0.active } }
+    var isReadOnly: Bool { state.withLock { $0.readOnlyReason != nil } }
+
+    func becomeReadOnly(_ reason: String) {
+        state.withLock { if $0.readOnlyReason == nil { $0.readOnlyReason = reason } }
+    }
+
+    /// Makes a head's new rows visible and hands full chunks over to be sorted.
+    func publish(_ head: Head, through sequence: UInt64) {
+        let sealed = published.withLock { published in
+            let sealed = head.publish()
+            published.visibleSequence = sequence
+            return sealed
+        }
+        for chunk in sealed { maintenance.push(.sort(chunk)) }
+    }
+
+    func freeze(_ frozen: FrozenHead) {
+        published.withLock { published in
+            published.frozen.append(frozen)
+            published.active = Head()
+        }
+        maintenance.push(.flushFrozen)
+    }
+
+    /// Bytes of all heads: the log thread's own count, read loosely.
+    var headBytes: (active: Int, frozen: Int) {
+        published.withLock { published in
+            (published.active.byteCount, published.frozen.reduce(0) { $0 + $1.head.byteCount })
+        }
+    }
+}
+
+/// What the maintenance thread is asked to do.
+enum MaintenanceItem: Sendable {
+    case sort(HeadChunk)
+    case flushFrozen
+    case flush(@Sendable (Result<Void, StorageError>) -> Void)
+    case compact(databaseID: UInt32?, @Sendable (Result<Void, StorageError>) -> Void)
+    case stop(LogPosition?, @Sendable (Result<Void, StorageError>) -> Void)
+}

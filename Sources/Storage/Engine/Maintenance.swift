@@ -1,0 +1,291 @@
+// The background thread's work: sort full chunks, flush frozen heads, merge segments, drop what is
+// past its retention, keep a spare log file ready. One item at a time, so MANIFEST has one writer.
+//
+// A flush: segments written and synced → catalog file written and synced → MANIFEST replaced →
+// version swapped and head released → log files may go (one flush later, so that the predecessor
+// of MANIFEST still finds what it needs).
+
+internal import Synchronization
+
+/// Safe: everything but `shared` belongs to the thread that runs `process`.
+final class Maintenance: @unchecked Sendable {
+    let shared: EngineShared
+    let fileSystem: any FileSystem
+    private var spares: LogSpares
+    private(set) var manifest: Manifest
+    private var manifestBytes: [UInt8]?
+    /// Files that the current MANIFEST's predecessor may still name.
+    private var obsolete: [String]
+    private var previousFlushedThrough: UInt64
+    /// Series of each table that catalog files hold.
+    private var persistedSeries: [UInt32: Int]
+    private var isStopped = false
+
+    init(
+        shared: EngineShared, fileSystem: any FileSystem, spares: LogSpares, manifest: Manifest,
+        manifestBytes: [UInt8]?, persistedSeries: [UInt32: Int]
+    ) {
+        self.shared = shared
+        self.fileSystem = fileSystem
+        self.spares = spares
+        self.manifest = manifest
+        self.manifestBytes = manifestBytes
+        self.persistedSeries = persistedSeries
+        obsolete = []
+        previousFlushedThrough = manifest.flushedThrough
+    }
+
+    /// The log writer's own, once there is one.
+    func useSpares(_ spares: LogSpares) { self.spares = spares }
+
+    func process(_ item: MaintenanceItem) {
+        switch item {
+        case .sort(let chunk): sort(chunk)
+        case .flushFrozen: note { () throws(StorageError) in try self.flushFrozen() }
+        case .flush(let done): done(attempt { () throws(StorageError) in try self.flushFrozen() })
+        case .compact(let databaseID, let done):
+            done(attempt { () throws(StorageError) in try self.compactAll(databaseID) })
+        case .stop(let end, let done):
+            done(attempt { () throws(StorageError) in try self.stop(end) })
+        }
+    }
+
+    /// What nobody asks for and has to be done now and then.
+    func tick() {
+        guard !isStopped else { return }
+        note { () throws(StorageError) in
+            try self.flushFrozen()
+            try self.dropExpired()
+            try self.compactOnce()
+        }
+        if shared.options.durability != .none || shared.environment.usesThreads {
+            // Without a spare the log thread makes a file itself.
+            try? spares.prepareSpare()
+        }
+    }
+
+    private func attempt(_ body: () throws(StorageError) -> Void) -> Result<Void, StorageError> {
+        do throws(StorageError) {
+            guard !isStopped else { throw .closed }
+            try body()
+            return .success(())
+        } catch { return .failure(error) }
+    }
+
+    private func note(_ body: () throws(StorageError) -> Void) {
+        let result = attempt(body)
+        shared.state.withLock { state in
+            if case .failure(let error) = result { state.maintenanceFailure = error } else { state.maintenanceFailure = nil }
+        }
+    }
+
+    private func sort(_ chunk: HeadChunk) {
+        let view = shared.published.withLock { _ in chunk.published }
+        guard view.sortedRows == nil else { return }
+        let sorted = ChunkSort.sort(view)
+        shared.published.withLock { _ in chunk.setSorted(sorted) }
+    }
+
+    // MARK: Flush
+
+    private func flushFrozen() throws(StorageError) {
+        while let frozen = shared.published.withLock({ $0.frozen.first }) { try flush(frozen) }
+    }
+
+    private func flush(_ frozen: FrozenHead) throws(StorageError) {
+        let start = monotonicNanoseconds()
+        var next = manifest
+        var written: [Manifest.Segment] = []
+        do throws(StorageError) {
+            for (database, partitions) in partitions(of: frozen) {
+                for partition in partitions.keys.sorted() {
+                    let segment = try SegmentBuild(self, database: database, partition: partition, number: next.nextFileNumber)
+                        .write(heads: partitions[partition] ?? [], frozen: frozen)
+                    next.nextFileNumber += 1
+                    if let segment { written.append(segment) }
+                }
+            }
+            if let file = try writeCatalog(frozen.mark, number: next.nextFileNumber) {
+                next.nextFileNumber += 1
+                next.catalogFiles.append(file)
+            }
+        } catch {
+            for segment in written { try? fileSystem.remove(segment.path) }
+            throw error
+        }
+        next.segments += written
+        next.flushedThrough = frozen.flushThrough
+        next.nextDatabaseID = max(next.nextDatabaseID, frozen.mark.nextDatabaseID)
+        next.nextTableID = max(next.nextTableID, frozen.mark.nextTableID)
+        try install(next, adding: written, removing: []) { published in
+            published.frozen.removeFirst()
+        }
+        for mark in frozen.mark.tables { persistedSeries[mark.table.id] = mark.seriesCount }
+        shared.commits.push(.trim(previousFlushedThrough))
+        previousFlushedThrough = next.flushedThrough
+        shared.counters.flushes.add(1, ordering: .relaxed)
+        shared.counters.flushNanoseconds.add(Int(monotonicNanoseconds() - start), ordering: .relaxed)
+        try mergeCatalogFiles()
+    }
+
+    /// The frozen head's tables by database and partition.
+    private func partitions(of frozen: FrozenHead) -> [(DatabaseEntry, [Int64: [HeadTable]])] {
+        var result: [UInt32: (DatabaseEntry, [Int64: [HeadTable]])] = [:]
+        for id in frozen.head.tables.keys.sorted() {
+            guard let headTable = frozen.head.tables[id], let table = shared.catalog.table(id: id) else { continue }
+            let database = table.database
+            var starts: Set<Int64> = []
+            for chunk in headTable.chunks {
+                let view = chunk.published
+                guard view.rowCount > 0 else { continue }
+                let first = database.partitionStart(of: view.firstTime)
+                if first == database.partitionStart(of: view.lastTime) {
+                    starts.insert(first)
+                } else {
+                    for row in 0..<view.rowCount {
+                        starts.insert(database.partitionStart(of: view.storage.times[row]))
+                    }
+                }
+            }
+            var entry = result[database.id] ?? (database, [:])
+            for start in starts { entry.1[start, default: []].append(headTable) }
+            result[database.id] = entry
+        }
+        return result.keys.sorted().compactMap { result[$0] }
+    }
+
+    // MARK: Catalog files
+
+    private func writeCatalog(_ mark: CatalogMark, number: UInt64) throws(StorageError) -> Manifest.CatalogFileEntry? {
+        guard !mark.isEmpty else { return nil }
+        let persisted = persistedSeries
+        let bytes = CatalogFile.encode { add in
+            mark.forEachEntry(seriesFrom: { persisted[$0] ?? 0 }, add)
+        }
+        try fileSystem.writeFileAtomically(CatalogFile.path(number), bytes)
+        return .init(number: number, byteCount: bytes.count)
+    }
+
+    /// Replaces many small catalog files by one.
+    private func mergeCatalogFiles() throws(StorageError) {
+        guard manifest.catalogFiles.count > 8, shared.published.withLock({ $0.frozen.isEmpty }) else { return }
+        let persisted = persistedSeries
+        let mark = shared.catalog.markEverything { persisted[$0.id] ?? 0 }
+        let known = Set(persisted.keys)
+        let bytes = CatalogFile.encode { add in
+            mark.forEachEntry(seriesFrom: { _ in 0 }) { entry in
+                // A table made since the last flush is not durable in catalog files yet.
+                switch entry {
+                case .table(let id, _, _), .tag(let id, _, _, _), .field(let id, _):
+                    if known.contains(id) { add(entry) }
+                default: add(entry)
+                }
+            }
+        }
+        var next = manifest
+        let old = next.catalogFiles
+        let number = next.nextFileNumber
+        next.nextFileNumber += 1
+        try fileSystem.writeFileAtomically(CatalogFile.path(number), bytes)
+        next.catalogFiles = [.init(number: number, byteCount: bytes.count)]
+        try install(next, adding: [], removing: []) { _ in }
+        obsolete += old.map { CatalogFile.path($0.number) }
+    }
+
+    // MARK: Installing
+
+    /// Replaces MANIFEST, then swaps the version, then removes files that nothing names any more.
+    func install(
+        _ manifest: Manifest, adding: [Manifest.Segment], removing: [LoadedSegment],
+        also: (inout Published) -> Void
+    ) throws(StorageError) {
+        var next = manifest
+        next.version += 1
+        next.cleanEnd = nil
+        next.lastClock = max(next.lastClock, shared.environment.now())
+        let removed = Set(removing.map(\.entry.number))
+        next.segments.removeAll { removed.contains($0.number) }
+        try next.store(fileSystem, predecessor: manifestBytes)
+        self.manifest = next
+        manifestBytes = next.encoded()
+        let opened = adding.map { LoadedSegment.open(fileSystem, $0) }
+        shared.published.withLock { published in
+            published.version = Version(
+                segments: published.version.segments.filter { !removed.contains($0.entry.number) } + opened)
+            also(&published)
+        }
+        // The predecessor names nothing of these any more.
+        for path in obsolete { try? fileSystem.remove(path) }
+        obsolete = removing.map(\.entry.path)
+    }
+
+    // MARK: Merging
+
+    private func compactAll(_ databaseID: UInt32?) throws(StorageError) {
+        while let inputs = CompactionPolicy.everything(currentSegments(), databaseID: databaseID) {
+            try merge(inputs)
+        }
+    }
+
+    private func compactOnce() throws(StorageError) {
+        if let inputs = CompactionPolicy.choose(currentSegments(), fanIn: shared.options.compactionFanIn) {
+            try merge(inputs)
+        }
+    }
+
+    private func currentSegments() -> [LoadedSegment] {
+        shared.published.withLock { $0.version.segments }
+    }
+
+    private func merge(_ inputs: [LoadedSegment]) throws(StorageError) {
+        let start = monotonicNanoseconds()
+        guard let first = inputs.first else { return }
+        var next = manifest
+        let number = next.nextFileNumber
+        next.nextFileNumber += 1
+        let database = shared.catalog.database(id: first.entry.databaseID)
+        let segment = try SegmentBuild(
+            self, database: database, partition: first.entry.partitionStart, number: number
+        ).write(merging: inputs)
+        if let segment { next.segments.append(segment) }
+        try install(next, adding: segment.map { [$0] } ?? [], removing: inputs) { _ in }
+        shared.counters.compactions.add(1, ordering: .relaxed)
+        shared.counters.compactionNanoseconds.add(Int(monotonicNanoseconds() - start), ordering: .relaxed)
+    }
+
+    // MARK: Retention
+
+    /// Drops partitions that are wholly past their retention, and those of dropped databases.
+    private func dropExpired() throws(StorageError) {
+        let now = shared.environment.now()
+        // A clock that jumped ahead must not take everything with it.
+        let jumped = manifest.lastClock > 0 && now - manifest.lastClock > 3_600_000_000_000
+            && shared.counters.flushes.load(ordering: .relaxed) == 0
+        var expired: [LoadedSegment] = []
+        for segment in currentSegments() {
+            guard let database = shared.catalog.database(id: segment.entry.databaseID) else {
+                expired.append(segment)
+                continue
+            }
+            let retention = database.retentionNanoseconds
+            guard retention > 0, !jumped else { continue }
+            let end = segment.entry.partitionStart.addingReportingOverflow(segment.entry.partitionNanoseconds)
+            if !end.overflow, end.partialValue <= now &- retention { expired.append(segment) }
+        }
+        guard !expired.isEmpty else { return }
+        try install(manifest, adding: [], removing: expired) { _ in }
+    }
+
+    // MARK: The end
+
+    private func stop(_ end: LogPosition?) throws(StorageError) {
+        isStopped = true
+        guard let end else { return }
+        var last = manifest
+        last.version += 1
+        last.cleanEnd = end
+        last.lastClock = max(last.lastClock, shared.environment.now())
+        try last.store(fileSystem, predecessor: manifestBytes)
+        for path in obsolete { try? fileSystem.remove(path) }
+    }
+}

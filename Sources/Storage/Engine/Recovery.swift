@@ -1,0 +1,175 @@
+// Opens a store: MANIFEST → catalog files → segments → log.
+//
+// The log is replayed by the same applier that runs live. A head that fills up on the way is
+// flushed, so recovery needs no more memory than running.
+
+internal import Synchronization
+
+enum Recovery {
+    struct Opened {
+        var shared: EngineShared
+        var pipeline: CommitPipeline
+        var maintenance: Maintenance
+        var notes: [String]
+    }
+
+    static func open(
+        _ fileSystem: any FileSystem, _ options: StorageOptions, _ environment: EngineEnvironment
+    ) throws(StorageError) -> Opened {
+        var notes: [String] = []
+        for directory in ["log", "catalog", "data"] where !fileSystem.exists(directory) {
+            try fileSystem.createDirectory(directory)
+        }
+        let loaded = try loadManifest(fileSystem, &notes)
+        let manifest = loaded.manifest
+        let catalog = Catalog()
+        let persisted = try readCatalog(fileSystem, manifest, catalog)
+        let segments = manifest.segments.map { LoadedSegment.open(fileSystem, $0) }
+        for segment in segments {
+            guard let damage = segment.damage else { continue }
+            if case .unsupportedFormat = damage { throw damage }
+            notes.append("set aside: \(damage)")
+        }
+        if loaded.fallback == nil { try removeOrphans(fileSystem, manifest) }
+        let shared = EngineShared(
+            catalog: catalog, options: options, environment: environment,
+            published: Published(version: Version(segments: segments), active: Head()))
+        return try replay(fileSystem, shared, manifest, persisted, &notes)
+    }
+
+    private static func loadManifest(
+        _ fileSystem: any FileSystem, _ notes: inout [String]
+    ) throws(StorageError) -> Manifest.Loaded {
+        if let loaded = try Manifest.load(fileSystem) {
+            if let fallback = loaded.fallback {
+                notes.append("\(fallback); went on with \(Manifest.previousPath)")
+            }
+            return loaded
+        }
+        // A directory with a log and no MANIFEST is not a new store.
+        let logs = try fileSystem.list("log").filter { $0.hasSuffix(".log") && !$0.hasPrefix("spare") }
+        guard logs.isEmpty else {
+            throw .corrupt(file: Manifest.path, offset: 0, reason: "the file is missing beside a log")
+        }
+        var manifest = Manifest()
+        manifest.version = 1
+        try manifest.store(fileSystem, predecessor: nil)
+        try fileSystem.syncDirectory("")
+        return Manifest.Loaded(manifest: manifest)
+    }
+
+    /// Returns how many series of each table the files hold.
+    private static func readCatalog(
+        _ fileSystem: any FileSystem, _ manifest: Manifest, _ catalog: Catalog
+    ) throws(StorageError) -> [UInt32: Int] {
+        for file in manifest.catalogFiles {
+            let path = CatalogFile.path(file.number)
+            let bytes = try fileSystem.readFile(path)
+            guard bytes.count == file.byteCount else {
+                throw .corrupt(
+                    file: path, offset: UInt64(bytes.count),
+                    reason: "\(bytes.count) bytes, \(file.byteCount) expected")
+            }
+            try CatalogFile.read(bytes, path: path) { (frame) throws(ByteReader.Malformed) in
+                try catalog.applyAll(frame)
+            }
+        }
+        catalog.raiseNextIDs(database: manifest.nextDatabaseID, table: manifest.nextTableID)
+        catalog.forgetChanges()
+        return catalog.state.withLock { state in state.tablesByID.mapValues(\.seriesCount) }
+    }
+
+    /// Files that neither MANIFEST nor its predecessor names: remains of work that was cut off.
+    private static func removeOrphans(_ fileSystem: any FileSystem, _ manifest: Manifest) throws(StorageError) {
+        var named = Set(manifest.segments.map(\.path))
+        named.formUnion(manifest.catalogFiles.map { CatalogFile.path($0.number) })
+        if fileSystem.exists(Manifest.previousPath),
+            let bytes = try? fileSystem.readFile(Manifest.previousPath),
+            let previous = try? Manifest.decode(bytes, path: Manifest.previousPath)
+        {
+            named.formUnion(previous.segments.map(\.path))
+            named.formUnion(previous.catalogFiles.map { CatalogFile.path($0.number) })
+        }
+        for path in ["MANIFEST.new", "MANIFEST.previous.new"] { try fileSystem.remove(path) }
+        for name in try fileSystem.list("catalog") where !named.contains("catalog/" + name) {
+            if name.hasSuffix(".catalog") || name.hasSuffix(".new") { try fileSystem.remove("catalog/" + name) }
+        }
+        for database in try fileSystem.list("data") where database.hasSuffix("/") {
+            for partition in try fileSystem.list("data/" + database.dropLast()) where partition.hasSuffix("/") {
+                let directory = "data/" + database + partition.dropLast()
+                for name in try fileSystem.list(directory) where !named.contains(directory + "/" + name) {
+                    if name.hasSuffix(".segment") || name.hasSuffix(".new") {
+                        try fileSystem.remove(directory + "/" + name)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func replay(
+        _ fileSystem: any FileSystem, _ shared: EngineShared, _ manifest: Manifest,
+        _ persisted: [UInt32: Int], _ notes: inout [String]
+    ) throws(StorageError) -> Opened {
+        let spares = try LogSpares(fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
+        let maintenance = Maintenance(
+            shared: shared, fileSystem: fileSystem, spares: spares, manifest: manifest,
+            manifestBytes: manifest.encoded(), persistedSeries: persisted)
+        var replayed: UInt64 = manifest.flushedThrough
+        let recovery = try LogReader.replay(
+            fileSystem: fileSystem, after: manifest.flushedThrough, cleanEnd: manifest.cleanEnd
+        ) { (sequence, kind, payload) throws(StorageError) in
+            try apply(sequence, kind, payload, shared)
+            replayed = sequence
+            let head = shared.activeHead
+            let limit = Double(shared.options.memoryBytesMax) * shared.options.headShareOfMemory
+            if Double(head.byteCount) > limit { try flush(head, through: sequence, shared, maintenance) }
+        }
+        if let torn = recovery.tornTail {
+            notes.append("cut a torn tail: \(torn.file) at byte \(torn.offset): \(torn.reason)")
+        }
+        shared.publish(shared.activeHead, through: recovery.lastSequence)
+        let log = try LogWriter(
+            fileSystem: fileSystem, nextSequence: recovery.lastSequence + 1,
+            nextFileNumber: recovery.nextFileNumber, options: shared.options, liveFiles: recovery.files)
+        maintenance.useSpares(log.spares)
+        let pipeline = CommitPipeline(log: log, shared: shared)
+        shared.state.withLock { $0.notes = notes }
+        return Opened(shared: shared, pipeline: pipeline, maintenance: maintenance, notes: notes)
+    }
+
+    /// A head that filled up during replay goes to disk; everything so far is durable in the log.
+    private static func flush(
+        _ head: Head, through sequence: UInt64, _ shared: EngineShared, _ maintenance: Maintenance
+    ) throws(StorageError) {
+        shared.publish(head, through: sequence)
+        let (_, mark) = shared.catalog.cut()
+        shared.freeze(FrozenHead(head: head, flushThrough: sequence, mark: mark))
+        for item in shared.maintenance.takeAll(milliseconds: 0) { maintenance.process(item) }
+        if let failure = shared.state.withLock({ $0.maintenanceFailure }) { throw failure }
+    }
+
+    private static func apply(
+        _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer, _ shared: EngineShared
+    ) throws(StorageError) {
+        do throws(ByteReader.Malformed) {
+            switch kind {
+            case .definitions: try shared.catalog.applyAll(payload)
+            case .write:
+                let head = shared.activeHead
+                for group in try BatchRecord.decode(payload) {
+                    guard let table = shared.catalog.table(id: group.tableID) else { continue }
+                    let count = table.seriesCount
+                    let fields = table.schema.fields.count
+                    guard group.series.allSatisfy({ $0 < count }), group.fields.allSatisfy({ $0.id < fields })
+                    else { throw .init(offset: 0, reason: "a series or field that is not defined") }
+                    HeadApplier.apply(group, sequence: sequence, to: head)
+                }
+                head.endBatch()
+            case .statement, .checkpoint: break
+            }
+        } catch {
+            throw .corrupt(
+                file: "log (sequence \(sequence))", offset: UInt64(error.offset), reason: error.reason)
+        }
+    }
+}

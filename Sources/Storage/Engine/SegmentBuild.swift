@@ -1,0 +1,178 @@
+// Writes one segment: the rows of a frozen head that fall into a partition, or several segments
+// merged into one. Both are a merge scan with the segment writer as its consumer.
+
+internal import Synchronization
+
+struct SegmentBuild {
+    private let maintenance: Maintenance
+    private let database: DatabaseEntry?
+    private let partition: Int64
+    private let number: UInt64
+
+    init(_ maintenance: Maintenance, database: DatabaseEntry?, partition: Int64, number: UInt64) {
+        self.maintenance = maintenance
+        self.database = database
+        self.partition = partition
+        self.number = number
+    }
+
+    private struct TableInput {
+        var table: TableEntry
+        var inputs: [ScanInput]
+        var fieldIDs: Set<UInt32>
+        var firstSequence: UInt64
+        var lastSequence: UInt64
+    }
+
+    /// The part of a frozen head that falls into the partition; nil if no row does.
+    func write(heads: [HeadTable], frozen: FrozenHead) throws(StorageError) -> Manifest.Segment? {
+        guard let database else { return nil }
+        var tables: [TableInput] = []
+        for head in heads {
+            guard let table = maintenance.shared.catalog.table(id: head.tableID) else { continue }
+            var input = TableInput(
+                table: table, inputs: [], fieldIDs: [], firstSequence: head.firstSequence,
+                lastSequence: head.lastSequence)
+            for chunk in head.chunks {
+                let view = maintenance.shared.published.withLock { _ in chunk.published }
+                guard view.rowCount > 0 else { continue }
+                input.inputs.append(ScanInput(source: .chunk(view), priority: 0))
+                input.fieldIDs.formUnion(view.shape.ids)
+            }
+            tables.append(input)
+        }
+        return try write(
+            tables, database, partitionNanoseconds: database.partitionNanoseconds,
+            first: frozen.head.firstSequence, last: frozen.head.lastSequence, replaces: [], level: .hot)
+    }
+
+    /// Segments of the partition, oldest first, as one; nil if nothing of them is left.
+    func write(merging segments: [LoadedSegment]) throws(StorageError) -> Manifest.Segment? {
+        guard let database, let oldest = segments.first, let newest = segments.last else { return nil }
+        var byTable: [UInt32: TableInput] = [:]
+        for (priority, segment) in segments.enumerated() {
+            for part in segment.reader?.tables ?? [] {
+                guard let table = maintenance.shared.catalog.table(id: part.schema.tableID) else { continue }
+                var input = byTable[table.id] ?? TableInput(
+                    table: table, inputs: [], fieldIDs: [], firstSequence: part.schema.firstSequence,
+                    lastSequence: part.schema.lastSequence)
+                input.inputs.append(ScanInput(source: .segment(part), priority: priority))
+                input.fieldIDs.formUnion(part.schema.fields.map(\.id))
+                input.firstSequence = min(input.firstSequence, part.schema.firstSequence)
+                input.lastSequence = max(input.lastSequence, part.schema.lastSequence)
+                byTable[table.id] = input
+            }
+        }
+        return try write(
+            byTable.keys.sorted().compactMap { byTable[$0] }, database,
+            partitionNanoseconds: oldest.entry.partitionNanoseconds,
+            first: oldest.entry.firstSequence, last: newest.entry.lastSequence,
+            replaces: segments.map(\.entry.number), level: .cold)
+    }
+
+    private func write(
+        _ tables: [TableInput], _ database: DatabaseEntry, partitionNanoseconds: Int64, first: UInt64,
+        last: UInt64, replaces: [UInt64], level: EncodeOptions.Level
+    ) throws(StorageError) -> Manifest.Segment? {
+        guard !tables.isEmpty else { return nil }
+        let fileSystem = maintenance.fileSystem
+        let directory = Manifest.Segment.directory(database.id, partition)
+        if !fileSystem.exists(directory) {
+            try fileSystem.createDirectory(directory)
+            try fileSystem.syncDirectory("data/\(database.id)")
+            try fileSystem.syncDirectory("data")
+        }
+        let path = Manifest.Segment.path(database.id, partition, number)
+        let writer = try SegmentWriter(
+            fileSystem: fileSystem, path: path,
+            identity: SegmentIdentity(
+                number: number, databaseID: database.id, databaseName: database.name,
+                partitionStart: partition, partitionNanoseconds: partitionNanoseconds,
+                firstSequence: first, lastSequence: last, replaces: replaces),
+            options: SegmentWriterOptions(
+                blockRowsMax: maintenance.shared.options.blockRowsMax,
+                encoding: EncodeOptions(level: level)))
+        do throws(StorageError) {
+            let end = partition.addingReportingOverflow(partitionNanoseconds)
+            let range = TimeRange(lower: partition, upper: end.overflow ? .max : end.partialValue)
+            for table in tables { try write(table, range, to: writer) }
+            let summary = try writer.finish()
+            guard summary.rowCount > 0 else {
+                try fileSystem.remove(path)
+                return nil
+            }
+            try fileSystem.syncDirectory(directory)
+            return Manifest.Segment(
+                number: number, databaseID: database.id, partitionStart: partition,
+                partitionNanoseconds: partitionNanoseconds, byteCount: summary.byteCount,
+                firstSequence: first, lastSequence: last, minTime: summary.minTime,
+                maxTime: summary.maxTime)
+        } catch {
+            try? writer.discard()
+            throw error
+        }
+    }
+
+    private func write(_ input: TableInput, _ range: TimeRange, to writer: SegmentWriter) throws(StorageError) {
+        let schema = input.table.schema
+        let fields = input.fieldIDs.sorted().filter { $0 < schema.fields.count }.map { schema.fields[Int($0)] }
+        var request = ScanRequest(timeRange: range, fields: fields.map(\.id))
+        request.series = nil
+        let scan = try SourceScan(inputs: input.inputs, request: request, fieldTypes: fields.map(\.type))
+        let pieces = scan.pieces(rowsPerMorsel: .max)
+        guard !pieces.isEmpty else { return }
+        try writer.beginTable(
+            SegmentTableSchema(
+                tableID: input.table.id, name: input.table.name, firstSequence: input.firstSequence,
+                lastSequence: input.lastSequence, tagKeys: schema.tags.map(\.name),
+                fields: fields.map { SegmentField(id: $0.id, name: $0.name, sqlName: $0.sqlName, type: $0.type) }))
+        var consumer = SegmentFeed(writer: writer, table: input.table)
+        var counters = ScanCounters()
+        for piece in pieces { try scan.run(piece, into: &consumer, counters: &counters) }
+        try writer.endTable()
+    }
+}
+
+/// Hands merged rows to the writer.
+private struct SegmentFeed: ScanConsumer {
+    let writer: SegmentWriter
+    let table: TableEntry
+    private var series = UInt32.max
+    private var key: [UInt8] = []
+
+    init(writer: SegmentWriter, table: TableEntry) {
+        self.writer = writer
+        self.table = table
+    }
+
+    var isDone: Bool { false }
+
+    mutating func consume(_ rows: ScanRows) throws(StorageError) {
+        if rows.series != series {
+            series = rows.series
+            key = table.series.withLock { $0.key(of: rows.series) }
+        }
+        var columns: [ColumnSlice?] = []
+        columns.reserveCapacity(rows.columns.count)
+        for column in rows.columns { columns.append(isAbsent(column) ? nil : column) }
+        var failure: StorageError?
+        key.withUnsafeBytes { bytes in
+            do throws(StorageError) {
+                try writer.append(
+                    series: rows.series, key: bytes,
+                    times: UnsafeBufferPointer(start: rows.times, count: rows.count), columns: columns)
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    private func isAbsent(_ column: ColumnSlice) -> Bool {
+        guard let validity = column.validity else { return false }
+        for row in 0..<column.count where validity[row] != 0 { return false }
+        return true
+    }
+
+    mutating func consume(_ summary: ScanSummary) throws(StorageError) {
+        preconditionFailure("BUG: a flush asked for no summaries")
+    }
+}

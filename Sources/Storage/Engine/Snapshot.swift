@@ -1,0 +1,178 @@
+// What a query reads: one version of segments and the published rows of the heads, taken at once.
+
+package import Synchronization
+
+/// Safe to share between threads. Holds memory and mapped files while it lives.
+package final class Snapshot: Sendable {
+    package let version: Version
+    package let visibleSequence: UInt64
+    /// Chunks by table, oldest head first; the index is the head's place.
+    private let chunks: [UInt32: [(head: Int, view: ChunkView)]]
+    private let nowNanoseconds: Int64
+
+    init(
+        version: Version, visibleSequence: UInt64, chunks: [UInt32: [(head: Int, view: ChunkView)]],
+        nowNanoseconds: Int64
+    ) {
+        self.version = version
+        self.visibleSequence = visibleSequence
+        self.chunks = chunks
+        self.nowNanoseconds = nowNanoseconds
+    }
+
+    /// Independent pieces of a scan, each about `rowsPerMorsel` rows.
+    ///
+    /// Rows past the database's retention are left out.
+    package func plan(
+        _ table: TableEntry, _ request: ScanRequest, rowsPerMorsel: Int
+    ) throws(StorageError) -> [ScanMorsel] {
+        var request = request
+        let retention = table.database.retentionNanoseconds
+        if retention > 0 {
+            request.timeRange = request.timeRange.intersection(
+                TimeRange(lower: nowNanoseconds &- retention, upper: .max))
+        }
+        guard !request.timeRange.isEmpty, !table.isDropped else { return [] }
+        let schema = table.schema
+        let types = request.fields.map { schema.fields[Int($0)].type }
+        let heads = (chunks[table.id] ?? []).filter {
+            request.timeRange.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
+        }
+        var morsels: [ScanMorsel] = []
+        for span in spans(of: table, heads, request.timeRange) {
+            var part = request
+            part.timeRange = span.range
+            var inputs = span.segments.enumerated().map { ScanInput(source: .segment($1), priority: $0) }
+            for (head, view) in heads where span.range.overlaps(first: view.firstTime, last: view.lastTime) {
+                inputs.append(ScanInput(source: .chunk(view), priority: span.segments.count + head))
+            }
+            guard !inputs.isEmpty else { continue }
+            let scan = try SourceScan(inputs: inputs, request: part, fieldTypes: types)
+            for piece in scan.pieces(rowsPerMorsel: rowsPerMorsel) {
+                morsels.append(
+                    ScanMorsel(estimatedRows: piece.estimatedRows, timeRange: span.range, scan: scan, piece: piece))
+            }
+        }
+        return morsels
+    }
+
+    private struct Span {
+        var range: TimeRange
+        var segments: [SegmentTable]
+    }
+
+    /// The request's range cut at partitions: each with its segments, and what lies between them,
+    /// where only heads can have rows.
+    private func spans(
+        of table: TableEntry, _ heads: [(head: Int, view: ChunkView)], _ range: TimeRange
+    ) -> [Span] {
+        var partitions: [Int64: (end: Int64, segments: [SegmentTable])] = [:]
+        for segment in version.segments where segment.entry.databaseID == table.database.id {
+            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else { continue }
+            let end = segment.entry.partitionStart.addingReportingOverflow(segment.entry.partitionNanoseconds)
+            partitions[segment.entry.partitionStart, default: (end.overflow ? .max : end.partialValue, [])]
+                .segments.append(part)
+        }
+        var spans: [Span] = []
+        var position = range.lower
+        for start in partitions.keys.sorted() {
+            guard let partition = partitions[start] else { continue }
+            let inside = TimeRange(lower: start, upper: partition.end).intersection(range)
+            guard !inside.isEmpty else { continue }
+            if position < inside.lower {
+                spans.append(Span(range: TimeRange(lower: position, upper: inside.lower), segments: []))
+            }
+            let overlapping = partition.segments.filter { inside.overlaps(first: $0.minTime, last: $0.maxTime) }
+            spans.append(Span(range: inside, segments: overlapping))
+            position = inside.upper
+        }
+        if position < range.upper { spans.append(Span(range: TimeRange(lower: position, upper: range.upper), segments: [])) }
+        return spans
+    }
+
+    /// Runs one morsel on the calling thread.
+    package func run<Consumer: ScanConsumer>(
+        _ morsel: ScanMorsel, _ request: ScanRequest, into consumer: inout Consumer,
+        counters: inout ScanCounters
+    ) throws(StorageError) {
+        guard let scan = morsel.scan, let piece = morsel.piece else { return }
+        try scan.run(piece, into: &consumer, counters: &counters)
+    }
+
+    /// What a damaged, set-aside file could have changed in an answer about this table.
+    package func warnings(for table: TableEntry) -> [String] {
+        version.damaged.filter { $0.entry.databaseID == table.database.id }.map { segment in
+            "\(segment.entry.path) is damaged and set aside: rows between "
+                + "\(segment.entry.minTime) and \(segment.entry.maxTime) ns may be missing"
+        }
+    }
+
+    /// The least and greatest time of the table's rows, from directories; nil if empty.
+    package func timeBounds(of table: TableEntry) -> (first: Int64, last: Int64)? {
+        var first = Int64.max
+        var last = Int64.min
+        for segment in version.segments {
+            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else { continue }
+            first = min(first, part.minTime)
+            last = max(last, part.maxTime)
+        }
+        for (_, view) in chunks[table.id] ?? [] where view.rowCount > 0 {
+            first = min(first, view.firstTime)
+            last = max(last, view.lastTime)
+        }
+        return first <= last ? (first, last) : nil
+    }
+
+    /// Upper bound of the table's rows in a range, for planning.
+    package func estimatedRows(of table: TableEntry, in range: TimeRange) -> Int {
+        var rows = 0
+        for segment in version.segments {
+            guard let part = segment.reader?.table(id: table.id),
+                range.overlaps(first: part.minTime, last: part.maxTime)
+            else { continue }
+            rows += part.rowCount
+        }
+        for (_, view) in chunks[table.id] ?? [] where range.overlaps(first: view.firstTime, last: view.lastTime) {
+            rows += view.rowCount
+        }
+        return rows
+    }
+}
+
+/// A piece of a scan. Opaque to its users.
+package struct ScanMorsel: Sendable {
+    /// Rows at most, for progress and scheduling.
+    package var estimatedRows: Int
+    package var timeRange: TimeRange
+    var scan: SourceScan?
+    var piece: SourceScanPiece?
+}
+
+extension StorageEngine {
+    /// A consistent view of everything acknowledged before the call.
+    ///
+    /// - Parameter tables: Those the query reads; nil means all. Cost: a microsecond, and some
+    ///   nanoseconds a chunk.
+    package func snapshot(of tables: [TableEntry]? = nil) -> Snapshot {
+        let now = shared.environment.now()
+        return shared.published.withLock { published in
+            var chunks: [UInt32: [(head: Int, view: ChunkView)]] = [:]
+            let heads = published.frozen.map(\.head) + [published.active]
+            for (index, head) in heads.enumerated() {
+                func add(_ table: HeadTable) {
+                    for chunk in table.chunks where chunk.published.rowCount > 0 {
+                        chunks[table.tableID, default: []].append((index, chunk.published))
+                    }
+                }
+                if let tables {
+                    for table in tables { if let found = head.tables[table.id] { add(found) } }
+                } else {
+                    for table in head.tables.values { add(table) }
+                }
+            }
+            return Snapshot(
+                version: published.version, visibleSequence: published.visibleSequence, chunks: chunks,
+                nowNanoseconds: now)
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// The real binary as a child process.
+
+import ApusTestKit
+import Glibc
+
+/// A running `apus serve` on free ports. Killed when released.
+final class ServerProcess {
+    private(set) var processID: pid_t = 0
+    private(set) var httpPort = 0
+    private(set) var tcpPort = 0
+    private(set) var udpPort = 0
+    private(set) var readyLine = ""
+
+    /// Starts the binary and waits for its ready line.
+    init(data: String, arguments: [String] = []) throws {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw ClientFault("pipe: \(errno)") }
+        defer { close(ends[0]) }
+        let binary = try Binary.path()
+        let all = [
+            binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--line-tcp", "127.0.0.1:0",
+            "--line-udp", "127.0.0.1:0", "--log-level", "error",
+        ] + arguments
+        processID = try Binary.spawn(all, output: ends[1])
+        close(ends[1])
+        readyLine = readLine(ends[0])
+        guard readyLine.hasPrefix("apus ready ") else {
+            throw ClientFault("no ready line but '\(readyLine)', exit code \(wait())")
+        }
+        httpPort = port("http=")
+        tcpPort = port("line-tcp=")
+        udpPort = port("line-udp=")
+    }
+
+    deinit { kill() }
+
+    private func port(_ name: String) -> Int {
+        let word = readyLine.split(separator: " ").first { $0.hasPrefix(name) }
+        return word?.split(separator: ":").last.flatMap { Int($0) } ?? 0
+    }
+
+    private func readLine(_ descriptor: Int32) -> String {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(descriptor, &byte, 1) == 1, byte != 0x0A { bytes.append(byte) }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// SIGKILL.
+    func kill() {
+        guard processID > 0 else { return }
+        Glibc.kill(processID, SIGKILL)
+        _ = wait()
+    }
+
+    /// SIGTERM; returns the exit code.
+    func stop() -> Int32 {
+        Glibc.kill(processID, SIGTERM)
+        return wait()
+    }
+
+    @discardableResult
+    private func wait() -> Int32 {
+        defer { processID = 0 }
+        return Binary.wait(processID)
+    }
+}
+
+enum Binary {
+    /// `APUS_BINARY`, else the `apus` beside the running test bundle.
+    static func path() throws -> String {
+        if let given = getenv("APUS_BINARY") { return String(cString: given) }
+        for argument in CommandLine.arguments {
+            guard let slash = argument.lastIndex(of: "/") else { continue }
+            let candidate = argument[..<slash] + "/apus"
+            if access(String(candidate), X_OK) == 0 { return String(candidate) }
+        }
+        var buffer = [CChar](repeating: 0, count: 4_096)
+        let count = readlink("/proc/self/exe", &buffer, 4_095)
+        if count > 0 {
+            let executable = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            if let slash = executable.lastIndex(of: "/") {
+                let candidate = executable[..<slash] + "/apus"
+                if access(String(candidate), X_OK) == 0 { return String(candidate) }
+            }
+        }
+        throw ClientFault("no binary: build the product apus, or set APUS_BINARY")
+    }
+
+    static func spawn(_ arguments: [String], output: Int32, errors: Int32? = nil) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        if let errors { posix_spawn_file_actions_adddup2(&actions, errors, 2) }
+        var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+        pointers.append(nil)
+        defer { for pointer in pointers { free(pointer) } }
+        var process: pid_t = 0
+        let status = posix_spawn(&process, arguments[0], &actions, nil, pointers, environ)
+        guard status == 0 else { throw ClientFault("spawn \(arguments[0]): errno \(status)") }
+        return process
+    }
+
+    /// The exit code, or 128 + the signal that ended it.
+    static func wait(_ process: pid_t) -> Int32 {
+        var status: Int32 = 0
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + (status & 0x7F)
+    }
+
+    /// Runs a command to its end.
+    static func run(_ arguments: [String]) throws -> (code: Int32, output: String, errors: String) {
+        let directory = TemporaryDirectory()
+        let paths = (directory.path + "/out", directory.path + "/err")
+        let output = open(paths.0, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        let errors = open(paths.1, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        defer {
+            close(output)
+            close(errors)
+        }
+        let process = try spawn([try path()] + arguments, output: output, errors: errors)
+        let code = wait(process)
+        return (code, contents(output), contents(errors))
+    }
+
+    private static func contents(_ descriptor: Int32) -> String {
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = pread(descriptor, &buffer, buffer.count, 0)
+        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+    }
+}
+
+/// A directory below /tmp, removed when released.
+final class TemporaryDirectory {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/apus-test-XXXXXX".utf8CString)
+        path = template.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "/tmp"
+        }
+    }
+
+    deinit {
+        guard path != "/tmp" else { return }
+        if let process = try? Binary.spawn(["/bin/rm", "-rf", path], output: 1) { _ = Binary.wait(process) }
+    }
+}
+
+func environmentNumber(_ name: String, default value: Int) -> Int {
+    getenv(name).flatMap { Int(String(cString: $0)) } ?? value
+}

@@ -1,0 +1,43 @@
+// The rules in one place: the layers, and where unsafe code may live.
+
+enum HouseRules {
+    static let lineCountMax = 500
+    static let bannedTypeNameEndings = ["Manager", "Helper", "Helpers", "Utils", "Util"]
+
+    /// What the files of a folder below Sources may import besides `systemModules`.
+    ///
+    /// Arrows run downwards only; Ingest and Query never import each other.
+    static let importsAllowed: [String: Set<String>] = [
+        "Kernels": [],
+        "RegexShim": [],
+        "Storage": ["ApusKernels", "CZstd", "CLZ4"],
+        "Ingest": ["ApusStorage", "ApusKernels"],
+        "Query": ["ApusStorage", "ApusKernels", "ApusRegexShim"],
+        "Apus": ["ApusStorage", "ApusIngest", "ApusQuery"],
+        "Server": [
+            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "CZlib",
+            "NIOCore", "NIOPosix", "NIOHTTP1", "Logging", "Foundation",
+        ],
+        "Collect": [],
+        "Command": [
+            "Apus", "ApusServer", "ApusStorage", "ApusCollect", "ArgumentParser", "Logging",
+            "Foundation",
+        ],
+    ]
+
+    static let systemModules: Set<String> = ["Swift", "Glibc", "Musl", "Synchronization"]
+
+    /// Paths, or starts of paths, below Sources in which unsafe code is at home.
+    static let unsafePlaces = [
+        "Storage/Bytes/", "Storage/Codec/", "Storage/File/", "Storage/Log/", "Storage/Catalog/",
+        "Storage/Head/", "Storage/Segment/", "Storage/Engine/", "Storage/Model/",
+        "Ingest/", "Query/Operator/", "Query/Expression/", "Query/Pattern/",
+        "Server/HTTP/", "Server/Line/", "Collect/Socket", "Collect/Sender", "CABI/",
+    ]
+
+    /// Words that take the compiler's guarantees away.
+    static let unsafeWords = [
+        "Unsafe", "withUnsafe", "unsafeBitCast", "unsafeUninitializedCapacity", "Unmanaged",
+        "nonisolated(unsafe)",
+    ]
+}
