@@ -94,14 +94,14 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "ApusServer", "Apus", "ApusStorage", "ApusQuery", "ApusTestKit", "CZlib",
+                "ApusServer", "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusTestKit",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             path: "Tests/Server", swiftSettings: strict),
         // Runs the real binary: writes, kills it, starts it again, compares.
         .testTarget(
-            name: "EndToEndTests", dependencies: [],
+            name: "EndToEndTests", dependencies: ["ApusTestKit"],
             path: "Tests/EndToEnd", swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",

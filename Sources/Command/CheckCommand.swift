@@ -2,6 +2,7 @@
 
 import ApusStorage
 import ArgumentParser
+import Glibc
 
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,6 +20,17 @@ struct CheckCommand: ParsableCommand {
     var directory: String
 
     func run() throws {
-        throw Failure.exit(2, "this build has no integrity check")
+        let report: IntegrityCheck.Report
+        do throws(StorageError) { report = try IntegrityCheck.run(directory: directory) } catch {
+            throw Failure.exit(2, error.description)
+        }
+        for finding in report.findings {
+            Failure.write(line: finding.description, to: STDOUT_FILENO)
+        }
+        for note in report.notes { Failure.write(line: "note: \(note)", to: STDERR_FILENO) }
+        let summary =
+            "\(report.filesChecked) files, \(report.bytesChecked) bytes, \(report.findings.count) damaged"
+        Failure.write(line: summary, to: STDERR_FILENO)
+        guard report.findings.isEmpty else { throw ExitCode(1) }
     }
 }

@@ -15,8 +15,11 @@ struct Environment {
         var values: [String: String] = [:]
         var entry = environ
         while let text = entry.pointee {
-            let pair = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if pair.count == 2, pair[0].hasPrefix("APUS_") { values[String(pair[0])] = String(pair[1]) }
+            let pair = String(cString: text).split(
+                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if pair.count == 2, pair[0].hasPrefix("APUS_") {
+                values[String(pair[0])] = String(pair[1])
+            }
             entry += 1
         }
         self.values = values
@@ -29,7 +32,9 @@ struct Environment {
         "APUS_" + flag.uppercased().replacing("-", with: "_")
     }
 
-    func value(ofFlag flag: String) -> String? { values[Self.name(ofFlag: flag)].flatMap { $0.isEmpty ? nil : $0 } }
+    func value(ofFlag flag: String) -> String? {
+        values[Self.name(ofFlag: flag)].flatMap { $0.isEmpty ? nil : $0 }
+    }
 
     /// Variables that mean nothing to anyone.
     func unknown(knownFlags: [String]) -> [String] {

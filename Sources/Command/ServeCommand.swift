@@ -24,7 +24,9 @@ struct ServeCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The data directory. (default: ./apus-data)", valueName: "dir"))
     var data: String?
 
-    @Option(help: ArgumentHelp("Where HTTP listens, or off. (default: 127.0.0.1:8086)", valueName: "host:port"))
+    @Option(
+        help: ArgumentHelp(
+            "Where HTTP listens, or off. (default: 127.0.0.1:8086)", valueName: "host:port"))
     var http: String?
 
     @Option(
@@ -35,7 +37,8 @@ struct ServeCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Where line protocol over UDP listens, or off. (default: 127.0.0.1:8089)", valueName: "host:port"))
+            "Where line protocol over UDP listens, or off. (default: 127.0.0.1:8089)",
+            valueName: "host:port"))
     var lineUdp: String?
 
     @Option(
@@ -57,12 +60,14 @@ struct ServeCommand: ParsableCommand {
 
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("Senders that TCP and UDP take lines from; may be repeated.", valueName: "cidr"))
+        help: ArgumentHelp(
+            "Senders that TCP and UDP take lines from; may be repeated.", valueName: "cidr"))
     var allow: [String] = []
 
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("A name that browsers may call this server; may be repeated.", valueName: "name"))
+        help: ArgumentHelp(
+            "A name that browsers may call this server; may be repeated.", valueName: "name"))
     var allowHost: [String] = []
 
     @Flag(help: "Serve everyone who can reach the listeners.")
@@ -70,15 +75,19 @@ struct ServeCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long rows of databases made by a write are kept: 90d. (default: for ever)", valueName: "time"))
+            "How long rows of databases made by a write are kept: 90d. (default: for ever)",
+            valueName: "time"))
     var retention: String?
 
     @Option(
         help: ArgumentHelp(
-            "Rows further ahead than this are refused; 0 takes any. (default: 1d)", valueName: "time"))
+            "Rows further ahead than this are refused; 0 takes any. (default: 1d)",
+            valueName: "time"))
     var acceptFuture: String?
 
-    @Option(help: ArgumentHelp("trace, debug, info, notice, warning or error. (default: info)", valueName: "level"))
+    @Option(
+        help: ArgumentHelp(
+            "trace, debug, info, notice, warning or error. (default: info)", valueName: "level"))
     var logLevel: String?
 
     private static let flags = [
@@ -91,7 +100,9 @@ struct ServeCommand: ParsableCommand {
         let environment = Environment()
         let level = environmentOr(logLevel, "log-level", environment) ?? "info"
         guard let logLevel = Logger.Level(rawValue: level) else {
-            throw Failure.exit(Failure.usage, "--log-level: '\(level)' is not trace, debug, info, notice, warning or error")
+            throw Failure.exit(
+                Failure.usage,
+                "--log-level: '\(level)' is not trace, debug, info, notice, warning or error")
         }
         var logger = Logger(label: "apus") { _ in StandardErrorLog() }
         logger.logLevel = logLevel
@@ -125,7 +136,9 @@ struct ServeCommand: ParsableCommand {
 
     // MARK: options
 
-    private func environmentOr(_ flag: String?, _ name: String, _ environment: Environment) -> String? {
+    private func environmentOr(_ flag: String?, _ name: String, _ environment: Environment)
+        -> String?
+    {
         flag ?? environment.value(ofFlag: name)
     }
 
@@ -133,7 +146,9 @@ struct ServeCommand: ParsableCommand {
         var options = ServerOptions()
         if let text = environmentOr(data, "data", environment) { options.dataDirectory = text }
         if let text = environmentOr(http, "http", environment) {
-            options.http = try named("--http") { () throws(OptionError) in try OptionText.listener(text) }
+            options.http = try named("--http") { () throws(OptionError) in
+                try OptionText.listener(text)
+            }
         }
         if let text = environmentOr(lineTcp, "line-tcp", environment) {
             options.lineTCP = try named("--line-tcp") { () throws(OptionError) in
@@ -145,8 +160,10 @@ struct ServeCommand: ParsableCommand {
                 try OptionText.listener(text, takesQuery: true)
             }
         }
-        options.allowUnauthenticated = allowUnauthenticated
-            || ["1", "true", "yes", "on"].contains(environment.value(ofFlag: "allow-unauthenticated") ?? "")
+        options.allowUnauthenticated =
+            allowUnauthenticated
+            || ["1", "true", "yes", "on"].contains(
+                environment.value(ofFlag: "allow-unauthenticated") ?? "")
         let ranges = allow.isEmpty ? list("allow", environment) : allow
         for text in ranges {
             options.allowedSenders.append(

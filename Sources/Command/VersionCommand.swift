@@ -15,7 +15,9 @@ struct VersionCommand: ParsableCommand {
     /// The number of the newest format on disk that this release writes.
     static let formatNumber = 1
 
-    static var text: String { "apus \(ServerVersion.apus) commit \(BuildCommit.text) format \(formatNumber)" }
+    static var text: String {
+        "apus \(ServerVersion.apus) commit \(BuildCommit.text) format \(formatNumber)"
+    }
 
     func run() { print(Self.text) }
 }

@@ -2,7 +2,7 @@
 
 package import ApusStorage
 internal import Glibc
-package import Synchronization
+internal import Synchronization
 
 /// Bounds on queries. Read once, when a store opens.
 package struct QueryOptions: Sendable {

@@ -28,7 +28,8 @@ package enum OptionText {
         } else if host.contains(":") {
             throw OptionError("'\(text)': write an IPv6 address in brackets, [::1]:8086")
         }
-        var address = ListenerAddress(host: host.isEmpty || host == "*" ? "0.0.0.0" : host, port: Int(port))
+        var address = ListenerAddress(
+            host: host.isEmpty || host == "*" ? "0.0.0.0" : host, port: Int(port))
         for (name, value) in parameters.pairs {
             switch name {
             case "db" where takesQuery && !value.isEmpty: address.database = value
@@ -99,8 +100,12 @@ package enum OptionText {
         default:
             guard text.hasPrefix("interval:"),
                 let value = Int(text.dropFirst(9).prefix { $0.isASCII && $0.isNumber }),
-                (1...3_600_000).contains(value), text == "interval:\(value)" || text == "interval:\(value)ms"
-            else { throw OptionError("'\(text)' is not always, interval, interval:MILLISECONDS or none") }
+                (1...3_600_000).contains(value),
+                text == "interval:\(value)" || text == "interval:\(value)ms"
+            else {
+                throw OptionError(
+                    "'\(text)' is not always, interval, interval:MILLISECONDS or none")
+            }
             return .interval(milliseconds: value)
         }
     }

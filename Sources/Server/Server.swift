@@ -21,7 +21,8 @@ package enum ServerFault: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .refused(let text): text
-        case .listen(let flag, let address, let reason): "cannot listen on \(flag) \(address): \(reason)"
+        case .listen(let flag, let address, let reason):
+            "cannot listen on \(flag) \(address): \(reason)"
         case .store(let error): error.description
         }
     }
@@ -95,12 +96,14 @@ package final class Server {
             .childChannelInitializer { channel in
                 guard context.register(channel, .http) else { return channel.close() }
                 return channel.eventLoop.makeCompletedFuture {
-                    let idle = IdleStateHandler(allTimeout: .seconds(Int64(context.options.idleTimeoutSeconds)))
+                    let idle = IdleStateHandler(
+                        allTimeout: .seconds(Int64(context.options.idleTimeoutSeconds)))
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(idle)
                     try pipeline.configureHTTPServerPipeline(
                         withPipeliningAssistance: true, withErrorHandling: false)
-                    try pipeline.addHandler(HTTPHandler(server: context, loop: context.loop(channel.eventLoop)))
+                    try pipeline.addHandler(
+                        HTTPHandler(server: context, loop: context.loop(channel.eventLoop)))
                 }
             }
             .bind(host: address.host, port: address.port).wait()
@@ -117,7 +120,8 @@ package final class Server {
                 guard context.register(channel, .lineTCP) else { return channel.close() }
                 return channel.eventLoop.makeCompletedFuture {
                     let batcher = LineBatcher(
-                        server: context, store: store, loop: context.loop(channel.eventLoop), listener: address)
+                        server: context, store: store, loop: context.loop(channel.eventLoop),
+                        listener: address)
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(LineStreamHandler(server: context, batcher: batcher))
                 }
@@ -131,7 +135,9 @@ package final class Server {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 256 << 10))
+            .childChannelOption(
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 256 << 10)
+            )
             .childChannelOption(.maxMessagesPerRead, value: 4)
     }
 
@@ -140,15 +146,19 @@ package final class Server {
         let channel = try DatagramBootstrap(group: group)
             // Vectors of 32 datagrams of up to 65,507 bytes.
             .channelOption(.datagramVectorReadMessageCount, value: 32)
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 32 << 16))
+            .channelOption(
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 32 << 16)
+            )
             .channelOption(.maxMessagesPerRead, value: 64)
             .channelInitializer { channel in
                 _ = context.register(channel, .lineUDP)
                 return channel.eventLoop.makeCompletedFuture {
                     let batcher = LineBatcher(
-                        server: context, store: store, loop: context.loop(channel.eventLoop), listener: address)
+                        server: context, store: store, loop: context.loop(channel.eventLoop),
+                        listener: address)
                     try channel.pipeline.syncOperations.addHandler(
-                        DatagramHandler(server: context, batcher: batcher, eventLoop: channel.eventLoop))
+                        DatagramHandler(
+                            server: context, batcher: batcher, eventLoop: channel.eventLoop))
                 }
             }
             .bind(host: address.host, port: address.port).wait()
@@ -167,9 +177,12 @@ package final class Server {
         } catch {
             try? channel.setOption(.socketOption(.so_rcvbuf), value: .init(bytes)).wait()
         }
-        guard let got = try? channel.getOption(.socketOption(.so_rcvbuf)).wait(), got < bytes else { return }
+        guard let got = try? channel.getOption(.socketOption(.so_rcvbuf)).wait(), got < bytes else {
+            return
+        }
         context.logger.info(
-            "the UDP receive buffer has \(got) bytes instead of \(bytes): raise net.core.rmem_max if datagrams are dropped")
+            "the UDP receive buffer has \(got) bytes instead of \(bytes): raise net.core.rmem_max if datagrams are dropped"
+        )
     }
 
     // MARK: the end

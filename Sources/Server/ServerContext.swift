@@ -29,7 +29,8 @@ final class ServerContext: Sendable {
         self.options = options
         self.logger = logger
         browserGuard = BrowserGuard(options)
-        receivingBytesMax = options.receivingBytesMax
+        receivingBytesMax =
+            options.receivingBytesMax
             ?? max(64 << 20, options.store.storage.memoryBytesMax / 2)
     }
 

@@ -62,11 +62,13 @@ package struct ServerOptions: Sendable {
     package func refusal() -> String? {
         if allowUnauthenticated { return nil }
         if let http, !http.isLoopback, tokens == nil {
-            return "--http \(http.text) is reachable from outside: give --token-file, or --allow-unauthenticated"
+            return
+                "--http \(http.text) is reachable from outside: give --token-file, or --allow-unauthenticated"
         }
         for (flag, address) in [("--line-tcp", lineTCP), ("--line-udp", lineUDP)] {
             if let address, !address.isLoopback, allowedSenders.isEmpty {
-                return "\(flag) \(address.text) is reachable from outside: give --allow CIDR, or --allow-unauthenticated"
+                return
+                    "\(flag) \(address.text) is reachable from outside: give --allow CIDR, or --allow-unauthenticated"
             }
         }
         return nil

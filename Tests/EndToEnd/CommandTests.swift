@@ -16,14 +16,18 @@ import Testing
         let directory = TemporaryDirectory()
         let result = try Binary.run(["serve", "--data", directory.path, "--http", "0.0.0.0:0"])
         #expect(result.code == 64)
-        #expect(result.errors.contains("--token-file") && result.errors.split(separator: "\n").count == 1)
+        #expect(
+            result.errors.contains("--token-file")
+                && result.errors.split(separator: "\n").count == 1)
     }
 
     @Test func `a port in use exits with 69`() throws {
         let directory = TemporaryDirectory()
         let server = try ServerProcess(data: directory.path)
         let other = TemporaryDirectory()
-        let result = try Binary.run(["serve", "--data", other.path, "--http", "127.0.0.1:\(server.httpPort)"])
+        let result = try Binary.run([
+            "serve", "--data", other.path, "--http", "127.0.0.1:\(server.httpPort)",
+        ])
         #expect(result.code == 69 && result.errors.contains("\(server.httpPort)"))
     }
 
@@ -31,7 +35,8 @@ import Testing
         let directory = TemporaryDirectory()
         let server = try ServerProcess(data: directory.path)
         let result = try Binary.run([
-            "serve", "--data", directory.path, "--http", "127.0.0.1:0", "--line-tcp", "off", "--line-udp", "off",
+            "serve", "--data", directory.path, "--http", "127.0.0.1:0", "--line-tcp", "off",
+            "--line-udp", "off",
         ])
         #expect(result.code == 75 && result.errors.contains("\(server.processID)"))
     }
@@ -40,7 +45,9 @@ import Testing
         #expect(try Binary.run(["version"]).output.contains("format 1"))
         for command in ["serve", "collect", "check", "version"] {
             let help = try Binary.run([command, "--help"])
-            #expect(help.code == 0 && help.output.contains("apus \(command)") && help.output.contains("Example"))
+            #expect(
+                help.code == 0 && help.output.contains("apus \(command)")
+                    && help.output.contains("Example"))
         }
     }
 
@@ -58,17 +65,28 @@ import Testing
         let descriptor = open(tokens, O_CREAT | O_WRONLY, 0o600)
         _ = write(descriptor, text, text.utf8.count)
         close(descriptor)
-        let server = try ServerProcess(data: directory.path + "/data", arguments: ["--token-file", tokens])
+        let server = try ServerProcess(
+            data: directory.path + "/data", arguments: ["--token-file", tokens])
         let client = try LoopbackConnection(port: server.httpPort)
         let line = "m,k=a v=1 1700000000000000000"
         let missing = try client.request("POST", "/write?db=a", text: line)
         #expect(missing.status == 401 && missing.text.hasPrefix(#"{"error":""#))
-        #expect(try client.request("POST", "/api/v2/write?bucket=a", text: line).text.hasPrefix(#"{"code":"unauthorized""#))
-        #expect(try client.request("POST", "/write?db=a", headers: ["Authorization": "Token reader"], text: line).status == 403)
-        #expect(try client.request("POST", "/write?db=b", headers: ["Authorization": "Token writer"], text: line).status == 403)
+        #expect(
+            try client.request("POST", "/api/v2/write?bucket=a", text: line).text.hasPrefix(
+                #"{"code":"unauthorized""#))
+        #expect(
+            try client.request(
+                "POST", "/write?db=a", headers: ["Authorization": "Token reader"], text: line
+            ).status == 403)
+        #expect(
+            try client.request(
+                "POST", "/write?db=b", headers: ["Authorization": "Token writer"], text: line
+            ).status == 403)
         for (target, headers) in [
-            ("/write?db=a", ["Authorization": "Token writer"]), ("/write?db=a", ["Authorization": "Bearer writer"]),
-            ("/write?db=a", ["Authorization": "Basic dTp3cml0ZXI="]), ("/write?db=a&u=x&p=writer", [:]),
+            ("/write?db=a", ["Authorization": "Token writer"]),
+            ("/write?db=a", ["Authorization": "Bearer writer"]),
+            ("/write?db=a", ["Authorization": "Basic dTp3cml0ZXI="]),
+            ("/write?db=a&u=x&p=writer", [:]),
         ] {
             #expect(try client.request("POST", target, headers: headers, text: line).status == 204)
         }

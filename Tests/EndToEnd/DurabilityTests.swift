@@ -34,7 +34,9 @@ private final class Sender: Sendable {
                 let time = 1_700_000_000_000_000_000 + batch * 1_000 + index
                 body += "load,sender=\(number) batch=\(batch)i,line=\(index)i \(time)\n"
             }
-            guard let answer = try? client.request("POST", "/write", text: body), answer.status == 204 else { return }
+            guard let answer = try? client.request("POST", "/write", text: body),
+                answer.status == 204
+            else { return }
             acknowledged.store(batch, ordering: .releasing)
         }
     }
@@ -55,10 +57,13 @@ private func senderThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
         for round in 1...max(1, rounds) {
             let server = try ServerProcess(data: directory.path)
             try check(server, next, round)
-            let senders = next.indices.map { Sender(number: $0, port: server.httpPort, first: next[$0]) }
+            let senders = next.indices.map {
+                Sender(number: $0, port: server.httpPort, first: next[$0])
+            }
             let threads = senders.map { sender in
                 var thread = pthread_t()
-                pthread_create(&thread, nil, senderThread, Unmanaged.passRetained(sender).toOpaque())
+                pthread_create(
+                    &thread, nil, senderThread, Unmanaged.passRetained(sender).toOpaque())
                 return thread
             }
             usleep(UInt32(100_000 + generator.next() % 400_000))
@@ -78,24 +83,32 @@ private func senderThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
         let acknowledged = sender.acknowledged.load(ordering: .acquiring)
         let sent = sender.sent.load(ordering: .acquiring)
         let rows = try count(server, sender.number)
-        #expect(rows % Sender.linesPerBatch == 0, "round \(round): half a batch of sender \(sender.number)")
+        #expect(
+            rows % Sender.linesPerBatch == 0,
+            "round \(round): half a batch of sender \(sender.number)")
         let batches = rows / Sender.linesPerBatch
-        #expect(batches >= acknowledged, "round \(round): sender \(sender.number) lost \(acknowledged - batches)")
+        #expect(
+            batches >= acknowledged,
+            "round \(round): sender \(sender.number) lost \(acknowledged - batches)")
         #expect(batches <= sent, "round \(round): sender \(sender.number) has more than was sent")
         return batches
     }
 
     private func check(_ server: ServerProcess, _ next: [Int], _ round: Int) throws {
         for sender in next.indices where next[sender] > 0 {
-            #expect(try count(server, sender) == next[sender] * Sender.linesPerBatch, "before round \(round)")
+            #expect(
+                try count(server, sender) == next[sender] * Sender.linesPerBatch,
+                "before round \(round)")
         }
     }
 
     private func count(_ server: ServerProcess, _ sender: Int) throws -> Int {
         let client = try LoopbackConnection(port: server.httpPort)
-        let answer = try client.sql("SELECT count(*), count(DISTINCT time) FROM load WHERE sender = '\(sender)'")
+        let answer = try client.sql(
+            "SELECT count(*), count(DISTINCT time) FROM load WHERE sender = '\(sender)'")
         if answer.status == 404 { return 0 }
-        let rows = try client.rows("SELECT count(*), count(DISTINCT time) FROM load WHERE sender = '\(sender)'")
+        let rows = try client.rows(
+            "SELECT count(*), count(DISTINCT time) FROM load WHERE sender = '\(sender)'")
         let numbers = rows.split { !$0.isNumber }.compactMap { Int($0) }
         guard numbers.count == 2 else { throw ClientFault("counts: \(rows)") }
         #expect(numbers[0] == numbers[1], "a row is there twice")
@@ -115,7 +128,9 @@ private func senderThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
             let time = 1_700_000_000_000_000_000 + round
             let written = try client.request("POST", "/write", text: "mine,k=a v=\(round)i \(time)")
             #expect(written.status == 204)
-            if try client.rows("SELECT v FROM mine WHERE k = 'a' ORDER BY time DESC LIMIT 1") != "[[\(round)]]" {
+            if try client.rows("SELECT v FROM mine WHERE k = 'a' ORDER BY time DESC LIMIT 1")
+                != "[[\(round)]]"
+            {
                 missed += 1
             }
         }
@@ -129,7 +144,9 @@ private func senderThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
         do {
             let server = try ServerProcess(data: directory.path)
             let client = try LoopbackConnection(port: server.httpPort)
-            #expect(try client.request("POST", "/write", text: "m,k=a v=1 1700000000000000000").status == 204)
+            #expect(
+                try client.request("POST", "/write", text: "m,k=a v=1 1700000000000000000").status
+                    == 204)
             #expect(server.stop() == 0)
         }
         let server = try ServerProcess(data: directory.path)

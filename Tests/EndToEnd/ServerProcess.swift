@@ -17,10 +17,12 @@ final class ServerProcess {
         guard pipe(&ends) == 0 else { throw ClientFault("pipe: \(errno)") }
         defer { close(ends[0]) }
         let binary = try Binary.path()
-        let all = [
-            binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--line-tcp", "127.0.0.1:0",
-            "--line-udp", "127.0.0.1:0", "--log-level", "error",
-        ] + arguments
+        let all =
+            [
+                binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--line-tcp",
+                "127.0.0.1:0",
+                "--line-udp", "127.0.0.1:0", "--log-level", "error",
+            ] + arguments
         processID = try Binary.spawn(all, output: ends[1])
         close(ends[1])
         readyLine = readLine(ends[0])
@@ -78,7 +80,8 @@ enum Binary {
         var buffer = [CChar](repeating: 0, count: 4_096)
         let count = readlink("/proc/self/exe", &buffer, 4_095)
         if count > 0 {
-            let executable = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let executable = String(
+                decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
             if let slash = executable.lastIndex(of: "/") {
                 let candidate = executable[..<slash] + "/apus"
                 if access(String(candidate), X_OK) == 0 { return String(candidate) }
@@ -144,7 +147,9 @@ final class TemporaryDirectory {
 
     deinit {
         guard path != "/tmp" else { return }
-        if let process = try? Binary.spawn(["/bin/rm", "-rf", path], output: 1) { _ = Binary.wait(process) }
+        if let process = try? Binary.spawn(["/bin/rm", "-rf", path], output: 1) {
+            _ = Binary.wait(process)
+        }
     }
 }
 

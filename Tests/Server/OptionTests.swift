@@ -6,14 +6,16 @@ import NIOHTTP1
 import Testing
 
 @Suite struct `Options` {
-    @Test func `a listener's address is host and port, with a database where lines come in`() throws {
+    @Test func `a listener's address is host and port, with a database where lines come in`() throws
+    {
         let plain = try #require(try OptionText.listener("127.0.0.1:8086"))
         #expect(plain.host == "127.0.0.1" && plain.port == 8086 && plain.isLoopback)
         let six = try #require(try OptionText.listener("[::1]:0"))
         #expect(six.host == "::1" && six.text == "[::1]:0" && six.isLoopback)
         let every = try #require(try OptionText.listener(":80"))
         #expect(every.host == "0.0.0.0" && !every.isLoopback)
-        let lines = try #require(try OptionText.listener("localhost:1?db=x&precision=ms", takesQuery: true))
+        let lines = try #require(
+            try OptionText.listener("localhost:1?db=x&precision=ms", takesQuery: true))
         #expect(lines.database == "x" && lines.precision == .milliseconds && lines.isLoopback)
         #expect(try OptionText.listener("off") == nil)
     }
@@ -68,7 +70,9 @@ import Testing
         #expect(range.contains(try #require(NetworkAddress("192.0.3.255"))))
         #expect(!range.contains(try #require(NetworkAddress("192.0.4.0"))))
         #expect(try AddressRange("::1").contains(try #require(NetworkAddress("::1"))))
-        #expect(!(try AddressRange("2001:db8::/32").contains(try #require(NetworkAddress("192.0.2.1")))))
+        #expect(
+            !(try AddressRange("2001:db8::/32").contains(try #require(NetworkAddress("192.0.2.1"))))
+        )
         #expect(throws: OptionError.self) { try AddressRange("192.0.2.0/33") }
         #expect(throws: OptionError.self) { try AddressRange("host") }
     }
@@ -78,14 +82,21 @@ import Testing
     @Test func `a token has rights and perhaps databases`() throws {
         let table = try TokenTable(text: "# comment\n\nabc read\nxyz read,write a,b\nroot admin\n")
         #expect(table.count == 3)
-        #expect(table.permissions(of: "abc") == Permissions(canRead: true, canWrite: false, isAdmin: false, databases: nil))
+        #expect(
+            table.permissions(of: "abc")
+                == Permissions(canRead: true, canWrite: false, isAdmin: false, databases: nil))
         let some = try #require(table.permissions(of: "xyz"))
         #expect(some.canWrite && some.covers("a") && !some.covers("c"))
         #expect(table.permissions(of: "root") == .everything)
-        for wrong in ["", "ab", "abcd", "abcabc", "# comment"] { #expect(table.permissions(of: wrong) == nil) }
+        for wrong in ["", "ab", "abcd", "abcabc", "# comment"] {
+            #expect(table.permissions(of: wrong) == nil)
+        }
     }
 
-    @Test(arguments: [("a read\nb", "line 2"), ("a reed", "line 1"), ("a read\na write", "line 2"), ("a read x y", "line 1"), ("# only", "no token")])
+    @Test(arguments: [
+        ("a read\nb", "line 2"), ("a reed", "line 1"), ("a read\na write", "line 2"),
+        ("a read x y", "line 1"), ("# only", "no token"),
+    ])
     func `a faulty file is refused with the line`(_ text: String, _ expected: String) {
         #expect {
             try TokenTable(text: text)
@@ -97,7 +108,8 @@ import Testing
     @Test func `a token for one database reaches no other by SQL`() {
         let reader = Permissions(canRead: true, canWrite: false, isAdmin: false, databases: ["a"])
         func refused(_ sql: String, _ database: String = "a") -> Bool {
-            StatementGuard.refusal(sql, database: database, permissions: reader, databases: ["a", "b", "My-db"]) != nil
+            StatementGuard.refusal(
+                sql, database: database, permissions: reader, databases: ["a", "b", "My-db"]) != nil
         }
         #expect(!refused("SELECT * FROM cpu WHERE note = 'b'"))
         #expect(refused("SELECT * FROM b.cpu"))
@@ -115,14 +127,23 @@ import Testing
 
 @Suite struct `InfluxQL before writes` {
     @Test func `databases are created, shown and dropped as clients spell it`() throws {
-        #expect(try InfluxStatement.parse(#"CREATE DATABASE "tele\"graf""#) == [.createDatabase("tele\"graf", retentionNanoseconds: nil)])
         #expect(
-            try InfluxStatement.parse("create database x with duration 1w2d replication 1 name y; SHOW DATABASES;")
-                == [.createDatabase("x", retentionNanoseconds: 9 * 86_400_000_000_000), .showDatabases])
+            try InfluxStatement.parse(#"CREATE DATABASE "tele\"graf""#) == [
+                .createDatabase("tele\"graf", retentionNanoseconds: nil)
+            ])
+        #expect(
+            try InfluxStatement.parse(
+                "create database x with duration 1w2d replication 1 name y; SHOW DATABASES;")
+                == [
+                    .createDatabase("x", retentionNanoseconds: 9 * 86_400_000_000_000),
+                    .showDatabases,
+                ])
         #expect(try InfluxStatement.parse("DROP DATABASE x") == [.dropDatabase("x")])
     }
 
-    @Test(arguments: ["", ";", "SELECT 1", "CREATE DATABASE", "SHOW DATABASES x", #"DROP DATABASE "x"#])
+    @Test(arguments: [
+        "", ";", "SELECT 1", "CREATE DATABASE", "SHOW DATABASES x", #"DROP DATABASE "x"#,
+    ])
     func `the rest is refused`(_ text: String) {
         #expect(throws: InfluxStatement.Fault.self) { try InfluxStatement.parse(text) }
     }
@@ -141,23 +162,36 @@ import Testing
     @Test func `each family has its shape`() {
         let refusal = Refusal(.unauthorized, "no \"token\"")
         #expect(ErrorBody.text(refusal, family: .influx1) == #"{"error":"no \"token\""}"# + "\n")
-        #expect(ErrorBody.text(refusal, family: .influx2) == #"{"code":"unauthorized","message":"no \"token\""}"# + "\n")
-        #expect(ErrorBody.text(refusal, family: .influx3) == #"{"error":"no \"token\"","data":null}"# + "\n")
-        #expect(ErrorBody.text(refusal, family: .own) == #"{"error":{"code":"unauthorized","message":"no \"token\""}}"# + "\n")
+        #expect(
+            ErrorBody.text(refusal, family: .influx2)
+                == #"{"code":"unauthorized","message":"no \"token\""}"# + "\n")
+        #expect(
+            ErrorBody.text(refusal, family: .influx3) == #"{"error":"no \"token\"","data":null}"#
+                + "\n")
+        #expect(
+            ErrorBody.text(refusal, family: .own)
+                == #"{"error":{"code":"unauthorized","message":"no \"token\""}}"# + "\n")
     }
 
     @Test func `a partial write names lines, columns and reasons`() {
         let bad = LineRejection(line: 3, column: 7, reason: "missing fields")
-        #expect(PartialWrite.text(stored: 1, rejected: 9, [bad]) == "partial write: line 3, column 7: missing fields dropped=9")
-        #expect(PartialWrite.text(stored: 0, rejected: 1, [bad]).hasPrefix("unable to parse: line 3"))
+        #expect(
+            PartialWrite.text(stored: 1, rejected: 9, [bad])
+                == "partial write: line 3, column 7: missing fields dropped=9")
+        #expect(
+            PartialWrite.text(stored: 0, rejected: 1, [bad]).hasPrefix("unable to parse: line 3"))
         let old = LineRejection(line: 1, kind: .retention, reason: "x")
-        #expect(PartialWrite.text(stored: 0, rejected: 4, [old]) == "partial write: points beyond retention policy dropped=4 (is the precision right?)")
+        #expect(
+            PartialWrite.text(stored: 0, rejected: 4, [old])
+                == "partial write: points beyond retention policy dropped=4 (is the precision right?)"
+        )
     }
 
     @Test func `URLs are decoded`() {
         let (path, parameters) = URLText.split("/a/write?db=my+db%2Fx&q=%zz&empty&p=1&p=2")
         #expect(path == "/a/write")
-        #expect(parameters["db"] == "my db/x" && parameters["q"] == "%zz" && parameters["empty"] == "")
+        #expect(
+            parameters["db"] == "my db/x" && parameters["q"] == "%zz" && parameters["empty"] == "")
         #expect(parameters["p"] == "1" && parameters["none"] == nil)
     }
 }
@@ -176,14 +210,18 @@ import Testing
         var start = 0
         while start < bytes.count {
             let end = min(start + step, bytes.count)
-            try bytes[start..<end].withUnsafeBytes { piece in try inflater.feed(piece) { result += $0 } }
+            try bytes[start..<end].withUnsafeBytes { piece in
+                try inflater.feed(piece) { result += $0 }
+            }
             start = end
         }
         try inflater.finish()
         return String(decoding: result, as: UTF8.self)
     }
 
-    @Test(arguments: [1, 7, 100_000]) func `members in pieces of any size come out whole`(_ step: Int) throws {
+    @Test(arguments: [1, 7, 100_000]) func `members in pieces of any size come out whole`(
+        _ step: Int
+    ) throws {
         let text = String(repeating: "cpu,host=a usage=1.5 1\n", count: 10_000)
         let bytes = deflated(text) + deflated("more")
         #expect(try inflated(bytes, step: step) == text + "more")

@@ -10,13 +10,18 @@ private func text(_ body: (TextWriter) -> Void) -> String {
 }
 
 @Suite struct `Text writer` {
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00Z"), (1_700_000_000_000_000_000, "2023-11-14T22:13:20Z"),
-        (1_500_000_000, "1970-01-01T00:00:01.5Z"), (1, "1970-01-01T00:00:00.000000001Z"),
-        (-1, "1969-12-31T23:59:59.999999999Z"), (951_782_400_000_000_000, "2000-02-29T00:00:00Z"),
-        (Int64.max, "2262-04-11T23:47:16.854775807Z"), (Int64.min, "1677-09-21T00:12:43.145224192Z"),
-    ] as [(Int64, String)])
-    func `times are RFC 3339 with as many digits as needed`(_ nanoseconds: Int64, _ expected: String) {
+    @Test(
+        arguments: [
+            (0, "1970-01-01T00:00:00Z"), (1_700_000_000_000_000_000, "2023-11-14T22:13:20Z"),
+            (1_500_000_000, "1970-01-01T00:00:01.5Z"), (1, "1970-01-01T00:00:00.000000001Z"),
+            (-1, "1969-12-31T23:59:59.999999999Z"),
+            (951_782_400_000_000_000, "2000-02-29T00:00:00Z"),
+            (Int64.max, "2262-04-11T23:47:16.854775807Z"),
+            (Int64.min, "1677-09-21T00:12:43.145224192Z"),
+        ] as [(Int64, String)])
+    func `times are RFC 3339 with as many digits as needed`(
+        _ nanoseconds: Int64, _ expected: String
+    ) {
         #expect(text { $0.timestamp(nanoseconds: nanoseconds) } == expected)
     }
 
@@ -32,10 +37,13 @@ private func text(_ body: (TextWriter) -> Void) -> String {
 
     @Test func `bytes that are not UTF-8 become replacement characters`() {
         let bytes: [UInt8] = [0x61, 0xFF]
-        #expect(text { writer in bytes.withUnsafeBytes { writer.jsonString($0) } } == "\"a\u{FFFD}\"")
+        #expect(
+            text { writer in bytes.withUnsafeBytes { writer.jsonString($0) } } == "\"a\u{FFFD}\"")
     }
 
-    @Test(arguments: [("", "\"\""), ("a", "a"), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("a\nb", "\"a\nb\"")])
+    @Test(arguments: [
+        ("", "\"\""), ("a", "a"), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("a\nb", "\"a\nb\""),
+    ])
     func `csv quotes what must be quoted`(_ value: String, _ expected: String) {
         #expect(text { $0.csvField(value) } == expected)
     }
@@ -57,7 +65,11 @@ private func text(_ body: (TextWriter) -> Void) -> String {
                     type: .string,
                     values: [StringSlot(offset: 0, length: 2).rawValue, 0, 0], validity: [1, 0, 1],
                     stringBytes: text),
-                ResultVector(type: .float64, values: [(1.5).bitPattern, Double.nan.bitPattern, (-Double.infinity).bitPattern]),
+                ResultVector(
+                    type: .float64,
+                    values: [
+                        (1.5).bitPattern, Double.nan.bitPattern, (-Double.infinity).bitPattern,
+                    ]),
                 ResultVector(type: .uint64, values: [UInt64.max, 0, 7]),
             ])
     }
@@ -82,18 +94,26 @@ private func text(_ body: (TextWriter) -> Void) -> String {
     }
 
     @Test func `NDJSON gives a repeated name a number`() {
-        #expect(encode(.ndjson, .ms).split(separator: "\n")[0] == #"{"time":1767225600000,"host":"h1","avg":1.5,"avg_1":18446744073709551615}"#)
+        #expect(
+            encode(.ndjson, .ms).split(separator: "\n")[0]
+                == #"{"time":1767225600000,"host":"h1","avg":1.5,"avg_1":18446744073709551615}"#)
     }
 
     @Test func `CSV leaves NULL empty, quotes the empty string and spells NaN`() {
-        #expect(encode(.csv, .us) == "time,host,avg,avg\n1767225600000000,h1,1.5,18446744073709551615\n0,,NaN,0\n1999,\"\",-Infinity,7\n")
+        #expect(
+            encode(.csv, .us)
+                == "time,host,avg,avg\n1767225600000000,h1,1.5,18446744073709551615\n0,,NaN,0\n1999,\"\",-Infinity,7\n"
+        )
     }
 
     @Test func `an error after the first byte is the last member or line`() {
         let encoder = ResultEncoder(format: .json, epoch: .ns, writer: TextWriter())
         encoder.begin([])
         #expect(encoder.fail(QueryError(.timeout, "too slow")))
-        #expect(encoder.writer.string == #"{"columns":[],"rows":[],"error":{"code":"timeout","message":"too slow"}}"# + "\n")
+        #expect(
+            encoder.writer.string
+                == #"{"columns":[],"rows":[],"error":{"code":"timeout","message":"too slow"}}"#
+                + "\n")
         let csv = ResultEncoder(format: .csv, epoch: .ns, writer: TextWriter())
         #expect(!csv.fail(QueryError(.timeout, "too slow")))
     }
@@ -102,15 +122,21 @@ private func text(_ body: (TextWriter) -> Void) -> String {
 @Suite struct `Parameters of a statement` {
     @Test func `scalars keep their types`() throws {
         #expect(
-            try ParameterList.parse(#" [1, -2, 18446744073709551615, 1.5, 1e3, "a\"\u00e9\ud83d\ude00", true, false, null] "#)
+            try ParameterList.parse(
+                #" [1, -2, 18446744073709551615, 1.5, 1e3, "a\"\u00e9\ud83d\ude00", true, false, null] "#
+            )
                 == [
-                    .int64(1), .int64(-2), .uint64(.max), .float64(1.5), .float64(1_000), .string("a\"é😀"),
+                    .int64(1), .int64(-2), .uint64(.max), .float64(1.5), .float64(1_000),
+                    .string("a\"é😀"),
                     .bool(true), .bool(false), .null,
                 ])
         #expect(try ParameterList.parse("[]") == [])
     }
 
-    @Test(arguments: ["", "1", "[", "[1", "[1,]", "[{}]", "[[1]]", "[1] 2", #"["a]"#, "[nul]", #"["\x"]"#, "[inf]", #"["\ud"]"#])
+    @Test(arguments: [
+        "", "1", "[", "[1", "[1,]", "[{}]", "[[1]]", "[1] 2", #"["a]"#, "[nul]", #"["\x"]"#,
+        "[inf]", #"["\ud"]"#,
+    ])
     func `anything but an array of scalars is refused`(_ text: String) {
         #expect(throws: ParameterList.Fault.self) { try ParameterList.parse(text) }
     }

@@ -26,7 +26,8 @@ package final class LoopbackConnection {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw ClientFault("socket: \(errno)") }
         var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         var address = loopbackAddress(port: port)
         let status = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -42,7 +43,9 @@ package final class LoopbackConnection {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
+                Glibc.send(
+                    descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent,
+                    Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw ClientFault("send: errno \(errno)") }
             sent += count
@@ -104,7 +107,9 @@ package final class LoopbackConnection {
         let head = try line(until: [13, 10, 13, 10])
         let lines = String(decoding: head, as: UTF8.self).split(separator: "\r\n")
         let words = lines.first?.split(separator: " ") ?? []
-        guard words.count >= 2, let status = Int(words[1]) else { throw ClientFault("no status line") }
+        guard words.count >= 2, let status = Int(words[1]) else {
+            throw ClientFault("no status line")
+        }
         var headers: [String: String] = [:]
         for line in lines.dropFirst() {
             let sides = line.split(separator: ":", maxSplits: 1)
@@ -118,7 +123,9 @@ package final class LoopbackConnection {
         if headers["transfer-encoding"]?.lowercased() == "chunked" {
             while true {
                 let size = String(decoding: try line(until: [13, 10]), as: UTF8.self)
-                guard let count = Int(size, radix: 16) else { throw ClientFault("bad chunk size \(size)") }
+                guard let count = Int(size, radix: 16) else {
+                    throw ClientFault("bad chunk size \(size)")
+                }
                 body += try take(count)
                 _ = try take(2)
                 if count == 0 { break }

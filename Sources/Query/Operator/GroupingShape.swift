@@ -62,7 +62,8 @@ struct GroupingShape {
             case .sum, .average:
                 if case .field = sources[index] { continue }
                 return nil
-            case .minimum, .maximum where !argumentTypes[index].usesBytes: continue
+            case .minimum, .maximum:
+                if argumentTypes[index].usesBytes { return nil }
             default: return nil
             }
         }

@@ -19,7 +19,8 @@ func callVector(
     case .abs, .sign, .round, .floor, .ceil, .trunc:
         return try roundingVector(function, arguments, type, frame, at: position)
     case .pi: return Vector(.float64(Double.pi), count: frame.count)
-    case .power, .atan2, .log where arguments.count == 2:
+    case .power, .atan2,
+        .log where arguments.count == 2:
         return mapBinaryOptional(arguments[0], arguments[1], .float64) {
             twoDoubles(function, Double(bitPattern: $0), Double(bitPattern: $1))?.bitPattern
         }

@@ -4,7 +4,7 @@ internal import ApusStorage
 internal import Synchronization
 
 /// A thread's consumer of a scan. Belongs to one thread at a time.
-protocol ScanWorker: AnyObject, ScanConsumer {
+protocol ScanWorker: AnyObject, ScanConsumer, SendableMetatype {
     /// An error of the query that ended the scan.
     var failure: QueryError? { get }
     func consume(_ rows: ScanRows) throws(StorageError)
@@ -31,8 +31,8 @@ private final class ScanJob<Worker: ScanWorker>: @unchecked Sendable {
     let waiting = WaitGroup()
     let state = Mutex(Box(State()))
 
-    /// Workers are not Sendable; each is handed over once, under the mutex.
-    final class Box {
+    /// Safe: touched with the mutex held only; each worker is handed over once.
+    final class Box: @unchecked Sendable {
         var value: State
         init(_ value: State) { self.value = value }
     }

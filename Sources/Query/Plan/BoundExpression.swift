@@ -3,8 +3,6 @@
 //
 // Equality ignores positions: `GROUP BY f(x)` and `SELECT f(x)` are the same expression.
 
-package import ApusStorage
-
 package enum ComparisonOperator: Hashable, Sendable {
     case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
 

@@ -74,9 +74,9 @@ enum PredicateSplit {
     private static func fieldBound(
         _ conjunct: BoundExpression, _ scan: ScanPlan
     ) -> (slot: Int, bound: FieldBound)? {
-        guard var (column, op, constant) = comparison(conjunct), constant.type.isNumeric else {
-            return nil
-        }
+        guard case (var column, let op, let constant)? = comparison(conjunct),
+            constant.type.isNumeric
+        else { return nil }
         if case .cast(let inner, _) = column.kind, column.type == .float64, inner.type.isNumeric {
             column = inner
         }

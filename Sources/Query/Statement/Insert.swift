@@ -18,7 +18,12 @@ extension StatementExecution {
         } catch {
             guard error.code == .unknownTable else { throw error }
         }
-        let database = try table?.database.name ?? databaseName(of: insert.table)
+        let database: String
+        if let table {
+            database = table.database.name
+        } else {
+            database = try databaseName(of: insert.table)
+        }
         let scope = table.map { TableScope(table: $0, alias: nil) }
         var targets: [Target] = []
         for column in insert.columns { targets.append(try target(column, scope)) }

@@ -17,7 +17,8 @@ struct BrowserGuard: Sendable {
         var buffer = [CChar](repeating: 0, count: 256)
         if gethostname(&buffer, 255) == 0 {
             let end = buffer.firstIndex(of: 0) ?? buffer.endIndex
-            let name = String(decoding: buffer[..<end].map { UInt8(bitPattern: $0) }, as: UTF8.self).lowercased()
+            let name = String(decoding: buffer[..<end].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+                .lowercased()
             names.insert(name)
             if let dot = name.firstIndex(of: ".") { names.insert(String(name[..<dot])) }
         }
@@ -31,12 +32,14 @@ struct BrowserGuard: Sendable {
         let host = headers.first(name: "Host")?.lowercased()
         if let origin = headers.first(name: "Origin")?.lowercased() {
             guard let host, origin == "http://\(host)" || origin == "https://\(host)" else {
-                return Refusal(.forbidden, "requests from another origin are refused", code: "foreign_origin")
+                return Refusal(
+                    .forbidden, "requests from another origin are refused", code: "foreign_origin")
             }
         }
         guard let host, !acceptsAnyHost, !accepts(name(of: host)) else { return nil }
         return Refusal(
-            .forbidden, "unexpected Host: use an address or this machine's name, or start with --allow-host",
+            .forbidden,
+            "unexpected Host: use an address or this machine's name, or start with --allow-host",
             code: "unexpected_host")
     }
 
@@ -52,7 +55,8 @@ struct BrowserGuard: Sendable {
         if host.hasPrefix("["), let end = host.firstIndex(of: "]") {
             return String(host[host.index(after: host.startIndex)..<end])
         }
-        guard let colon = host.lastIndex(of: ":"), host[host.index(after: colon)...].allSatisfy(\.isNumber)
+        guard let colon = host.lastIndex(of: ":"),
+            host[host.index(after: colon)...].allSatisfy(\.isNumber)
         else { return host }
         return String(host[..<colon])
     }

@@ -12,7 +12,9 @@ enum Credentials {
             switch header[..<blank].lowercased() {
             case "token", "bearer": return String(secret)
             case "basic":
-                return Base64.decode(secret.utf8).map { afterColon(String(decoding: $0, as: UTF8.self)) }
+                return Base64.decode(secret.utf8).map {
+                    afterColon(String(decoding: $0, as: UTF8.self))
+                }
             default: return nil
             }
         }

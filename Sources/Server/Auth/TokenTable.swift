@@ -41,12 +41,16 @@ package struct TokenTable: Sendable {
             let words = line.split { $0 == " " || $0 == "\t" || $0 == "\r" }
             guard let token = words.first, !token.hasPrefix("#") else { continue }
             guard words.count >= 2 else {
-                throw OptionError("line \(number): no rights after the token (read, write or admin)")
+                throw OptionError(
+                    "line \(number): no rights after the token (read, write or admin)")
             }
             guard words.count <= 3 else {
-                throw OptionError("line \(number): more than token, rights and databases; join databases by commas")
+                throw OptionError(
+                    "line \(number): more than token, rights and databases; join databases by commas"
+                )
             }
-            var permissions = Permissions(canRead: false, canWrite: false, isAdmin: false, databases: nil)
+            var permissions = Permissions(
+                canRead: false, canWrite: false, isAdmin: false, databases: nil)
             for right in words[1].split(separator: ",") {
                 switch right {
                 case "read": permissions.canRead = true
@@ -58,7 +62,9 @@ package struct TokenTable: Sendable {
                 default: throw OptionError("line \(number): '\(right)' is not read, write or admin")
                 }
             }
-            if words.count == 3 { permissions.databases = Set(words[2].split(separator: ",").map(String.init)) }
+            if words.count == 3 {
+                permissions.databases = Set(words[2].split(separator: ",").map(String.init))
+            }
             let bytes = Array(token.utf8)
             guard !entries.contains(where: { $0.token == bytes }) else {
                 throw OptionError("line \(number): the token is there twice")

@@ -180,6 +180,10 @@ package enum ErrorBody {
             writer.text(#","column":"#)
             writer.integer(column)
         }
+        if let hint = error.hint {
+            writer.text(#","hint":"#)
+            writer.jsonString(hint)
+        }
         writer.byte(0x7D)
     }
 

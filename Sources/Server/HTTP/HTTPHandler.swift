@@ -94,23 +94,27 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
                 context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
             }
         } catch {
-            let reply = Reply(error, family: request.family)
             if expectsContinue {
                 // The client hasn't sent the body and shall not.
                 state = .discarding(nil, bytes: 0)
                 closesAfterAnswer = true
-                send(reply)
+                send(Reply(error, family: request.family))
             } else {
-                state = .discarding(reply, bytes: 0)
+                refuse(error)
             }
         }
     }
 
-    private func exchange(for request: Request, _ route: Endpoint.Route?) throws(Refusal) -> any Exchange {
+    private func exchange(for request: Request, _ route: Endpoint.Route?) throws(Refusal)
+        -> any Exchange
+    {
         if let refusal = server.browserGuard.refusal(request.head.headers) { throw refusal }
         guard let route else { throw Refusal(.notFound, "there is no \(request.path.prefix(200))") }
         guard route.methods.contains(request.head.method) else {
-            var refusal = Refusal(.methodNotAllowed, "\(route.endpoint.rawValue) takes \(route.methods.map(\.rawValue).joined(separator: " or "))")
+            var refusal = Refusal(
+                .methodNotAllowed,
+                "\(route.endpoint.rawValue) takes \(route.methods.map(\.rawValue).joined(separator: " or "))"
+            )
             refusal.allow = route.methods.map(\.rawValue).joined(separator: ", ")
             throw refusal
         }
@@ -188,7 +192,8 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
         }
         answersStarted = true
         server.counters.count(request.endpoint, status: Int(reply.status.code))
-        let head = HTTPResponseHead(version: request.head.version, status: reply.status, headers: headers)
+        let head = HTTPResponseHead(
+            version: request.head.version, status: reply.status, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if let body = reply.body, request.head.method != .HEAD {
             context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
@@ -197,7 +202,8 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
     }
 
     /// Begins a streamed answer. On the event loop.
-    func sendHead(_ status: HTTPResponseStatus, _ contentType: String, _ extra: [(String, String)]) {
+    func sendHead(_ status: HTTPResponseStatus, _ contentType: String, _ extra: [(String, String)])
+    {
         guard let context, !answersStarted, let request else { return }
         answersStarted = true
         server.counters.count(request.endpoint, status: Int(status.code))

@@ -43,7 +43,9 @@ final class InfluxQueryExchange: Exchange, @unchecked Sendable {
             eventLoop.execute { handler.send(Reply(.ok, json: text)) }
         }
         if !accepted {
-            refuse(Refusal(.serviceUnavailable, "too many statements wait", retryAfterSeconds: 1), handler)
+            refuse(
+                Refusal(.serviceUnavailable, "too many statements wait", retryAfterSeconds: 1),
+                handler)
         }
     }
 
@@ -56,12 +58,16 @@ final class InfluxQueryExchange: Exchange, @unchecked Sendable {
         switch statement {
         case .showDatabases: return nil
         case .createDatabase(let name, _):
-            guard request.head.method == .POST else { return Refusal(.badRequest, "CREATE DATABASE needs POST") }
+            guard request.head.method == .POST else {
+                return Refusal(.badRequest, "CREATE DATABASE needs POST")
+            }
             guard permissions.canWrite, permissions.covers(name) else {
                 return Refusal(.forbidden, "the token may not create database \"\(name)\"")
             }
         case .dropDatabase(let name):
-            guard request.head.method == .POST else { return Refusal(.badRequest, "DROP DATABASE needs POST") }
+            guard request.head.method == .POST else {
+                return Refusal(.badRequest, "DROP DATABASE needs POST")
+            }
             guard permissions.isAdmin, permissions.covers(name) else {
                 return Refusal(.forbidden, "the token may not drop database \"\(name)\"")
             }
@@ -91,7 +97,8 @@ final class InfluxQueryExchange: Exchange, @unchecked Sendable {
     }
 
     private static func run(
-        _ statement: InfluxStatement, _ store: Store, _ permissions: Permissions, _ writer: TextWriter
+        _ statement: InfluxStatement, _ store: Store, _ permissions: Permissions,
+        _ writer: TextWriter
     ) throws(StorageError) {
         switch statement {
         case .createDatabase(let name, let retention):

@@ -20,7 +20,8 @@ package enum InfluxStatement: Equatable {
             if scanner.isAtEnd { break }
             statements.append(try statement(&scanner))
             guard scanner.isAtEnd || scanner.take(";") else {
-                throw Fault(message: "error parsing query: found \(scanner.next), expected ; or the end")
+                throw Fault(
+                    message: "error parsing query: found \(scanner.next), expected ; or the end")
             }
         }
         guard !statements.isEmpty else { throw Fault(message: "missing required parameter \"q\"") }
@@ -32,10 +33,14 @@ package enum InfluxStatement: Equatable {
             let name = try scanner.name()
             return .createDatabase(name, retentionNanoseconds: try options(&scanner))
         }
-        if scanner.takeWord("DROP"), scanner.takeWord("DATABASE") { return .dropDatabase(try scanner.name()) }
+        if scanner.takeWord("DROP"), scanner.takeWord("DATABASE") {
+            return .dropDatabase(try scanner.name())
+        }
         if scanner.takeWord("SHOW"), scanner.takeWord("DATABASES") { return .showDatabases }
         throw Fault(
-            message: "error parsing query: found \(scanner.next); /query knows CREATE DATABASE, DROP DATABASE and SHOW DATABASES, /sql the rest")
+            message:
+                "error parsing query: found \(scanner.next); /query knows CREATE DATABASE, DROP DATABASE and SHOW DATABASES, /sql the rest"
+        )
     }
 
     /// `WITH DURATION d REPLICATION n SHARD DURATION d NAME n`, in this order, all but WITH optional.
@@ -57,7 +62,9 @@ package enum InfluxStatement: Equatable {
         private mutating func skipBlanks() { rest = rest.drop { $0.isWhitespace } }
 
         var isAtEnd: Bool { mutating get { skipBlanks(); return rest.isEmpty } }
-        var next: String { rest.isEmpty ? "EOF" : String(rest.prefix { !$0.isWhitespace }.prefix(40)) }
+        var next: String {
+            rest.isEmpty ? "EOF" : String(rest.prefix { !$0.isWhitespace }.prefix(40))
+        }
 
         mutating func take(_ character: Character) -> Bool {
             skipBlanks()
@@ -121,7 +128,9 @@ package enum InfluxStatement: Equatable {
             }
             total += try milliseconds(part)
             let nanoseconds = Int64(total).multipliedReportingOverflow(by: 1_000_000)
-            guard !nanoseconds.overflow else { throw Fault(message: "error parsing query: invalid duration") }
+            guard !nanoseconds.overflow else {
+                throw Fault(message: "error parsing query: invalid duration")
+            }
             return nanoseconds.partialValue
         }
 

@@ -21,10 +21,13 @@ struct Reply {
         self.init(refusal.status, json: ErrorBody.text(refusal, family: family))
         switch family {
         case .influx1: headers.append(("X-Influxdb-Error", Self.headerText(refusal.message)))
-        case .influx2: headers.append(("X-Platform-Error-Code", ErrorBody.influx2Code(refusal.status)))
+        case .influx2:
+            headers.append(("X-Platform-Error-Code", ErrorBody.influx2Code(refusal.status)))
         case .influx3, .own: break
         }
-        if let seconds = refusal.retryAfterSeconds { headers.append(("Retry-After", String(seconds))) }
+        if let seconds = refusal.retryAfterSeconds {
+            headers.append(("Retry-After", String(seconds)))
+        }
         if let allow = refusal.allow { headers.append(("Allow", allow)) }
         if refusal.status == .unauthorized {
             headers.append(("WWW-Authenticate", #"Basic realm="apus""#))

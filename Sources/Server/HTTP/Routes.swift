@@ -27,15 +27,32 @@ enum Endpoint: String, Sendable, CaseIterable {
 
     /// Longer paths first: `/api/v2/write` also ends in `/write`.
     static let routes: [Route] = [
-        Route(endpoint: .writeV2, methods: [.POST], family: .influx2, takesPrefix: true, isOpen: false),
-        Route(endpoint: .writeV3, methods: [.POST], family: .influx3, takesPrefix: true, isOpen: false),
-        Route(endpoint: .writeV1, methods: [.POST], family: .influx1, takesPrefix: true, isOpen: false),
-        Route(endpoint: .query, methods: [.GET, .POST], family: .influx1, takesPrefix: true, isOpen: false),
-        Route(endpoint: .ping, methods: [.GET, .HEAD], family: .influx1, takesPrefix: true, isOpen: true),
-        Route(endpoint: .health, methods: [.GET, .HEAD], family: .own, takesPrefix: true, isOpen: true),
-        Route(endpoint: .ready, methods: [.GET, .HEAD], family: .own, takesPrefix: false, isOpen: true),
-        Route(endpoint: .sql, methods: [.GET, .POST], family: .own, takesPrefix: false, isOpen: false),
-        Route(endpoint: .metrics, methods: [.GET, .HEAD], family: .own, takesPrefix: false, isOpen: false),
+        Route(
+            endpoint: .writeV2, methods: [.POST], family: .influx2, takesPrefix: true, isOpen: false
+        ),
+        Route(
+            endpoint: .writeV3, methods: [.POST], family: .influx3, takesPrefix: true, isOpen: false
+        ),
+        Route(
+            endpoint: .writeV1, methods: [.POST], family: .influx1, takesPrefix: true, isOpen: false
+        ),
+        Route(
+            endpoint: .query, methods: [.GET, .POST], family: .influx1, takesPrefix: true,
+            isOpen: false),
+        Route(
+            endpoint: .ping, methods: [.GET, .HEAD], family: .influx1, takesPrefix: true,
+            isOpen: true),
+        Route(
+            endpoint: .health, methods: [.GET, .HEAD], family: .own, takesPrefix: true, isOpen: true
+        ),
+        Route(
+            endpoint: .ready, methods: [.GET, .HEAD], family: .own, takesPrefix: false, isOpen: true
+        ),
+        Route(
+            endpoint: .sql, methods: [.GET, .POST], family: .own, takesPrefix: false, isOpen: false),
+        Route(
+            endpoint: .metrics, methods: [.GET, .HEAD], family: .own, takesPrefix: false,
+            isOpen: false),
     ]
 
     static func route(_ path: String) -> Route? {

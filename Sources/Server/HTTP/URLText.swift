@@ -9,7 +9,8 @@ package struct URLParameters: Sendable {
     /// Reads `a=1&b=2`; `+` is a space, broken percent escapes stay as they are.
     package init(_ text: Substring.UTF8View) {
         for part in text.split(separator: UInt8(ascii: "&"), maxSplits: 255) {
-            let sides = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            let sides = part.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             let value = sides.count > 1 ? URLText.decode(sides[1]) : ""
             pairs.append((URLText.decode(sides[0]), value))
         }
@@ -25,7 +26,9 @@ package struct URLParameters: Sendable {
 
 package enum URLText {
     package static func split(_ uri: String) -> (path: String, parameters: URLParameters) {
-        guard let mark = uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (uri, URLParameters()) }
+        guard let mark = uri.utf8.firstIndex(of: UInt8(ascii: "?")) else {
+            return (uri, URLParameters())
+        }
         return (String(uri[..<mark]), URLParameters(uri[uri.utf8.index(after: mark)...].utf8))
     }
 

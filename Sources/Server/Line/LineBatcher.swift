@@ -82,7 +82,9 @@ final class LineBatcher: @unchecked Sendable {
             server.counters.count(rejected: receipt.rejectedCount, receipt.rejections)
         case .failure(let error) where Self.isTemporary(error) && !server.isStopping:
             server.counters.batchRetried()
-            loop.eventLoop.scheduleTask(in: .milliseconds(Self.retryMilliseconds)) { self.commit(batch) }
+            loop.eventLoop.scheduleTask(in: .milliseconds(Self.retryMilliseconds)) {
+                self.commit(batch)
+            }
             return
         case .failure(let error):
             server.logger.warning("lines were not stored: \(error)")

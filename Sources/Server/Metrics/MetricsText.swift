@@ -22,22 +22,30 @@ enum MetricsText {
         page.counter("apus_rows_stored_total", "Rows stored", metrics.rowsStored)
         page.counter("apus_values_stored_total", "Values stored", metrics.valuesStored)
         page.counter("apus_batches_stored_total", "Write batches stored", metrics.batchesStored)
-        page.counter("apus_engine_lines_rejected_total", "Lines the engine refused", metrics.linesRejected)
+        page.counter(
+            "apus_engine_lines_rejected_total", "Lines the engine refused", metrics.linesRejected)
         page.counter("apus_log_bytes_total", "Bytes written to the log", metrics.logBytesWritten)
         page.counter("apus_log_syncs_total", "Syncs of the log", metrics.logSyncs)
-        page.seconds("apus_log_sync_seconds_total", "Time spent in syncs of the log", metrics.logSyncNanoseconds)
+        page.seconds(
+            "apus_log_sync_seconds_total", "Time spent in syncs of the log",
+            metrics.logSyncNanoseconds)
         page.gauge("apus_head_bytes", "Memory of the active head", metrics.headBytes)
-        page.gauge("apus_frozen_head_bytes", "Memory of heads that wait to be flushed", metrics.frozenHeadBytes)
+        page.gauge(
+            "apus_frozen_head_bytes", "Memory of heads that wait to be flushed",
+            metrics.frozenHeadBytes)
         page.counter("apus_flushes_total", "Heads written to segments", metrics.flushes)
         page.seconds("apus_flush_seconds_total", "Time spent flushing", metrics.flushNanoseconds)
         page.counter("apus_compactions_total", "Merges of segments", metrics.compactions)
-        page.seconds("apus_compaction_seconds_total", "Time spent merging", metrics.compactionNanoseconds)
+        page.seconds(
+            "apus_compaction_seconds_total", "Time spent merging", metrics.compactionNanoseconds)
         page.gauge("apus_segments", "Segments that hold the data", metrics.segmentCount)
         page.gauge("apus_segment_bytes", "Bytes of these segments", metrics.segmentBytes)
         page.gauge("apus_series", "Series", metrics.seriesCount)
         page.gauge("apus_tables", "Tables", metrics.tableCount)
         page.gauge("apus_databases", "Databases", metrics.databaseCount)
-        page.gauge("apus_visible_sequence", "Sequence up to which writes are visible", Int(clamping: metrics.visibleSequence))
+        page.gauge(
+            "apus_visible_sequence", "Sequence up to which writes are visible",
+            Int(clamping: metrics.visibleSequence))
     }
 
     private static func requests(_ page: inout Page, _ values: ServerCounters.Values) {
@@ -46,7 +54,8 @@ enum MetricsText {
             ($0.key.endpoint.rawValue, $0.key.status) < ($1.key.endpoint.rawValue, $1.key.status)
         }) {
             page.sample(
-                "apus_http_requests_total", #"endpoint="\#(key.endpoint.rawValue)",status="\#(key.status)""#, count)
+                "apus_http_requests_total",
+                #"endpoint="\#(key.endpoint.rawValue)",status="\#(key.status)""#, count)
         }
         page.family("apus_lines_rejected_total", "counter", "Lines refused, wholly or in part")
         for (reason, count) in values.tables.rejectedLines.sorted(by: { $0.key < $1.key }) {
@@ -64,16 +73,26 @@ enum MetricsText {
                 "apus_connections_total", #"listener="\#(listener.rawValue)""#,
                 values.tables.connectionsTotal[listener] ?? 0)
         }
-        page.family("apus_received_bytes_total", "counter", "Bytes of bodies, streams and datagrams")
+        page.family(
+            "apus_received_bytes_total", "counter", "Bytes of bodies, streams and datagrams")
         for (listener, count) in values.bytes {
             page.sample("apus_received_bytes_total", #"listener="\#(listener.rawValue)""#, count)
         }
-        page.gauge("apus_receiving_bytes", "Memory of write bodies under way", values.receivingBytes)
+        page.gauge(
+            "apus_receiving_bytes", "Memory of write bodies under way", values.receivingBytes)
         page.counter("apus_udp_datagrams_total", "Datagrams received", values.datagrams)
-        page.counter("apus_udp_overload_drops_total", "Datagrams dropped while writes waited", values.datagramsOverloaded)
-        page.counter("apus_senders_refused_total", "Connections and datagrams from outside --allow", values.sendersRefused)
-        page.counter("apus_line_tail_bytes_discarded_total", "Bytes after the last newline of closed streams", values.discardedTailBytes)
-        page.counter("apus_line_batches_retried_total", "Batches of lines that had to wait", values.batchesRetried)
+        page.counter(
+            "apus_udp_overload_drops_total", "Datagrams dropped while writes waited",
+            values.datagramsOverloaded)
+        page.counter(
+            "apus_senders_refused_total", "Connections and datagrams from outside --allow",
+            values.sendersRefused)
+        page.counter(
+            "apus_line_tail_bytes_discarded_total",
+            "Bytes after the last newline of closed streams", values.discardedTailBytes)
+        page.counter(
+            "apus_line_batches_retried_total", "Batches of lines that had to wait",
+            values.batchesRetried)
     }
 
     private struct Page {
@@ -118,7 +137,8 @@ enum KernelDrops {
         for line in table.split(separator: "\n").dropFirst() {
             let words = line.split(separator: " ")
             guard words.count >= 13, let colon = words[1].lastIndex(of: ":"),
-                let port = Int(words[1][words[1].index(after: colon)...], radix: 16), ports.contains(port)
+                let port = Int(words[1][words[1].index(after: colon)...], radix: 16),
+                ports.contains(port)
             else { continue }
             drops += Int(words[words.count - 1]) ?? 0
         }

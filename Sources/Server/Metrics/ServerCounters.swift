@@ -35,7 +35,9 @@ final class ServerCounters: Sendable {
     private let batchesRetried = Atomic<Int>(0)
 
     func count(_ endpoint: Endpoint, status: Int) {
-        tables.withLock { $0.requests[RequestKey(endpoint: endpoint, status: status), default: 0] += 1 }
+        tables.withLock {
+            $0.requests[RequestKey(endpoint: endpoint, status: status), default: 0] += 1
+        }
     }
 
     /// Counts refused lines. Reasons are known for the first of a batch; the rest count with the
@@ -43,10 +45,13 @@ final class ServerCounters: Sendable {
     func count(rejected: Int, _ rejections: [LineRejection]) {
         guard rejected > 0 else { return }
         tables.withLock { tables in
-            for rejection in rejections { tables.rejectedLines[Self.reason(rejection.kind), default: 0] += 1 }
+            for rejection in rejections {
+                tables.rejectedLines[Self.reason(rejection.kind), default: 0] += 1
+            }
             let rest = rejected - rejections.count
             guard rest > 0 else { return }
-            tables.rejectedLines[rejections.last.map { Self.reason($0.kind) } ?? "malformed", default: 0] += rest
+            tables.rejectedLines[
+                rejections.last.map { Self.reason($0.kind) } ?? "malformed", default: 0] += rest
         }
     }
 
@@ -107,7 +112,8 @@ final class ServerCounters: Sendable {
         Values(
             tables: tables.withLock { $0 },
             bytes: [
-                (.http, httpBytes.load(ordering: .relaxed)), (.lineTCP, tcpBytes.load(ordering: .relaxed)),
+                (.http, httpBytes.load(ordering: .relaxed)),
+                (.lineTCP, tcpBytes.load(ordering: .relaxed)),
                 (.lineUDP, udpBytes.load(ordering: .relaxed)),
             ],
             receivingBytes: receiving.load(ordering: .relaxed),

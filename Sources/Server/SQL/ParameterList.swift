@@ -21,7 +21,9 @@ package enum ParameterList {
         init(bytes: [UInt8]) { self.bytes = bytes }
 
         private mutating func skipBlanks() {
-            while position < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[position]) { position += 1 }
+            while position < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[position]) {
+                position += 1
+            }
         }
 
         var isAtEnd: Bool { mutating get { skipBlanks(); return position == bytes.count } }
@@ -34,20 +36,28 @@ package enum ParameterList {
         }
 
         mutating func array() throws(Fault) -> [QueryParameter] {
-            guard take(UInt8(ascii: "[")) else { throw Fault(message: "params is a JSON array like [1,\"a\"]") }
+            guard take(UInt8(ascii: "[")) else {
+                throw Fault(message: "params is a JSON array like [1,\"a\"]")
+            }
             var values: [QueryParameter] = []
             if take(UInt8(ascii: "]")) { return values }
             repeat {
-                guard values.count < countMax else { throw Fault(message: "params: more than \(countMax) values") }
+                guard values.count < countMax else {
+                    throw Fault(message: "params: more than \(countMax) values")
+                }
                 values.append(try value())
             } while take(UInt8(ascii: ","))
-            guard take(UInt8(ascii: "]")) else { throw Fault(message: "params: the array does not end") }
+            guard take(UInt8(ascii: "]")) else {
+                throw Fault(message: "params: the array does not end")
+            }
             return values
         }
 
         private mutating func value() throws(Fault) -> QueryParameter {
             skipBlanks()
-            if position < bytes.count, bytes[position] == UInt8(ascii: "\"") { return .string(try string()) }
+            if position < bytes.count, bytes[position] == UInt8(ascii: "\"") {
+                return .string(try string())
+            }
             let start = position
             while position < bytes.count, isWordByte(bytes[position]) { position += 1 }
             let word = String(decoding: bytes[start..<position], as: UTF8.self)
@@ -59,16 +69,21 @@ package enum ParameterList {
             }
             if let number = Int64(word), word.first != "+" { return .int64(number) }
             if let number = UInt64(word), word.first != "+" { return .uint64(number) }
-            if let first = word.first, first == "-" || first.isNumber, let number = Double(word), number.isFinite {
+            if let first = word.first, first == "-" || first.isNumber, let number = Double(word),
+                number.isFinite
+            {
                 return .float64(number)
             }
-            throw Fault(message: "params: '\(word.prefix(40))' is not a string, number, true, false or null")
+            throw Fault(
+                message: "params: '\(word.prefix(40))' is not a string, number, true, false or null"
+            )
         }
 
         private func isWordByte(_ byte: UInt8) -> Bool {
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."):
+                UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "+"), UInt8(ascii: "-"),
+                UInt8(ascii: "."):
                 true
             default: false
             }
@@ -91,7 +106,9 @@ package enum ParameterList {
         }
 
         private mutating func escape(into text: inout [UInt8]) throws(Fault) {
-            guard position < bytes.count else { throw Fault(message: "params: a string does not end") }
+            guard position < bytes.count else {
+                throw Fault(message: "params: a string does not end")
+            }
             let byte = bytes[position]
             position += 1
             switch byte {
@@ -103,7 +120,8 @@ package enum ParameterList {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
             case UInt8(ascii: "u"):
                 var units = [try codeUnit()]
-                if units[0] & 0xFC00 == 0xD800, position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
+                if units[0] & 0xFC00 == 0xD800, position + 1 < bytes.count,
+                    bytes[position] == UInt8(ascii: "\\"),
                     bytes[position + 1] == UInt8(ascii: "u")
                 {
                     position += 2
@@ -116,7 +134,8 @@ package enum ParameterList {
 
         private mutating func codeUnit() throws(Fault) -> UInt16 {
             guard bytes.count - position >= 4,
-                let unit = UInt16(String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16)
+                let unit = UInt16(
+                    String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16)
             else { throw Fault(message: "params: \\u needs four hexadecimal digits") }
             position += 4
             return unit

@@ -183,7 +183,9 @@ package final class ResultEncoder {
     ) {
         let text = StringSlot(rawValue: slot)
         vector.stringBytes.withUnsafeBytes { bytes in
-            guard text.offset + text.length <= bytes.count else { return body(.init(rebasing: bytes[..<0])) }
+            guard text.offset + text.length <= bytes.count else {
+                return body(.init(rebasing: bytes[..<0]))
+            }
             body(UnsafeRawBufferPointer(rebasing: bytes[text.offset..<text.offset + text.length]))
         }
     }

@@ -34,9 +34,12 @@ final class SQLExchange: Exchange {
 
     private func start(_ handler: HTTPHandler) throws(Refusal) {
         let (query, format, epoch) = try statement()
-        let databases = request.permissions.databases == nil ? [] : store.engine.catalog.allDatabases.map(\.name)
+        let databases =
+            request.permissions.databases == nil
+            ? [] : store.engine.catalog.allDatabases.map(\.name)
         if let refusal = StatementGuard.refusal(
-            query.sql, database: query.database, permissions: request.permissions, databases: databases)
+            query.sql, database: query.database, permissions: request.permissions,
+            databases: databases)
         {
             throw refusal
         }
@@ -44,9 +47,12 @@ final class SQLExchange: Exchange {
             handler: handler, format: format, epoch: epoch,
             compresses: Self.acceptsGzip(request.head.headers))
         self.stream = stream
-        let accepted = store.workers.submit { [queries = store.queries] in stream.run(query, queries) }
+        let accepted = store.workers.submit { [queries = store.queries] in
+            stream.run(query, queries)
+        }
         guard accepted else {
-            throw Refusal(.serviceUnavailable, "too many queries wait already", retryAfterSeconds: 1)
+            throw Refusal(
+                .serviceUnavailable, "too many queries wait already", retryAfterSeconds: 1)
         }
     }
 
@@ -58,7 +64,8 @@ final class SQLExchange: Exchange {
                 throw Refusal(.badRequest, "the statement is not UTF-8", code: "syntax")
             }
             // curl's -d says "form" whatever it sends: a form is what has a `q`.
-            let form = BodyCollector.isForm(request.head.headers) ? URLParameters(body) : URLParameters()
+            let form =
+                BodyCollector.isForm(request.head.headers) ? URLParameters(body) : URLParameters()
             if form["q"] != nil {
                 parameters.append(form)
                 sql = sql ?? form["q"]
@@ -73,17 +80,23 @@ final class SQLExchange: Exchange {
         if let database = parameters["db"], !database.isEmpty { query.database = database }
         if let zone = parameters["tz"], !zone.isEmpty { query.timeZone = zone }
         if let text = parameters["params"], !text.isEmpty {
-            do throws(ParameterList.Fault) { query.parameters = try ParameterList.parse(text) } catch {
+            do throws(ParameterList.Fault) {
+                query.parameters = try ParameterList.parse(text)
+            } catch {
                 throw Refusal(.badRequest, error.message, code: "semantic")
             }
         }
         if let text = parameters["timeout"], !text.isEmpty {
-            do throws(OptionError) { query.timeoutMilliseconds = try OptionText.milliseconds(text) } catch {
+            do throws(OptionError) {
+                query.timeoutMilliseconds = try OptionText.milliseconds(text)
+            } catch {
                 throw Refusal(.badRequest, "timeout: \(error)", code: "semantic")
             }
         }
         query.strict = parameters["strict"] == "1" || parameters["strict"] == "true"
-        query.readOnly = request.head.method == .GET || !(request.permissions.canWrite || request.permissions.isAdmin)
+        query.readOnly =
+            request.head.method == .GET
+            || !(request.permissions.canWrite || request.permissions.isAdmin)
         let formatName = parameters["format"] ?? "json"
         let epochName = parameters["epoch"] ?? "rfc3339"
         guard let format = ResultFormat(rawValue: formatName) else {

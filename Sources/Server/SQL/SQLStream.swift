@@ -139,7 +139,8 @@ final class SQLStream: ResultSink, @unchecked Sendable {
     private func fail(_ error: QueryError) {
         if isGone.load(ordering: .relaxed) { return }
         guard hasSent else {
-            let reply = QueryErrorReply(status: ErrorBody.status(of: error), body: ErrorBody.text(error))
+            let reply = QueryErrorReply(
+                status: ErrorBody.status(of: error), body: ErrorBody.text(error))
             return eventLoop.execute { [handler] in handler.send(Reply(reply)) }
         }
         guard encoder.fail(error) else { return eventLoop.execute { [handler] in handler.abort() } }

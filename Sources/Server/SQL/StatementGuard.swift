@@ -24,7 +24,8 @@ package enum StatementGuard {
                 position = quoted.next
             case UInt8(ascii: "-") where position + 1 < bytes.count && bytes[position + 1] == byte:
                 while position < bytes.count, bytes[position] != 0x0A { position += 1 }
-            case UInt8(ascii: "/") where position + 1 < bytes.count && bytes[position + 1] == UInt8(ascii: "*"):
+            case UInt8(ascii: "/")
+            where position + 1 < bytes.count && bytes[position + 1] == UInt8(ascii: "*"):
                 position = endOfComment(bytes, from: position)
             default:
                 guard isWord(byte) else {
@@ -36,7 +37,8 @@ package enum StatementGuard {
                 if position - start == 1, byte | 0x20 == UInt8(ascii: "e"), position < bytes.count,
                     bytes[position] == UInt8(ascii: "'")
                 {
-                    position = end(of: bytes, from: position, quote: UInt8(ascii: "'"), escapes: true).next
+                    position =
+                        end(of: bytes, from: position, quote: UInt8(ascii: "'"), escapes: true).next
                 } else {
                     words.append(String(decoding: bytes[start..<position], as: UTF8.self))
                 }
@@ -46,7 +48,8 @@ package enum StatementGuard {
     }
 
     private static func isWord(_ byte: UInt8) -> Bool {
-        byte >= 0x80 || byte == UInt8(ascii: "_") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        byte >= 0x80 || byte == UInt8(ascii: "_")
+            || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
             || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
@@ -74,7 +77,9 @@ package enum StatementGuard {
         var position = start + 1
         while position < bytes.count {
             if bytes[position] == quote {
-                guard position + 1 < bytes.count, bytes[position + 1] == quote else { return (text, position + 1) }
+                guard position + 1 < bytes.count, bytes[position + 1] == quote else {
+                    return (text, position + 1)
+                }
                 position += 1
             } else if escapes, bytes[position] == UInt8(ascii: "\\"), position + 1 < bytes.count {
                 position += 1
@@ -95,21 +100,29 @@ package enum StatementGuard {
         let words = words(sql)
         switch words.first?.uppercased() {
         case "INSERT":
-            guard permissions.canWrite else { return Refusal(.forbidden, "the token may not write") }
+            guard permissions.canWrite else {
+                return Refusal(.forbidden, "the token may not write")
+            }
         case "CREATE", "ALTER", "DROP", "DELETE", "FLUSH", "COMPACT", "KILL", "SET":
-            guard permissions.isAdmin else { return Refusal(.forbidden, "the token may not administer") }
+            guard permissions.isAdmin else {
+                return Refusal(.forbidden, "the token may not administer")
+            }
         default:
             guard permissions.canRead else { return Refusal(.forbidden, "the token may not read") }
             // EXPLAIN ANALYZE runs what it explains.
             if words.first?.uppercased() == "EXPLAIN", !permissions.isAdmin,
-                words.contains(where: { ["INSERT", "DELETE", "DROP", "CREATE", "ALTER"].contains($0.uppercased()) })
+                words.contains(where: {
+                    ["INSERT", "DELETE", "DROP", "CREATE", "ALTER"].contains($0.uppercased())
+                })
             {
                 return Refusal(.forbidden, "the token may not administer")
             }
         }
         guard permissions.databases != nil else { return nil }
         let foreign = Set(databases.filter { !permissions.covers($0) }.map { $0.lowercased() })
-        let named = words.first { foreign.contains($0.lowercased()) || $0.uppercased() == "DATABASES" }
+        let named = words.first {
+            foreign.contains($0.lowercased()) || $0.uppercased() == "DATABASES"
+        }
         return named.map { Refusal(.forbidden, "the token does not hold for \"\($0)\"") }
     }
 }

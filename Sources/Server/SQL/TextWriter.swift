@@ -215,7 +215,9 @@ extension TextWriter {
         // Years start in March, so that the leap day comes last; eras are 400 years long.
         let shifted = daysSince1970.addingReportingOverflow(719_468)
         guard !shifted.overflow else { return integer(daysSince1970) }
-        let era = (shifted.partialValue >= 0 ? shifted.partialValue : shifted.partialValue &- 146_096) / 146_097
+        let era =
+            (shifted.partialValue >= 0 ? shifted.partialValue : shifted.partialValue &- 146_096)
+            / 146_097
         let dayOfEra = Int(shifted.partialValue &- era &* 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)

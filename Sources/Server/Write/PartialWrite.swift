@@ -17,7 +17,8 @@ package enum PartialWrite {
 
     package static func text(stored: Int, rejected: Int, _ rejections: [LineRejection]) -> String {
         if rejections.allSatisfy({ $0.kind == .retention }) {
-            return "partial write: points beyond retention policy dropped=\(rejected) (is the precision right?)"
+            return
+                "partial write: points beyond retention policy dropped=\(rejected) (is the precision right?)"
         }
         let named = rejections.prefix(linesNamedMax).map { rejection in
             let place = rejection.column > 0 ? ", column \(rejection.column)" : ""

@@ -41,7 +41,9 @@ final class WriteExchange: Exchange, @unchecked Sendable {
         case nil, "", "identity": break
         case "gzip", "x-gzip": inflater = Inflater(bytesMax: bytesMax)
         case let encoding?:
-            throw Refusal(.unsupportedMediaType, "Content-Encoding \(encoding.prefix(40)) is not known: send gzip or none")
+            throw Refusal(
+                .unsupportedMediaType,
+                "Content-Encoding \(encoding.prefix(40)) is not known: send gzip or none")
         }
         parser = LineParser(
             context: loop.lineContext(store), database: target.database,
@@ -58,7 +60,9 @@ final class WriteExchange: Exchange, @unchecked Sendable {
         var fault: Inflater.Fault?
         piece.withUnsafeReadableBytes { bytes in
             guard let inflater else { return feed(bytes) }
-            do throws(Inflater.Fault) { try inflater.feed(bytes, into: feed) } catch { fault = error }
+            do throws(Inflater.Fault) { try inflater.feed(bytes, into: feed) } catch {
+                fault = error
+            }
         }
         switch fault {
         case .broken: throw Refusal(.badRequest, "the body is not whole gzip: nothing was stored")

@@ -18,7 +18,7 @@ enum CommitItem: Sendable {
     /// Log files wholly at or below the sequence may go.
     case trim(UInt64)
     /// Syncs and reports the end of the log; nothing follows.
-    case stop(@Sendable (Result<LogPosition, StorageError>) -> Void)
+    case stop(flushedThrough: UInt64, @Sendable (Result<LogPosition, StorageError>) -> Void)
 }
 
 /// Safe: `log`, `head` and the clocks belong to the thread that runs `process`.
@@ -40,14 +40,14 @@ final class CommitPipeline: @unchecked Sendable {
         var writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
         var definitions: [@Sendable (Result<Void, StorageError>) -> Void] = []
         var freezes: [@Sendable (Result<Void, StorageError>) -> Void] = []
-        var stop: (@Sendable (Result<LogPosition, StorageError>) -> Void)?
+        var stop: (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
         for item in items {
             switch item {
             case .write(let batch, let done): writes.append((batch, done))
             case .definitions(let done): definitions.append(done)
             case .freeze(let done): freezes.append(done)
             case .trim(let sequence): trim(sequence)
-            case .stop(let done): stop = done
+            case .stop(let flushedThrough, let done): stop = (flushedThrough, done)
             }
         }
         if !writes.isEmpty || !definitions.isEmpty { commit(writes, definitions) }
@@ -56,7 +56,7 @@ final class CommitPipeline: @unchecked Sendable {
             let result = freeze()
             for done in freezes { done(result) }
         }
-        if let stop { finish(stop) }
+        if let stop { finish(stop.flushedThrough, stop.done) }
     }
 
     private func commit(
@@ -165,14 +165,16 @@ final class CommitPipeline: @unchecked Sendable {
         try? log.removeFiles(whollyAtOrBelow: sequence)
     }
 
-    private func finish(_ done: @Sendable (Result<LogPosition, StorageError>) -> Void) {
+    private func finish(
+        _ flushedThrough: UInt64, _ done: @Sendable (Result<LogPosition, StorageError>) -> Void
+    ) {
         isStopped = true
         do throws(StorageError) {
             let journal = shared.catalog.takeJournal()
             log.beginGroup()
             if !journal.isEmpty { log.appendRecord(kind: .definitions) { $0.append(journal) } }
             try log.commitGroup(sync: true)
-            done(.success(log.currentPosition))
+            done(.success(try log.finishCleanly(flushedThrough: flushedThrough)))
         } catch { done(.failure(error)) }
     }
 }

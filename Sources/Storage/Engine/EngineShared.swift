@@ -42,6 +42,8 @@ final class EngineShared: Sendable {
     let state = Mutex(State())
     /// Bytes of batches between commit and acknowledgement.
     let pendingBytes = Atomic(0)
+    /// Long work of the maintenance thread gives up when it sees this.
+    let isStopping = Atomic(false)
     let maintenance = BlockingQueue<MaintenanceItem>()
     let commits = BlockingQueue<CommitItem>()
 
@@ -91,5 +93,6 @@ enum MaintenanceItem: Sendable {
     case flushFrozen
     case flush(@Sendable (Result<Void, StorageError>) -> Void)
     case compact(databaseID: UInt32?, @Sendable (Result<Void, StorageError>) -> Void)
-    case stop(LogPosition?, @Sendable (Result<Void, StorageError>) -> Void)
+    /// Nothing follows. Answers how far MANIFEST says that the log is flushed.
+    case stop(@Sendable (Result<UInt64, StorageError>) -> Void)
 }

@@ -45,8 +45,9 @@ final class Maintenance: @unchecked Sendable {
         case .flush(let done): done(attempt { () throws(StorageError) in try self.flushFrozen() })
         case .compact(let databaseID, let done):
             done(attempt { () throws(StorageError) in try self.compactAll(databaseID) })
-        case .stop(let end, let done):
-            done(attempt { () throws(StorageError) in try self.stop(end) })
+        case .stop(let done):
+            isStopped = true
+            done(.success(manifest.flushedThrough))
         }
     }
 
@@ -278,14 +279,13 @@ final class Maintenance: @unchecked Sendable {
 
     // MARK: The end
 
-    private func stop(_ end: LogPosition?) throws(StorageError) {
-        isStopped = true
-        guard let end else { return }
+    /// The last MANIFEST of this opening. Called when both threads have stopped.
+    func recordCleanEnd(_ end: LogPosition) throws(StorageError) {
         var last = manifest
         last.version += 1
         last.cleanEnd = end
         last.lastClock = max(last.lastClock, shared.environment.now())
         try last.store(fileSystem, predecessor: manifestBytes)
-        for path in obsolete { try? fileSystem.remove(path) }
+        for path in obsolete { try fileSystem.remove(path) }
     }
 }

@@ -114,12 +114,10 @@ enum Recovery {
         let maintenance = Maintenance(
             shared: shared, fileSystem: fileSystem, spares: spares, manifest: manifest,
             manifestBytes: manifest.encoded(), persistedSeries: persisted)
-        var replayed: UInt64 = manifest.flushedThrough
         let recovery = try LogReader.replay(
             fileSystem: fileSystem, after: manifest.flushedThrough, cleanEnd: manifest.cleanEnd
         ) { (sequence, kind, payload) throws(StorageError) in
             try apply(sequence, kind, payload, shared)
-            replayed = sequence
             let head = shared.activeHead
             let limit = Double(shared.options.memoryBytesMax) * shared.options.headShareOfMemory
             if Double(head.byteCount) > limit { try flush(head, through: sequence, shared, maintenance) }

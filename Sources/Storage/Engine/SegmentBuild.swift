@@ -126,7 +126,8 @@ struct SegmentBuild {
                 tableID: input.table.id, name: input.table.name, firstSequence: input.firstSequence,
                 lastSequence: input.lastSequence, tagKeys: schema.tags.map(\.name),
                 fields: fields.map { SegmentField(id: $0.id, name: $0.name, sqlName: $0.sqlName, type: $0.type) }))
-        var consumer = SegmentFeed(writer: writer, table: input.table)
+        var consumer = SegmentFeed(
+            writer: writer, table: input.table, shared: maintenance.shared)
         var counters = ScanCounters()
         for piece in pieces { try scan.run(piece, into: &consumer, counters: &counters) }
         try writer.endTable()
@@ -139,16 +140,19 @@ private struct SegmentFeed: ScanConsumer {
     let table: TableEntry
     private var series = UInt32.max
     private var key: [UInt8] = []
+    private let shared: EngineShared
 
-    init(writer: SegmentWriter, table: TableEntry) {
+    init(writer: SegmentWriter, table: TableEntry, shared: EngineShared) {
         self.writer = writer
         self.table = table
+        self.shared = shared
     }
 
     var isDone: Bool { false }
 
     mutating func consume(_ rows: ScanRows) throws(StorageError) {
         if rows.series != series {
+            if shared.isStopping.load(ordering: .relaxed) { throw .closed }
             series = rows.series
             key = table.series.withLock { $0.key(of: rows.series) }
         }

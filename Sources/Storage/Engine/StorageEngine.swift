@@ -287,14 +287,15 @@ package final class StorageEngine: Sendable {
             return state.isClosed
         }
         guard !wasClosed else { return }
-        let end = Promise<Result<LogPosition, StorageError>>()
-        submit(.stop { end.fulfil($0) })
-        let position = end.wait()
-        let done = Promise<Result<Void, StorageError>>()
-        submit(.stop(try? position.get()) { done.fulfil($0) })
-        let stopped = done.wait()
-        _ = try position.get()
-        try stopped.get()
+        // Merges look at this flag: closing waits for none of them.
+        shared.isStopping.store(true, ordering: .releasing)
+        let stopped = Promise<Result<UInt64, StorageError>>()
+        submit(.stop { stopped.fulfil($0) })
+        let flushedThrough = try stopped.wait().get()
+        let ended = Promise<Result<LogPosition, StorageError>>()
+        submit(.stop(flushedThrough: flushedThrough) { ended.fulfil($0) })
+        // Both threads are gone: MANIFEST is ours. It comes last, since it vouches for the log.
+        try maintenance.recordCleanEnd(try ended.wait().get())
     }
 }
 
