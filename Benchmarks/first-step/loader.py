@@ -144,7 +144,7 @@ def wait_until_idle(options):
 def verify(options, rows, total):
     scale = 10 ** options.decimals
     found = Connection(options.url).sql("SELECT count(*), sum(usage_user) FROM cpu", options.db)["rows"][0]
-    sum_is_right = abs(found[1] - total / scale) <= 1e-9 * max(1, total)
+    sum_is_right = found[1] is not None and abs(found[1] - total / scale) <= 1e-9 * max(1, total)
     return {"rows_sent": rows, "rows_found": found[0], "sum_expected": total / scale, "sum_found": found[1],
             "ok": found[0] == rows and sum_is_right}
 
