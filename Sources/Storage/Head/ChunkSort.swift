@@ -3,8 +3,8 @@
 /// A counting sort by series keeps arrival order; scrapes arrive in order of time, so the check
 /// per series nearly always finds its rows sorted already. O(rows + id range), or O(n log n) for
 /// few rows over a wide range.
-enum ChunkSort {
-    static func sort(_ view: ChunkView, only wanted: SeriesSet? = nil, in range: TimeRange = .all) -> SortedRows {
+package enum ChunkSort {
+    package static func sort(_ view: ChunkView, only wanted: SeriesSet? = nil, in range: TimeRange = .all) -> SortedRows {
         let series = view.storage.series
         let times = view.storage.times
         var rows: [UInt32] = []

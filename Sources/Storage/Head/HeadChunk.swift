@@ -10,6 +10,11 @@
 package struct ShapeKey: Hashable, Sendable {
     package var ids: [UInt32]
     package var types: [FieldType]
+
+    package init(ids: [UInt32], types: [FieldType]) {
+        self.ids = ids
+        self.types = types
+    }
 }
 
 /// The rows of a sealed chunk in order of (series, time, arrival).
@@ -42,7 +47,7 @@ package struct ChunkView: Sendable {
 package final class HeadChunk: @unchecked Sendable {
     package static let rowsMax = 65_536
 
-    let shape: ShapeKey
+    package let shape: ShapeKey
     private var storage: ChunkStorage
     private var heap: StringHeap?
     private var heapCount = 0
@@ -51,10 +56,10 @@ package final class HeadChunk: @unchecked Sendable {
     private var writtenLast = Int64.min
 
     // Published, under the engine's publish lock.
-    private(set) var published: ChunkView
+    package private(set) var published: ChunkView
     private(set) var isSealed = false
 
-    init(shape: ShapeKey, capacity: Int = 64) {
+    package init(shape: ShapeKey, capacity: Int = 64) {
         self.shape = shape
         storage = ChunkStorage(capacity: capacity, fieldCount: shape.ids.count)
         published = ChunkView(
@@ -67,16 +72,28 @@ package final class HeadChunk: @unchecked Sendable {
     var byteCount: Int { storage.byteCount + (heap?.capacity ?? 0) }
 
     /// What `append` copies from: field-major columns with a stride, in the chunk's field order.
-    struct Source {
-        var series: UnsafePointer<UInt32>
-        var times: UnsafePointer<Int64>
-        var order: UnsafePointer<UInt32>
-        var columns: [UnsafePointer<UInt64>]
-        var strings: UnsafeRawPointer
+    package struct Source {
+        package var series: UnsafePointer<UInt32>
+        package var times: UnsafePointer<Int64>
+        package var order: UnsafePointer<UInt32>
+        package var columns: [UnsafePointer<UInt64>]
+        package var strings: UnsafeRawPointer
+
+        package init(
+            series: UnsafePointer<UInt32>, times: UnsafePointer<Int64>,
+            order: UnsafePointer<UInt32>, columns: [UnsafePointer<UInt64>],
+            strings: UnsafeRawPointer
+        ) {
+            self.series = series
+            self.times = times
+            self.order = order
+            self.columns = columns
+            self.strings = strings
+        }
     }
 
     /// Copies rows behind those written so far; they stay unseen until `publish`.
-    func append(_ source: Source, rows: Range<Int>, orderBase: UInt32) {
+    package func append(_ source: Source, rows: Range<Int>, orderBase: UInt32) {
         let count = rows.count
         if written + count > storage.capacity {
             let wanted = max(written + count, storage.capacity * 2)
@@ -130,7 +147,7 @@ package final class HeadChunk: @unchecked Sendable {
     }
 
     /// Makes what was appended visible. Under the publish lock.
-    func publish() {
+    package func publish() {
         published = ChunkView(
             shape: shape, storage: storage, heap: heap, rowCount: written, firstTime: writtenFirst,
             lastTime: writtenLast, sortedRows: nil)
@@ -140,7 +157,7 @@ package final class HeadChunk: @unchecked Sendable {
     func seal() { isSealed = true }
 
     /// Under the publish lock.
-    func setSorted(_ sorted: SortedRows) {
+    package func setSorted(_ sorted: SortedRows) {
         let now = published
         published = ChunkView(
             shape: shape, storage: now.storage, heap: now.heap, rowCount: now.rowCount,

@@ -1,0 +1,275 @@
+// Where a scan stands in each input: the next wanted series, and its slices.
+
+/// Rows of one series that lie together in one input, times ascending.
+struct ScanSlice {
+    enum Kind: UInt8 {
+        /// A block of its own.
+        case block
+        /// Rows of the block that the cursor keeps decoded.
+        case packed
+        /// Positions in a chunk's order.
+        case chunk
+    }
+
+    var kind: Kind
+    /// Index among all cursors: the segments' first, then the chunks'.
+    var input: Int
+    var block = -1
+    var rowStart = 0
+    var rowCount: Int
+    /// Between these lie all the slice's times in the request's span.
+    var first: Int64
+    var last: Int64
+    /// Whether a row lies at `first`, at `last`.
+    var isFirstExact = true
+    var isLastExact = true
+    /// In a group: the next slice of the same input, or -1.
+    var next = -1
+}
+
+/// What all cursors of a piece look for.
+struct CursorTarget {
+    let series: SeriesSet?
+    let upper: UInt32
+    let span: TimeSpan
+    let bounds: [FieldBound]
+
+    static let none = UInt64.max
+}
+
+struct SegmentCursor {
+    let input: SegmentInput
+    private(set) var block: Int
+    /// Blocks below have been counted as read, skipped or summarised, or lie before the piece.
+    private var countedBlocks: Int
+    // The runs of the packed block that the cursor stands in.
+    private var runs: [SegmentRun] = []
+    private var runsBlock = -1
+    private var runIndex = 0
+    // The packed block whose rows have been asked for last; stays while slices refer to it.
+    private(set) var buffer: RowBuffer?
+    private var bufferBlock = -1
+    private var hasColumns = false
+    /// Whether the packed block's statistics allow for a row that satisfies the bounds.
+    private(set) var packedMayMatch = true
+
+    init(_ input: SegmentInput, lower: UInt32) {
+        self.input = input
+        block = input.firstBlock(reaching: lower, from: 0)
+        countedBlocks = block
+    }
+
+    private mutating func countSkipped(before block: Int, _ counters: inout ScanCounters) {
+        guard block > countedBlocks else { return }
+        counters.blocksSkipped &+= block &- countedBlocks
+        countedBlocks = block
+    }
+
+    /// The first wanted series from `from` on that has blocks in the span of times.
+    mutating func seek(
+        _ from: UInt32, _ target: CursorTarget, _ counters: inout ScanCounters
+    ) throws(StorageError) -> UInt64 {
+        var from = from
+        let count = input.lastSeries.count
+        while from <= target.upper {
+            if let set = target.series {
+                guard let member = set.next(from: from), member <= target.upper else { break }
+                from = member
+            }
+            if block < count, input.lastSeries[block] < UInt64(from) {
+                block = input.firstBlock(reaching: from, from: block + 1)
+            }
+            guard block < count, input.firstSeries[block] <= UInt64(target.upper) else { break }
+            countSkipped(before: block, &counters)
+            guard
+                target.span.overlaps(
+                    Int64(bitPattern: input.minTimes[block]), Int64(bitPattern: input.maxTimes[block]))
+            else {
+                block += 1
+                continue
+            }
+            let found = try input.runCounts[block] == 1
+                ? UInt32(truncatingIfNeeded: input.firstSeries[block]) : run(reaching: from)
+            if found == from || found <= target.upper && (target.series?.contains(found) ?? true) {
+                return UInt64(found)
+            }
+            guard found < .max else { break }
+            from = found + 1
+        }
+        return CursorTarget.none
+    }
+
+    /// The first series of the packed block that is `series` or later; its last one is.
+    private mutating func run(reaching series: UInt32) throws(StorageError) -> UInt32 {
+        if runsBlock != block {
+            try input.directory.decodeRuns(block, into: &runs)
+            runsBlock = block
+            runIndex = 0
+        }
+        while runIndex < runs.count - 1, runs[runIndex].series < series { runIndex += 1 }
+        return runs[runIndex].series
+    }
+
+    /// Adds the slices of the series that `seek` found.
+    mutating func collect(
+        _ series: UInt32, index: Int, _ target: CursorTarget, into slices: inout [ScanSlice],
+        _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        guard input.runCounts[block] == 1 else {
+            try collectPacked(index: index, target, into: &slices, &counters)
+            return
+        }
+        let count = input.lastSeries.count
+        while block < count, input.firstSeries[block] == UInt64(series), input.runCounts[block] == 1 {
+            let first = Int64(bitPattern: input.minTimes[block])
+            let last = Int64(bitPattern: input.maxTimes[block])
+            if target.span.overlaps(first, last) {
+                var slice = ScanSlice(
+                    kind: .block, input: index, block: block,
+                    rowCount: Int(input.rowCounts[block]), first: first, last: last)
+                if first < target.span.first {
+                    slice.first = target.span.first
+                    slice.isFirstExact = false
+                }
+                if last > target.span.last {
+                    slice.last = target.span.last
+                    slice.isLastExact = false
+                }
+                slices.append(slice)
+            } else {
+                counters.blocksSkipped &+= 1
+            }
+            block += 1
+        }
+        countedBlocks = max(countedBlocks, block)
+    }
+
+    private mutating func collectPacked(
+        index: Int, _ target: CursorTarget, into slices: inout [ScanSlice],
+        _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        if bufferBlock != block { try loadPacked(target, &counters) }
+        guard let buffer, packedIsLoaded else { return }
+        let run = runs[runIndex]
+        let times = buffer.times + run.rowStart
+        var (lower, upper) = (0, run.rowCount)
+        if times[0] < target.span.first {
+            lower = RowBuffer.lowerBound(times, run.rowCount, target.span.first)
+        }
+        if times[run.rowCount - 1] > target.span.last {
+            upper = RowBuffer.lowerBound(times, run.rowCount, target.span.last + 1)
+        }
+        guard lower < upper else { return }
+        slices.append(
+            ScanSlice(
+                kind: .packed, input: index, block: block, rowStart: run.rowStart + lower,
+                rowCount: upper - lower, first: times[lower], last: times[upper - 1]))
+    }
+
+    private var packedIsLoaded: Bool { bufferBlock == block }
+
+    private mutating func loadPacked(
+        _ target: CursorTarget, _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        let rows = buffer ?? RowBuffer(fieldCount: input.fields.count)
+        buffer = rows
+        bufferBlock = -1
+        hasColumns = false
+        rows.removeAll()
+        try rows.decodeTimes(block, of: input, counters: &counters)
+        bufferBlock = block
+        countedBlocks = max(countedBlocks, block + 1)
+        packedMayMatch = target.bounds.isEmpty || input.mayMatch(target.bounds, block: block)
+    }
+
+    /// The rows of the packed block that slices refer to.
+    mutating func packedRows(_ counters: inout ScanCounters) throws(StorageError) -> RowBuffer {
+        guard let buffer, bufferBlock >= 0 else { preconditionFailure("BUG: no packed block") }
+        if !hasColumns {
+            // The times lie there already, and are counted only once everything is.
+            try buffer.decodeColumns(bufferBlock, of: input, counters: &counters)
+            buffer.count = Int(input.rowCounts[bufferBlock])
+            hasColumns = true
+        }
+        return buffer
+    }
+}
+
+struct ChunkCursor {
+    let input: ChunkInput
+    let sorted: SortedRows
+    private var position = 0
+
+    init(_ input: ChunkInput, _ request: ScanRequest, lower: UInt32) {
+        self.input = input
+        sorted = input.sortedRows(request)
+        position = sorted.firstPosition(reaching: lower, from: 0)
+    }
+
+    /// The first wanted series from `from` on.
+    mutating func seek(_ from: UInt32, _ target: CursorTarget) -> UInt64 {
+        var from = from
+        let count = sorted.series.count
+        while from <= target.upper {
+            if let set = target.series {
+                guard let member = set.next(from: from) else { break }
+                from = member
+            }
+            position = sorted.firstPosition(reaching: from, from: position)
+            guard position < count else { break }
+            let found = sorted.series[position]
+            guard found <= target.upper else { break }
+            if found == from || target.series?.contains(found) ?? true { return UInt64(found) }
+            guard found < .max else { break }
+            from = found + 1
+        }
+        return CursorTarget.none
+    }
+
+    /// Adds the slice of the series that `seek` found.
+    mutating func collect(index: Int, _ target: CursorTarget, into slices: inout [ScanSlice]) {
+        let start = Int(sorted.starts[position])
+        let end = Int(sorted.starts[position + 1])
+        position += 1
+        // Safe: positions and rows come from the chunk's own order, below the view's count.
+        let times = input.view.storage.times
+        let slice: ScanSlice? = sorted.rows.withUnsafeBufferPointer { rows in
+            var (lower, upper) = (start, end)
+            if times[Int(rows[start])] < target.span.first {
+                lower = Self.lowerBound(rows, times, start, end, target.span.first)
+            }
+            if times[Int(rows[end - 1])] > target.span.last {
+                upper = Self.lowerBound(rows, times, lower, end, target.span.last + 1)
+            }
+            guard lower < upper else { return nil }
+            return ScanSlice(
+                kind: .chunk, input: index, rowStart: lower, rowCount: upper - lower,
+                first: times[Int(rows[lower])], last: times[Int(rows[upper - 1])])
+        }
+        if let slice { slices.append(slice) }
+    }
+
+    /// The first position whose time is `time` or later.
+    private static func lowerBound(
+        _ rows: UnsafeBufferPointer<UInt32>, _ times: UnsafeMutablePointer<Int64>, _ start: Int,
+        _ end: Int, _ time: Int64
+    ) -> Int {
+        var (low, high) = (start, end)
+        while low < high {
+            let middle = (low + high) / 2
+            if times[Int(rows[middle])] < time { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// Leaves only the rows at a slice's last time.
+    func trimToLast(_ slice: inout ScanSlice) {
+        let times = input.view.storage.times
+        let kept = sorted.rows.withUnsafeBufferPointer { rows in
+            Self.lowerBound(rows, times, slice.rowStart, slice.rowStart + slice.rowCount, slice.last)
+        }
+        slice.rowCount -= kept - slice.rowStart
+        slice.rowStart = kept
+        slice.first = slice.last
+    }
+}

@@ -1,0 +1,284 @@
+// Runs a piece: series by series, gathers the inputs' slices into groups that overlap in time, and
+// hands the groups' rows to the consumer.
+
+/// One thread's work on a piece.
+///
+/// Safe: `currents` and `columns` have one element a cursor and a field, and are freed with the run.
+struct ScanRun: ~Copyable {
+    /// Rows that are worth a call of the consumer, and rows at which a merge hands over.
+    static let rowsWanted = 1_024
+    static let rowsMax = 4_096
+
+    let plan: ScanPlan
+    let target: CursorTarget
+    let isLatest: Bool
+    /// Bounds that may skip blocks; none with `latestOnly`, where the last row counts as it is.
+    let bounds: [FieldBound]
+    var segments: [SegmentCursor] = []
+    var chunks: [ChunkCursor] = []
+    private let cursorCount: Int
+    /// Each cursor's next series, segments first; `CursorTarget.none` at its end.
+    private let currents: UnsafeMutablePointer<UInt64>
+    private let columns: UnsafeMutablePointer<ColumnSlice>
+    var slices: [ScanSlice] = []
+    let gathered: RowBuffer
+    var merge: MergeState
+
+    init(plan: ScanPlan, piece: SourceScanPiece, counters: inout ScanCounters) throws(StorageError) {
+        self.plan = plan
+        let request = plan.request
+        isLatest = request.latestOnly
+        bounds = request.latestOnly ? [] : request.bounds
+        // Without a span there are no inputs either.
+        let span = plan.span ?? TimeSpan(first: 0, last: 0)
+        target = CursorTarget(
+            series: request.series, upper: piece.series.upperBound, span: span, bounds: bounds)
+        cursorCount = plan.segments.count + plan.chunks.count
+        currents = .allocate(capacity: max(1, cursorCount))
+        columns = .allocate(capacity: max(1, request.fields.count))
+        gathered = RowBuffer(fieldCount: request.fields.count)
+        merge = MergeState(inputCount: cursorCount)
+        segments.reserveCapacity(plan.segments.count)
+        chunks.reserveCapacity(plan.chunks.count)
+        let lower = piece.series.lowerBound
+        for index in 0..<cursorCount { currents[index] = CursorTarget.none }
+        for (index, input) in plan.segments.enumerated() {
+            segments.append(SegmentCursor(input, lower: lower))
+            currents[index] = try segments[index].seek(lower, target, &counters)
+        }
+        for (index, input) in plan.chunks.enumerated() {
+            chunks.append(ChunkCursor(input, request, lower: lower))
+            currents[plan.segments.count + index] = chunks[index].seek(lower, target)
+        }
+    }
+
+    deinit {
+        currents.deallocate()
+        columns.deallocate()
+    }
+
+    mutating func scan<Consumer: ScanConsumer>(
+        into consumer: inout Consumer, counters: inout ScanCounters
+    ) throws(StorageError) {
+        while !consumer.isDone {
+            var least = CursorTarget.none
+            for index in 0..<cursorCount { least = min(least, currents[index]) }
+            guard least != CursorTarget.none else { return }
+            let series = UInt32(truncatingIfNeeded: least)
+            slices.removeAll(keepingCapacity: true)
+            try collect(series, &counters)
+            guard !slices.isEmpty else { continue }
+            if slices.count > 1 { sortSlices() }
+            if isLatest {
+                try scanLatest(series, into: &consumer, &counters)
+            } else {
+                try scanGroups(series, into: &consumer, &counters)
+            }
+        }
+    }
+
+    private mutating func collect(
+        _ series: UInt32, _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        for index in 0..<segments.count where currents[index] == UInt64(series) {
+            try segments[index].collect(series, index: index, target, into: &slices, &counters)
+            currents[index] = series < target.upper
+                ? try segments[index].seek(series + 1, target, &counters) : CursorTarget.none
+        }
+        let base = segments.count
+        for index in 0..<chunks.count where currents[base + index] == UInt64(series) {
+            chunks[index].collect(index: base + index, target, into: &slices)
+            currents[base + index] = series < target.upper
+                ? chunks[index].seek(series + 1, target) : CursorTarget.none
+        }
+    }
+
+    private mutating func sortSlices() {
+        var isSorted = true
+        for index in 1..<slices.count where slices[index].first < slices[index - 1].first {
+            isSorted = false
+        }
+        // Slices of one segment differ in `first`; among others the order doesn't matter.
+        if !isSorted { slices.sort { $0.first < $1.first } }
+    }
+
+    /// The end of the group that begins at a slice: those that overlap it, or each other.
+    private func endOfGroup(_ start: Int) -> Int {
+        var end = start + 1
+        var last = slices[start].last
+        while end < slices.count, slices[end].first <= last {
+            last = max(last, slices[end].last)
+            end += 1
+        }
+        return end
+    }
+
+    private mutating func scanGroups<Consumer: ScanConsumer>(
+        _ series: UInt32, into consumer: inout Consumer, _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        var start = 0
+        while start < slices.count {
+            let end = endOfGroup(start)
+            if end - start > 1 {
+                try mergeGroup(start..<end, series, into: &consumer, &counters)
+            } else {
+                try scanLone(start, series, into: &consumer, &counters)
+            }
+            if gathered.count >= Self.rowsWanted { try flush(series, into: &consumer, &counters) }
+            if consumer.isDone {
+                gathered.removeAll()
+                return
+            }
+            start = end
+        }
+        try flush(series, into: &consumer, &counters)
+    }
+
+    /// A slice that overlaps no other.
+    private mutating func scanLone<Consumer: ScanConsumer>(
+        _ index: Int, _ series: UInt32, into consumer: inout Consumer, _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        let slice = slices[index]
+        switch slice.kind {
+        case .block:
+            let input = segments[slice.input].input
+            if let buckets = plan.request.summaries, !isLatest, slice.isFirstExact, slice.isLastExact,
+                buckets.hold(slice.first, slice.last),
+                let statistics = input.summary(of: slice.block, types: plan.fieldTypes)
+            {
+                guard bounds.isEmpty || input.mayMatch(bounds, block: slice.block) else {
+                    counters.blocksSkipped &+= 1
+                    return
+                }
+                try flush(series, into: &consumer, &counters)
+                counters.blocksSummarized &+= 1
+                counters.rowsScanned &+= slice.rowCount
+                try consumer.consume(
+                    ScanSummary(
+                        series: series, rowCount: slice.rowCount, firstTime: slice.first,
+                        lastTime: slice.last, statistics: statistics))
+                return
+            }
+            guard bounds.isEmpty || input.mayMatch(bounds, block: slice.block) else {
+                counters.blocksSkipped &+= 1
+                return
+            }
+            try gathered.append(block: slice.block, of: input, in: target.span, counters: &counters)
+        case .packed:
+            guard segments[slice.input].packedMayMatch else { return }
+            let rows = try segments[slice.input].packedRows(&counters)
+            let range = slice.rowStart..<(slice.rowStart + slice.rowCount)
+            if slices.count == 1 {
+                try emit(rows, range, series, into: &consumer, &counters)
+            } else {
+                gathered.append(range, of: rows, types: plan.fieldTypes)
+            }
+        case .chunk:
+            let cursor = chunks[slice.input - segments.count]
+            for bound in bounds where cursor.input.fields[bound.field].column < 0 { return }
+            let before = gathered.count
+            let isStrict = gathered.append(
+                positions: slice.rowStart, slice.rowCount, of: cursor.input, cursor.sorted,
+                withOrders: false)
+            if !isStrict {
+                gathered.count = before
+                try mergeGroup(index..<(index + 1), series, into: &consumer, &counters)
+            }
+        }
+    }
+
+    /// Only the last row of a series: from the latest group backwards until one has a row.
+    private mutating func scanLatest<Consumer: ScanConsumer>(
+        _ series: UInt32, into consumer: inout Consumer, _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        var groups: [Range<Int>] = []
+        var start = 0
+        while start < slices.count {
+            let end = endOfGroup(start)
+            groups.append(start..<end)
+            start = end
+        }
+        while let group = groups.popLast() {
+            let kept = narrowToLast(group, &counters)
+            if kept.count > 1 {
+                try mergeGroup(kept, series, into: &consumer, &counters)
+            } else {
+                try scanLone(kept.lowerBound, series, into: &consumer, &counters)
+            }
+            if gathered.count > 0 {
+                gathered.keepLast()
+                try flush(series, into: &consumer, &counters)
+                return
+            }
+            // A lone packed slice has been handed over as it was.
+            if slices.count == 1, slices[0].kind == .packed { return }
+        }
+    }
+
+    /// Drops the slices of a group that cannot reach its greatest time, and from those of chunks
+    /// and packed blocks the rows before it.
+    private mutating func narrowToLast(
+        _ group: Range<Int>, _ counters: inout ScanCounters
+    ) -> Range<Int> {
+        // Some row lies here or later.
+        var reached = Int64.min
+        for index in group {
+            if slices[index].isLastExact { reached = max(reached, slices[index].last) }
+            if slices[index].isFirstExact { reached = max(reached, slices[index].first) }
+        }
+        var kept = group.lowerBound
+        for index in group {
+            var slice = slices[index]
+            guard slice.last >= reached else {
+                if slice.kind == .block { counters.blocksSkipped &+= 1 }
+                continue
+            }
+            switch slice.kind {
+            case .block: break
+            case .packed:
+                slice.rowStart += slice.rowCount - 1
+                slice.rowCount = 1
+                slice.first = slice.last
+            case .chunk: chunks[slice.input - segments.count].trimToLast(&slice)
+            }
+            slices[kept] = slice
+            kept += 1
+        }
+        return group.lowerBound..<kept
+    }
+
+    /// Hands over what has been gathered.
+    mutating func flush<Consumer: ScanConsumer>(
+        _ series: UInt32, into consumer: inout Consumer, _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        guard gathered.count > 0 else { return }
+        try emit(gathered, 0..<gathered.count, series, into: &consumer, &counters)
+        gathered.removeAll()
+    }
+
+    private func emit<Consumer: ScanConsumer>(
+        _ buffer: RowBuffer, _ rows: Range<Int>, _ series: UInt32, into consumer: inout Consumer,
+        _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        counters.rowsScanned &+= rows.count
+        let fieldCount = buffer.fieldCount
+        let types = plan.fieldTypes
+        let columns = columns
+        try buffer.strings.withUnsafeBufferPointer { bytes throws(StorageError) in
+            for field in 0..<fieldCount {
+                let start = field &* buffer.stride &+ rows.lowerBound
+                let slice = ColumnSlice(
+                    type: types[field], count: rows.count,
+                    values: UnsafePointer(buffer.values + start),
+                    validity: buffer.hasAbsent[field] ? UnsafePointer(buffer.validity + start) : nil,
+                    stringBytes: types[field] == .string ? bytes.baseAddress : nil)
+                (columns + field).initialize(to: slice)
+            }
+            // Safe: the consumer may look at the slices during the call only.
+            try consumer.consume(
+                ScanRows(
+                    series: series, count: rows.count, times: UnsafePointer(buffer.times + rows.lowerBound),
+                    columns: UnsafeBufferPointer(start: columns, count: fieldCount)))
+        }
+    }
+}
