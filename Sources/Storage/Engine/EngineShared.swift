@@ -71,6 +71,20 @@ final class EngineShared: Sendable {
         for chunk in sealed { maintenance.push(.sort(chunk)) }
     }
 
+    /// Takes a segment out of use whose bytes turned out to be damaged. The file stays.
+    func setAside(_ error: StorageError) {
+        guard case .corrupt(let file, _, _) = error else { return }
+        published.withLock { published in
+            let segments = published.version.segments
+            guard segments.contains(where: { $0.entry.path == file && $0.reader != nil }) else { return }
+            published.version = Version(
+                segments: segments.map { segment in
+                    segment.entry.path == file
+                        ? LoadedSegment(entry: segment.entry, reader: nil, damage: error) : segment
+                })
+        }
+    }
+
     func freeze(_ frozen: FrozenHead) {
         published.withLock { published in
             published.frozen.append(frozen)

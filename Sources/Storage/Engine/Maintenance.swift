@@ -70,7 +70,10 @@ final class Maintenance: @unchecked Sendable {
             guard !isStopped else { throw .closed }
             try body()
             return .success(())
-        } catch { return .failure(error) }
+        } catch {
+            shared.setAside(error)
+            return .failure(error)
+        }
     }
 
     private func note(_ body: () throws(StorageError) -> Void) {

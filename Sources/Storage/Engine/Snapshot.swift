@@ -9,11 +9,14 @@ package final class Snapshot: Sendable {
     /// Chunks by table, oldest head first; the index is the head's place.
     private let chunks: [UInt32: [(head: Int, view: ChunkView)]]
     private let nowNanoseconds: Int64
+    /// Told about damage that a scan met.
+    private let setAside: @Sendable (StorageError) -> Void
 
     init(
         version: Version, visibleSequence: UInt64, chunks: [UInt32: [(head: Int, view: ChunkView)]],
-        nowNanoseconds: Int64
+        nowNanoseconds: Int64, setAside: @escaping @Sendable (StorageError) -> Void
     ) {
+        self.setAside = setAside
         self.version = version
         self.visibleSequence = visibleSequence
         self.chunks = chunks
@@ -22,8 +25,20 @@ package final class Snapshot: Sendable {
 
     /// Independent pieces of a scan, each about `rowsPerMorsel` rows.
     ///
-    /// Rows past the database's retention are left out.
+    /// Rows past the database's retention are left out. A segment found damaged is set aside: the
+    /// call throws `corrupt`, and the next snapshot goes without it.
     package func plan(
+        _ table: TableEntry, _ request: ScanRequest, rowsPerMorsel: Int
+    ) throws(StorageError) -> [ScanMorsel] {
+        do throws(StorageError) {
+            return try planned(table, request, rowsPerMorsel: rowsPerMorsel)
+        } catch {
+            setAside(error)
+            throw error
+        }
+    }
+
+    private func planned(
         _ table: TableEntry, _ request: ScanRequest, rowsPerMorsel: Int
     ) throws(StorageError) -> [ScanMorsel] {
         var request = request
@@ -90,13 +105,18 @@ package final class Snapshot: Sendable {
         return spans
     }
 
-    /// Runs one morsel on the calling thread.
+    /// Runs one morsel on the calling thread. Damage is treated as by `plan`.
     package func run<Consumer: ScanConsumer>(
         _ morsel: ScanMorsel, _ request: ScanRequest, into consumer: inout Consumer,
         counters: inout ScanCounters
     ) throws(StorageError) {
         guard let scan = morsel.scan, let piece = morsel.piece else { return }
-        try scan.run(piece, into: &consumer, counters: &counters)
+        do throws(StorageError) {
+            try scan.run(piece, into: &consumer, counters: &counters)
+        } catch {
+            setAside(error)
+            throw error
+        }
     }
 
     /// What a damaged, set-aside file could have changed in an answer about this table.
@@ -172,7 +192,7 @@ extension StorageEngine {
             }
             return Snapshot(
                 version: published.version, visibleSequence: published.visibleSequence, chunks: chunks,
-                nowNanoseconds: now)
+                nowNanoseconds: now, setAside: { [shared] in shared.setAside($0) })
         }
     }
 }
