@@ -24,6 +24,11 @@ package struct TagValues: Sendable {
 
     fileprivate mutating func set(_ id: Int, _ value: [UInt8]) {
         let code = code(of: value)
+        // Two spellings that Unicode calls equal name one tag: the later one stands.
+        if codes.count == id + 1 {
+            codes[id] = code + 1
+            return
+        }
         if codes.count < id { codes.append(contentsOf: repeatElement(0, count: id - codes.count)) }
         codes.append(code + 1)
     }

@@ -19,6 +19,16 @@ enum CommitItem: Sendable {
     case trim(UInt64)
     /// Syncs and reports the end of the log; nothing follows.
     case stop(flushedThrough: UInt64, @Sendable (Result<LogPosition, StorageError>) -> Void)
+
+    /// Answers without doing: the log thread has gone.
+    func refuse() {
+        switch self {
+        case .write(_, let done): done(.failure(.closed))
+        case .definitions(let done), .freeze(let done): done(.failure(.closed))
+        case .trim: break
+        case .stop(_, let done): done(.failure(.closed))
+        }
+    }
 }
 
 /// Safe: `log`, `head` and the clocks belong to the thread that runs `process`.
@@ -182,6 +192,8 @@ final class CommitPipeline: @unchecked Sendable {
 /// Copies rows of batches and of replayed records into a head, in sequence order.
 enum HeadApplier {
     static func apply(_ batch: WriteBatch, sequence: UInt64, to head: Head) {
+        var firstLine = UInt32.max
+        for group in batch.groups where group.rowCount > 0 { firstLine = min(firstLine, group.lines[0]) }
         for group in batch.groups {
             guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else { continue }
             var shape = ShapeKey(ids: [], types: [])
@@ -198,16 +210,18 @@ enum HeadApplier {
                     series: UnsafePointer(group.series), times: UnsafePointer(group.times),
                     order: UnsafePointer(group.lines), columns: columns,
                     strings: UnsafeRawPointer(batch.strings)),
-                rowCount: group.rowCount, sequence: sequence)
+                rowCount: group.rowCount, firstLine: firstLine, sequence: sequence)
         }
         for group in batch.groups {
             guard let binding = group.binding, group.rowCount > 0 else { continue }
-            head.advanceOrder(tableID: binding.table.id, past: group.lines[group.rowCount - 1])
+            head.advanceOrder(tableID: binding.table.id, past: group.lines[group.rowCount - 1], firstLine: firstLine)
         }
         head.endBatch()
     }
 
-    static func apply(_ group: RecordGroup, sequence: UInt64, to head: Head) {
+    static func apply(
+        _ group: RecordGroup, firstLine: UInt32, sequence: UInt64, to head: Head
+    ) {
         group.series.withUnsafeBufferPointer { series in
             group.times.withUnsafeBufferPointer { times in
                 group.order.withUnsafeBufferPointer { order in
@@ -226,12 +240,12 @@ enum HeadApplier {
                                         group.fields.indices.map { base + $0 * group.rowCount }
                                     } ?? [],
                                     strings: strings.baseAddress ?? empty),
-                                rowCount: group.rowCount, sequence: sequence)
+                                rowCount: group.rowCount, firstLine: firstLine, sequence: sequence)
                         }
                     }
                 }
             }
         }
-        if let last = group.order.last { head.advanceOrder(tableID: group.tableID, past: last) }
+        if let last = group.order.last { head.advanceOrder(tableID: group.tableID, past: last, firstLine: firstLine) }
     }
 }

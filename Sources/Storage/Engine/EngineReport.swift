@@ -48,6 +48,11 @@ extension StorageEngine {
         if let failure = state.maintenanceFailure {
             return StorageHealth(status: .warn, message: "background work fails: \(failure)", damagedFiles: damaged)
         }
+        if state.isRetentionPaused {
+            return StorageHealth(
+                status: .warn, message: "the clock jumped by more than an hour: retention is paused",
+                damagedFiles: damaged)
+        }
         if !damaged.isEmpty {
             return StorageHealth(
                 status: .warn, message: "damaged files are set aside: \(damaged.joined(separator: ", "))",

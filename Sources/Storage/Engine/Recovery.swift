@@ -3,6 +3,7 @@
 // The log is replayed by the same applier that runs live. A head that fills up on the way is
 // flushed, so recovery needs no more memory than running.
 
+internal import Glibc
 internal import Synchronization
 
 enum Recovery {
@@ -20,14 +21,21 @@ enum Recovery {
         for directory in ["log", "catalog", "data"] where !fileSystem.exists(directory) {
             try fileSystem.createDirectory(directory)
         }
+        let options = options.clamped
         let loaded = try loadManifest(fileSystem, &notes)
-        let manifest = loaded.manifest
+        var manifest = loaded.manifest
         let catalog = Catalog()
         let persisted = try readCatalog(fileSystem, manifest, catalog)
         let segments = manifest.segments.map { LoadedSegment.open(fileSystem, $0) }
+        if loaded.fallback != nil { manifest.nextFileNumber = try firstFreeNumber(fileSystem, manifest) }
         for segment in segments {
             guard let damage = segment.damage else { continue }
-            if case .unsupportedFormat = damage { throw damage }
+            switch damage {
+            case .corrupt: break
+            case .io(_, _, let number) where number == ENOENT: break
+            // Too many open files, say: nothing is wrong with the segment.
+            default: throw damage
+            }
             notes.append("set aside: \(damage)")
         }
         if loaded.fallback == nil { try removeOrphans(fileSystem, manifest) }
@@ -48,8 +56,11 @@ enum Recovery {
         }
         // A directory with a log and no MANIFEST is not a new store.
         let logs = try fileSystem.list("log").filter { $0.hasSuffix(".log") && !$0.hasPrefix("spare") }
-        guard logs.isEmpty else {
-            throw .corrupt(file: Manifest.path, offset: 0, reason: "the file is missing beside a log")
+        let others = try fileSystem.list("data") + fileSystem.list("catalog").filter { $0.hasSuffix(".catalog") }
+        guard logs.isEmpty, others.isEmpty else {
+            throw .corrupt(
+                file: Manifest.path, offset: 0,
+                reason: "the file is missing beside a log, segments or catalog files")
         }
         var manifest = Manifest()
         manifest.version = 1
@@ -77,6 +88,25 @@ enum Recovery {
         catalog.raiseNextIDs(database: manifest.nextDatabaseID, table: manifest.nextTableID)
         catalog.forgetChanges()
         return catalog.state.withLock { state in state.tablesByID.mapValues(\.seriesCount) }
+    }
+
+    /// After a fallback files with higher numbers may lie about, which the lost MANIFEST named.
+    private static func firstFreeNumber(
+        _ fileSystem: any FileSystem, _ manifest: Manifest
+    ) throws(StorageError) -> UInt64 {
+        var free = manifest.nextFileNumber
+        func note(_ name: String) {
+            guard let number = UInt64(name.prefix { $0.isNumber }) else { return }
+            free = max(free, number &+ 1)
+        }
+        for name in try fileSystem.list("catalog") { note(name) }
+        for database in try fileSystem.list("data") where database.hasSuffix("/") {
+            for partition in try fileSystem.list("data/" + database.dropLast())
+            where partition.hasSuffix("/") {
+                for name in try fileSystem.list("data/" + database + partition.dropLast()) { note(name) }
+            }
+        }
+        return free
     }
 
     /// Files that neither MANIFEST nor its predecessor names: remains of work that was cut off.
@@ -114,6 +144,7 @@ enum Recovery {
         let maintenance = Maintenance(
             shared: shared, fileSystem: fileSystem, spares: spares, manifest: manifest,
             manifestBytes: manifest.encoded(), persistedSeries: persisted)
+        shared.catalog.state.withLock { $0.isReplaying = true }
         let recovery = try LogReader.replay(
             fileSystem: fileSystem, after: manifest.flushedThrough, cleanEnd: manifest.cleanEnd
         ) { (sequence, kind, payload) throws(StorageError) in
@@ -122,6 +153,8 @@ enum Recovery {
             let limit = Double(shared.options.memoryBytesMax) * shared.options.headShareOfMemory
             if Double(head.byteCount) > limit { try flush(head, through: sequence, shared, maintenance) }
         }
+        shared.catalog.state.withLock { $0.isReplaying = false }
+        maintenance.replayIsOver()
         if let torn = recovery.tornTail {
             notes.append("cut a torn tail: \(torn.file) at byte \(torn.offset): \(torn.reason)")
         }
@@ -154,13 +187,15 @@ enum Recovery {
             case .definitions: try shared.catalog.applyAll(payload)
             case .write:
                 let head = shared.activeHead
-                for group in try BatchRecord.decode(payload) {
+                let groups = try BatchRecord.decode(payload)
+                let firstLine = groups.compactMap(\.order.first).min() ?? 0
+                for group in groups {
                     guard let table = shared.catalog.table(id: group.tableID) else { continue }
                     let count = table.seriesCount
                     let fields = table.schema.fields.count
                     guard group.series.allSatisfy({ $0 < count }), group.fields.allSatisfy({ $0.id < fields })
                     else { throw .init(offset: 0, reason: "a series or field that is not defined") }
-                    HeadApplier.apply(group, sequence: sequence, to: head)
+                    HeadApplier.apply(group, firstLine: firstLine, sequence: sequence, to: head)
                 }
                 head.endBatch()
             case .statement, .checkpoint: break

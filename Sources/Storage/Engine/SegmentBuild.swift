@@ -77,11 +77,7 @@ struct SegmentBuild {
         guard !tables.isEmpty else { return nil }
         let fileSystem = maintenance.fileSystem
         let directory = Manifest.Segment.directory(database.id, partition)
-        if !fileSystem.exists(directory) {
-            try fileSystem.createDirectory(directory)
-            try fileSystem.syncDirectory("data/\(database.id)")
-            try fileSystem.syncDirectory("data")
-        }
+        try maintenance.makeDirectory(directory, parents: ["data/\(database.id)", "data", ""])
         let path = Manifest.Segment.path(database.id, partition, number)
         let writer = try SegmentWriter(
             fileSystem: fileSystem, path: path,
@@ -95,7 +91,7 @@ struct SegmentBuild {
         do throws(StorageError) {
             let end = partition.addingReportingOverflow(partitionNanoseconds)
             let range = TimeRange(lower: partition, upper: end.overflow ? .max : end.partialValue)
-            for table in tables { try write(table, range, to: writer) }
+            for table in tables { try write(table, range, isMerge: !replaces.isEmpty, to: writer) }
             let summary = try writer.finish()
             guard summary.rowCount > 0 else {
                 try fileSystem.remove(path)
@@ -113,7 +109,9 @@ struct SegmentBuild {
         }
     }
 
-    private func write(_ input: TableInput, _ range: TimeRange, to writer: SegmentWriter) throws(StorageError) {
+    private func write(
+        _ input: TableInput, _ range: TimeRange, isMerge: Bool, to writer: SegmentWriter
+    ) throws(StorageError) {
         let schema = input.table.schema
         let fields = input.fieldIDs.sorted().filter { $0 < schema.fields.count }.map { schema.fields[Int($0)] }
         var request = ScanRequest(timeRange: range, fields: fields.map(\.id))
@@ -127,7 +125,7 @@ struct SegmentBuild {
                 lastSequence: input.lastSequence, tagKeys: schema.tags.map(\.name),
                 fields: fields.map { SegmentField(id: $0.id, name: $0.name, sqlName: $0.sqlName, type: $0.type) }))
         var consumer = SegmentFeed(
-            writer: writer, table: input.table, shared: maintenance.shared)
+            writer: writer, table: input.table, maintenance: maintenance, isMerge: isMerge)
         var counters = ScanCounters()
         for piece in pieces { try scan.run(piece, into: &consumer, counters: &counters) }
         try writer.endTable()
@@ -140,19 +138,22 @@ private struct SegmentFeed: ScanConsumer {
     let table: TableEntry
     private var series = UInt32.max
     private var key: [UInt8] = []
-    private let shared: EngineShared
+    private let maintenance: Maintenance
+    private let isMerge: Bool
 
-    init(writer: SegmentWriter, table: TableEntry, shared: EngineShared) {
+    init(writer: SegmentWriter, table: TableEntry, maintenance: Maintenance, isMerge: Bool) {
         self.writer = writer
         self.table = table
-        self.shared = shared
+        self.maintenance = maintenance
+        self.isMerge = isMerge
     }
 
     var isDone: Bool { false }
 
     mutating func consume(_ rows: ScanRows) throws(StorageError) {
         if rows.series != series {
-            if shared.isStopping.load(ordering: .relaxed) { throw .closed }
+            if maintenance.shared.isStopping.load(ordering: .relaxed) { throw .closed }
+            if isMerge { maintenance.makeRoom() }
             series = rows.series
             key = table.series.withLock { $0.key(of: rows.series) }
         }

@@ -62,15 +62,24 @@ package final class StorageEngine: Sendable {
             while true {
                 let items = shared.commits.takeAll(milliseconds: 100)
                 pipeline.process(items)
-                if items.contains(where: { if case .stop = $0 { true } else { false } }) { return }
+                if items.contains(where: { if case .stop = $0 { true } else { false } }) {
+                    for item in shared.commits.close() { item.refuse() }
+                    return
+                }
             }
         }
         startThread("apus-maintain") {
             while true {
                 let items = shared.maintenance.takeAll(milliseconds: 1000)
-                for item in items {
+                for (index, item) in items.enumerated() {
+                    guard case .stop = item else {
+                        maintenance.process(item)
+                        continue
+                    }
+                    let rest = shared.maintenance.close()
+                    for late in items[(index + 1)...] + rest { late.refuse() }
                     maintenance.process(item)
-                    if case .stop = item { return }
+                    return
                 }
                 maintenance.tick()
             }
@@ -79,7 +88,7 @@ package final class StorageEngine: Sendable {
 
     private func submit(_ item: CommitItem) {
         if shared.environment.usesThreads {
-            shared.commits.push(item)
+            if !shared.commits.push(item) { item.refuse() }
         } else {
             inline.withLock { _ in
                 pipeline.process([item])
@@ -90,7 +99,7 @@ package final class StorageEngine: Sendable {
 
     private func submit(_ item: MaintenanceItem) {
         if shared.environment.usesThreads {
-            shared.maintenance.push(item)
+            if !shared.maintenance.push(item) { item.refuse() }
         } else {
             inline.withLock { _ in
                 maintenance.process(item)
@@ -198,7 +207,7 @@ package final class StorageEngine: Sendable {
             guard partition >= 60_000_000_000 else { throw .limit("a partition is at least a minute long") }
             _ = catalog.makeDatabase(
                 &state, name: name, partitionNanoseconds: partition,
-                retentionNanoseconds: retentionNanoseconds
+                retentionNanoseconds: retentionNanoseconds.map { max(0, $0) }
                     ?? Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000)
         }
     }
