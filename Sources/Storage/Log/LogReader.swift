@@ -120,9 +120,12 @@ package enum LogReader {
                     try chain.checkLink(index, start: start, expected: known)
                 } catch { tell(error) }
             }
+            let hasHole = index < start ?? 0 && index + 1 < chain.files.count
+                && chain.files[index + 1].number != file.number + 1
             let walk = try walkFile(
                 LogFileCursor(fileSystem: fileSystem, number: file.number),
-                limit: chain.limit(index), cleanEnd: cleanEnd, goesOn: true, onDamage: tell
+                limit: hasHole ? nil : chain.limit(index), cleanEnd: cleanEnd, goesOn: true,
+                onDamage: tell
             ) { (_, _, _) throws(StorageError) in }
             if let damage = walk.damage {
                 tell(damage)
