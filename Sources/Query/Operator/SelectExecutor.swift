@@ -24,7 +24,7 @@ extension QueryEngine {
             return report
         }
         // The snapshot first: every series it can show is in the index by then.
-        let snapshot = storage.snapshot()
+        let snapshot = storage.snapshot(of: [scan.table])
         report.warnings = snapshot.warnings(for: scan.table)
         if strict, let warning = report.warnings.first {
             throw QueryError(.damaged, warning, hint: "without strict=1 the rest is answered")

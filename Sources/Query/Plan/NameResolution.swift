@@ -43,7 +43,7 @@ enum NameResolution {
             let distance = editDistance(wanted, text)
             if distance < best?.distance ?? .max { best = (candidate, distance) }
         }
-        guard let best, best.distance <= max(1, wanted.count / 3) else { return nil }
+        guard let best, best.distance <= (wanted.count < 4 ? 1 : max(2, wanted.count / 3)) else { return nil }
         return "did you mean \(quotedIfNeeded(best.name))?"
     }
 

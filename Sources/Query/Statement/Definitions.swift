@@ -9,6 +9,16 @@ extension StatementExecution {
         case .createTable(let create):
             let (tags, fields) = try columns(create)
             let database = try databaseName(of: create.name)
+            // The session's database comes into being by its first table, as by its first write.
+            if create.name.database == nil, storage.options.createDatabases,
+                storage.catalog.database(named: database) == nil
+            {
+                try translating { () throws(StorageError) in
+                    try storage.createDatabase(
+                        database, ifNotExists: true, retentionNanoseconds: nil,
+                        partitionNanoseconds: nil)
+                }
+            }
             try translating { () throws(StorageError) in
                 try storage.createTable(
                     database: database, name: create.name.table.text, tags: tags, fields: fields,

@@ -24,7 +24,7 @@ package enum CatalogEntry: Equatable, Sendable {
 
     static let nameBytesMax = 65_535
 
-    func append(to writer: inout ByteWriter) {
+    package func append(to writer: inout ByteWriter) {
         switch self {
         case .database(let id, let name, let partition, let retention):
             writer.append(UInt8(1))
@@ -64,7 +64,7 @@ package enum CatalogEntry: Equatable, Sendable {
         }
     }
 
-    static func read(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> CatalogEntry {
+    package static func read(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> CatalogEntry {
         let start = reader.offset
         let kind: UInt8 = try reader.read()
         func id(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> UInt32 {

@@ -18,7 +18,7 @@ package enum CatalogFile {
 
     package static func path(_ number: UInt64) -> String { "catalog/\(paddedNumber(number)).catalog" }
 
-    static func encode(_ entries: (_ add: (CatalogEntry) -> Void) -> Void) -> [UInt8] {
+    package static func encode(_ entries: (_ add: (CatalogEntry) -> Void) -> Void) -> [UInt8] {
         var file = ByteWriter(capacity: frameBytes)
         file.append(magic)
         file.append(format)
@@ -45,7 +45,7 @@ package enum CatalogFile {
     }
 
     /// Calls `body` with each frame's payload after checking it.
-    static func read(
+    package static func read(
         _ bytes: [UInt8], path: String, _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {

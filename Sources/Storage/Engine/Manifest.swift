@@ -36,6 +36,22 @@ package struct Manifest: Sendable, Equatable {
         package var minTime: Int64
         package var maxTime: Int64
 
+        package init(
+            number: UInt64, databaseID: UInt32, partitionStart: Int64, partitionNanoseconds: Int64,
+            byteCount: Int, firstSequence: UInt64, lastSequence: UInt64, minTime: Int64,
+            maxTime: Int64
+        ) {
+            self.number = number
+            self.databaseID = databaseID
+            self.partitionStart = partitionStart
+            self.partitionNanoseconds = partitionNanoseconds
+            self.byteCount = byteCount
+            self.firstSequence = firstSequence
+            self.lastSequence = lastSequence
+            self.minTime = minTime
+            self.maxTime = maxTime
+        }
+
         package var path: String { Self.path(databaseID, partitionStart, number) }
 
         package static func path(_ database: UInt32, _ partitionStart: Int64, _ number: UInt64) -> String {
@@ -50,6 +66,11 @@ package struct Manifest: Sendable, Equatable {
     package struct CatalogFileEntry: Sendable, Equatable {
         package var number: UInt64
         package var byteCount: Int
+
+        package init(number: UInt64, byteCount: Int) {
+            self.number = number
+            self.byteCount = byteCount
+        }
     }
 
     package var version: UInt64 = 0

@@ -210,8 +210,6 @@ struct ScanRun: ~Copyable {
                 try flush(series, into: &consumer, &counters)
                 return
             }
-            // A lone packed slice has been handed over as it was.
-            if slices.count == 1, slices[0].kind == .packed { return }
         }
     }
 
