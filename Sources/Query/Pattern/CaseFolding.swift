@@ -24,7 +24,8 @@ package enum CaseFolding {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count)
         for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-            result.append(contentsOf: UTF8.encode(folded(scalar)) ?? UTF8.encodedReplacementCharacter)
+            result.append(
+                contentsOf: UTF8.encode(folded(scalar)) ?? UTF8.encodedReplacementCharacter)
         }
         return result
     }

@@ -238,11 +238,14 @@ package final class Catalog: Sendable {
         let schema = table.schema
         switch entry {
         case .tag(_, let index, let name, let sqlName):
-            guard index <= schema.tags.count else { return "tag \(index) of table \(table.id) leaves a gap" }
+            guard index <= schema.tags.count else {
+                return "tag \(index) of table \(table.id) leaves a gap"
+            }
             var tags = schema.tags
             let tag = TagColumn(name: name, sqlName: sqlName)
             if index < tags.count { tags[index] = tag } else { tags.append(tag) }
-            table.setSchema(TableSchema(tags: tags, fields: schema.fields, version: schema.version + 1))
+            table.setSchema(
+                TableSchema(tags: tags, fields: schema.fields, version: schema.version + 1))
         case .field(_, let field):
             guard field.id <= schema.fields.count else {
                 return "field \(field.id) of table \(table.id) leaves a gap"
@@ -282,7 +285,9 @@ package final class Catalog: Sendable {
                 return series.withKey(of: id) { $0.elementsEqual(key) }
                     ? nil : "series \(id) of table \(table.id) is defined twice, differently"
             }
-            guard id == series.count else { return "series \(id) of table \(table.id) leaves a gap" }
+            guard id == series.count else {
+                return "series \(id) of table \(table.id) leaves a gap"
+            }
             _ = series.insert(key, tags: tags)
             return nil
         }

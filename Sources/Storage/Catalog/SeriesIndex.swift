@@ -111,7 +111,9 @@ package struct SeriesIndex: Sendable {
 
     private mutating func grow() {
         slots = [UInt32](repeating: 0, count: slots.count * 2)
-        for id in 0..<UInt32(keyEnds.count) { place(id, hash: withKey(of: id) { KeyHash.hash($0) }) }
+        for id in 0..<UInt32(keyEnds.count) {
+            place(id, hash: withKey(of: id) { KeyHash.hash($0) })
+        }
     }
 
     /// The series for which a test of the tag's value holds; nil stands for an absent tag.

@@ -69,7 +69,8 @@ package final class LogSpares: Sendable {
             state.retired = []
             state.preparing = true
         }
-        for name in try fileSystem.list(LogNames.directory) where LogNames.spare(ofName: name) != nil {
+        for name in try fileSystem.list(LogNames.directory)
+        where LogNames.spare(ofName: name) != nil {
             try fileSystem.remove("\(LogNames.directory)/\(name)")
         }
     }

@@ -230,7 +230,8 @@ private final class OpenTable {
             return
         }
         guard let run = pending.runs.first else { return }
-        let times = UnsafeBufferPointer(start: UnsafePointer(pending.times), count: pending.rowCount)
+        let times = UnsafeBufferPointer(
+            start: UnsafePointer(pending.times), count: pending.rowCount)
         var start = 0
         for count in cutter.cuts(times, isFinal: isFinal) {
             encoder.encode(pending, start..<(start + count), runs: [(run.series, count)])

@@ -131,9 +131,11 @@ let edgeLengths = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 64, 65, 360, 720, 1023, 
 enum Shapes {
     static let specialDoubles: [UInt64] = [
         0, 0x8000_0000_0000_0000, Double.infinity.bitPattern, (-Double.infinity).bitPattern,
-        Double.nan.bitPattern, 0x7FF0_0000_0000_0001, 0xFFF8_1234_5678_9ABC, 1, 0x000F_FFFF_FFFF_FFFF,
+        Double.nan.bitPattern, 0x7FF0_0000_0000_0001, 0xFFF8_1234_5678_9ABC, 1,
+        0x000F_FFFF_FFFF_FFFF,
         Double.greatestFiniteMagnitude.bitPattern, Double.leastNormalMagnitude.bitPattern,
-        (0.1).bitPattern, (-0.3).bitPattern, (1e22).bitPattern, (9_007_199_254_740_993.0).bitPattern,
+        (0.1).bitPattern, (-0.3).bitPattern, (1e22).bitPattern,
+        (9_007_199_254_740_993.0).bitPattern,
         (2_251_799_813_685_248.0).bitPattern, (-2_251_799_813_685_248.0).bitPattern, UInt64.max,
     ]
 
