@@ -31,7 +31,8 @@ struct BatchResolver {
     // MARK: Times
 
     private func filterTimes(_ batch: WriteBatch, _ database: DatabaseEntry?) {
-        let retention = database?.retentionNanoseconds
+        let retention =
+            database?.retentionNanoseconds
             ?? options.defaultRetentionSeconds.map { Int64($0) * 1_000_000_000 } ?? 0
         let oldest = nowNanoseconds.subtractingReportingOverflow(retention)
         let earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
@@ -64,7 +65,9 @@ struct BatchResolver {
         }
     }
 
-    private func checkPartitions(_ batch: WriteBatch, _ database: DatabaseEntry) throws(StorageError) {
+    private func checkPartitions(_ batch: WriteBatch, _ database: DatabaseEntry)
+        throws(StorageError)
+    {
         var new: Set<Int64> = []
         var known: Set<Int64> = []
         for group in batch.groups {
@@ -74,7 +77,11 @@ struct BatchResolver {
                 let end = start.addingReportingOverflow(database.partitionNanoseconds)
                 current = TimeRange(lower: start, upper: end.overflow ? .max : end.partialValue)
                 guard !known.contains(start), !new.contains(start) else { continue }
-                if isKnownPartition(database, start) { known.insert(start) } else { new.insert(start) }
+                if isKnownPartition(database, start) {
+                    known.insert(start)
+                } else {
+                    new.insert(start)
+                }
                 if new.count > options.partitionsPerBatchMax {
                     throw .limit(
                         "a batch may touch at most \(options.partitionsPerBatchMax) new partitions "
@@ -109,7 +116,8 @@ struct BatchResolver {
         for (index, field) in binding.fields.enumerated() {
             guard let field else { continue }
             let written = group.shape.types[index]
-            if written != field.type, written != .float64, field.type == .int64 || field.type == .uint64,
+            if written != field.type, written != .float64,
+                field.type == .int64 || field.type == .uint64,
                 hasTopBit(group, index)
             {
                 return true
@@ -127,16 +135,20 @@ struct BatchResolver {
 
     private func bindSlowly(_ batch: WriteBatch) {
         catalog.state.withLock { state in
-            let database = state.databases[batch.database] ?? catalog.makeDatabase(
-                &state, name: batch.database,
-                partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
-                retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000)
+            let database =
+                state.databases[batch.database]
+                ?? catalog.makeDatabase(
+                    &state, name: batch.database,
+                    partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
+                    retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0)
+                        * 1_000_000_000)
             for group in batch.groups { bind(group, batch, database, &state) }
         }
     }
 
     private func bind(
-        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry, _ state: inout Catalog.State
+        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry,
+        _ state: inout Catalog.State
     ) {
         let name = String(decoding: group.shape.table, as: UTF8.self)
         let table: TableEntry
@@ -145,7 +157,10 @@ struct BatchResolver {
         } else if database.tableCount < options.tablesPerDatabaseMax {
             table = catalog.makeTable(&state, database: database, name: name)
         } else {
-            rejectAll(group, batch, .limit, "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) tables")
+            rejectAll(
+                group, batch, .limit,
+                "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) tables"
+            )
             return
         }
         resolveSeries(group, batch, table, &state)
@@ -153,7 +168,8 @@ struct BatchResolver {
         var fields: [FieldColumn?] = []
         for (index, nameBytes) in group.shape.fieldNames.enumerated() {
             fields.append(
-                bindField(String(decoding: nameBytes, as: UTF8.self), index, group, batch, table, &state))
+                bindField(
+                    String(decoding: nameBytes, as: UTF8.self), index, group, batch, table, &state))
         }
         let binding = ShapeBinding(table: table, typeVersion: table.typeVersion, fields: fields)
         group.binding = binding
@@ -181,7 +197,8 @@ struct BatchResolver {
             rejectAll(
                 group, batch, .conflict,
                 "field type conflict: input field \"\(name)\" on measurement \"\(table.name)\" is type "
-                    + "\(written.name), already exists as type \(stored.type.name)", dropsRows: false)
+                    + "\(written.name), already exists as type \(stored.type.name)",
+                dropsRows: false)
             return nil
         }
         if stored.type != .float64, written == .float64 || hasTopBit(group, index) {
@@ -225,7 +242,9 @@ struct BatchResolver {
             batch.reject(
                 LineRejection(
                     line: Int(group.lines[row]), kind: .limit,
-                    reason: "table \(table.name) is at its limit of \(options.seriesPerTableMax) series"))
+                    reason:
+                        "table \(table.name) is at its limit of \(options.seriesPerTableMax) series"
+                ))
             return false
         }
     }

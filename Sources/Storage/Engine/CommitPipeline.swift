@@ -37,10 +37,12 @@ final class CommitPipeline: @unchecked Sendable {
 
     /// One group. The log thread's loop body, or a caller's without threads.
     func process(_ items: [CommitItem]) {
-        var writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
+        var writes:
+            [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
         var definitions: [@Sendable (Result<Void, StorageError>) -> Void] = []
         var freezes: [@Sendable (Result<Void, StorageError>) -> Void] = []
-        var stop: (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
+        var stop:
+            (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
         for item in items {
             switch item {
             case .write(let batch, let done): writes.append((batch, done))
@@ -60,7 +62,9 @@ final class CommitPipeline: @unchecked Sendable {
     }
 
     private func commit(
-        _ writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)],
+        _ writes: [(
+            batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void
+        )],
         _ definitions: [@Sendable (Result<Void, StorageError>) -> Void]
     ) {
         let journal = shared.catalog.takeJournal()
@@ -105,7 +109,8 @@ final class CommitPipeline: @unchecked Sendable {
         if shared.options.durability == .always {
             lastSyncNanoseconds = monotonicNanoseconds()
             shared.counters.logSyncs.add(1, ordering: .relaxed)
-            shared.counters.logSyncNanoseconds.add(Int(lastSyncNanoseconds - start), ordering: .relaxed)
+            shared.counters.logSyncNanoseconds.add(
+                Int(lastSyncNanoseconds - start), ordering: .relaxed)
         }
         shared.counters.logBytes.add(log.bytesSinceStart - before, ordering: .relaxed)
     }
@@ -156,7 +161,8 @@ final class CommitPipeline: @unchecked Sendable {
             return .failure(error)
         }
         logBytesAtFreeze = log.bytesSinceStart
-        shared.freeze(FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
+        shared.freeze(
+            FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
         return .success(())
     }
 
@@ -183,7 +189,9 @@ final class CommitPipeline: @unchecked Sendable {
 enum HeadApplier {
     static func apply(_ batch: WriteBatch, sequence: UInt64, to head: Head) {
         for group in batch.groups {
-            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else { continue }
+            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else {
+                continue
+            }
             var shape = ShapeKey(ids: [], types: [])
             var columns: [UnsafePointer<UInt64>] = []
             for (index, field) in binding.fields.enumerated() {
@@ -219,7 +227,8 @@ enum HeadApplier {
                             let empty = UnsafeRawPointer(order)
                             head.append(
                                 tableID: group.tableID,
-                                shape: ShapeKey(ids: group.fields.map(\.id), types: group.fields.map(\.type)),
+                                shape: ShapeKey(
+                                    ids: group.fields.map(\.id), types: group.fields.map(\.type)),
                                 source: HeadChunk.Source(
                                     series: series, times: times, order: order,
                                     columns: columns.baseAddress.map { base in

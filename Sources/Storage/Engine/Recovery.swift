@@ -47,9 +47,12 @@ enum Recovery {
             return loaded
         }
         // A directory with a log and no MANIFEST is not a new store.
-        let logs = try fileSystem.list("log").filter { $0.hasSuffix(".log") && !$0.hasPrefix("spare") }
+        let logs = try fileSystem.list("log").filter {
+            $0.hasSuffix(".log") && !$0.hasPrefix("spare")
+        }
         guard logs.isEmpty else {
-            throw .corrupt(file: Manifest.path, offset: 0, reason: "the file is missing beside a log")
+            throw .corrupt(
+                file: Manifest.path, offset: 0, reason: "the file is missing beside a log")
         }
         var manifest = Manifest()
         manifest.version = 1
@@ -80,7 +83,9 @@ enum Recovery {
     }
 
     /// Files that neither MANIFEST nor its predecessor names: remains of work that was cut off.
-    private static func removeOrphans(_ fileSystem: any FileSystem, _ manifest: Manifest) throws(StorageError) {
+    private static func removeOrphans(_ fileSystem: any FileSystem, _ manifest: Manifest)
+        throws(StorageError)
+    {
         var named = Set(manifest.segments.map(\.path))
         named.formUnion(manifest.catalogFiles.map { CatalogFile.path($0.number) })
         if fileSystem.exists(Manifest.previousPath),
@@ -92,12 +97,16 @@ enum Recovery {
         }
         for path in ["MANIFEST.new", "MANIFEST.previous.new"] { try fileSystem.remove(path) }
         for name in try fileSystem.list("catalog") where !named.contains("catalog/" + name) {
-            if name.hasSuffix(".catalog") || name.hasSuffix(".new") { try fileSystem.remove("catalog/" + name) }
+            if name.hasSuffix(".catalog") || name.hasSuffix(".new") {
+                try fileSystem.remove("catalog/" + name)
+            }
         }
         for database in try fileSystem.list("data") where database.hasSuffix("/") {
-            for partition in try fileSystem.list("data/" + database.dropLast()) where partition.hasSuffix("/") {
+            for partition in try fileSystem.list("data/" + database.dropLast())
+            where partition.hasSuffix("/") {
                 let directory = "data/" + database + partition.dropLast()
-                for name in try fileSystem.list(directory) where !named.contains(directory + "/" + name) {
+                for name in try fileSystem.list(directory)
+                where !named.contains(directory + "/" + name) {
                     if name.hasSuffix(".segment") || name.hasSuffix(".new") {
                         try fileSystem.remove(directory + "/" + name)
                     }
@@ -110,7 +119,8 @@ enum Recovery {
         _ fileSystem: any FileSystem, _ shared: EngineShared, _ manifest: Manifest,
         _ persisted: [UInt32: Int], _ notes: inout [String]
     ) throws(StorageError) -> Opened {
-        let spares = try LogSpares(fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
+        let spares = try LogSpares(
+            fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
         let maintenance = Maintenance(
             shared: shared, fileSystem: fileSystem, spares: spares, manifest: manifest,
             manifestBytes: manifest.encoded(), persistedSeries: persisted)
@@ -120,7 +130,9 @@ enum Recovery {
             try apply(sequence, kind, payload, shared)
             let head = shared.activeHead
             let limit = Double(shared.options.memoryBytesMax) * shared.options.headShareOfMemory
-            if Double(head.byteCount) > limit { try flush(head, through: sequence, shared, maintenance) }
+            if Double(head.byteCount) > limit {
+                try flush(head, through: sequence, shared, maintenance)
+            }
         }
         if let torn = recovery.tornTail {
             notes.append("cut a torn tail: \(torn.file) at byte \(torn.offset): \(torn.reason)")
@@ -128,7 +140,8 @@ enum Recovery {
         shared.publish(shared.activeHead, through: recovery.lastSequence)
         let log = try LogWriter(
             fileSystem: fileSystem, nextSequence: recovery.lastSequence + 1,
-            nextFileNumber: recovery.nextFileNumber, options: shared.options, liveFiles: recovery.files)
+            nextFileNumber: recovery.nextFileNumber, options: shared.options,
+            liveFiles: recovery.files)
         maintenance.useSpares(log.spares)
         let pipeline = CommitPipeline(log: log, shared: shared)
         shared.state.withLock { $0.notes = notes }
@@ -147,7 +160,8 @@ enum Recovery {
     }
 
     private static func apply(
-        _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer, _ shared: EngineShared
+        _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer,
+        _ shared: EngineShared
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {
             switch kind {
@@ -158,7 +172,8 @@ enum Recovery {
                     guard let table = shared.catalog.table(id: group.tableID) else { continue }
                     let count = table.seriesCount
                     let fields = table.schema.fields.count
-                    guard group.series.allSatisfy({ $0 < count }), group.fields.allSatisfy({ $0.id < fields })
+                    guard group.series.allSatisfy({ $0 < count }),
+                        group.fields.allSatisfy({ $0.id < fields })
                     else { throw .init(offset: 0, reason: "a series or field that is not defined") }
                     HeadApplier.apply(group, sequence: sequence, to: head)
                 }
@@ -167,7 +182,8 @@ enum Recovery {
             }
         } catch {
             throw .corrupt(
-                file: "log (sequence \(sequence))", offset: UInt64(error.offset), reason: error.reason)
+                file: "log (sequence \(sequence))", offset: UInt64(error.offset),
+                reason: error.reason)
         }
     }
 }
