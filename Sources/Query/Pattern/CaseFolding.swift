@@ -12,6 +12,7 @@ package enum CaseFolding {
     }
 
     /// UTF-8 text folded; ASCII text costs one pass, other text is decoded.
+    /// Safe: the text is copied first.
     package static func folded(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
         var bytes = [UInt8](text)
         var isASCII = true

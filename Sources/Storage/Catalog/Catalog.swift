@@ -134,6 +134,7 @@ package final class Catalog: Sendable {
     /// The id of a series, made if it is new.
     func seriesID(_ state: inout State, _ table: TableEntry, key: [UInt8]) -> UInt32 {
         if let id = key.withUnsafeBytes({ table.seriesID(forKey: $0) }) { return id }
+        // Safe: `decode` gives ranges inside of the key, and all that is kept is copied.
         let tags = key.withUnsafeBytes { bytes in
             (SeriesKey.decode(bytes) ?? []).map { tag in
                 (

@@ -53,6 +53,7 @@ package enum CatalogFile {
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {
             var failure: ByteReader.Malformed?
+            // Safe: all reading goes through `ByteReader`, and `body` must not keep the payload.
             bytes.withUnsafeBytes { buffer in
                 do throws(ByteReader.Malformed) { try readFrames(buffer, body) } catch {
                     failure = error

@@ -59,6 +59,7 @@ package struct SeriesIndex: Sendable {
     package func withKey<R>(of id: UInt32, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         let end = keyEnds[Int(id)]
         let start = id == 0 ? 0 : keyEnds[Int(id) - 1]
+        // Safe: ends rise and the last is `keyBytes.count`; `body` must not keep the bytes.
         return keyBytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
     }
 

@@ -27,6 +27,7 @@ package final class TableEntry: Sendable {
     package var seriesCount: Int { series.withLock { $0.count } }
 
     /// The id of a series, or nil if the table has none with this key.
+    /// Safe: the key's bytes are compared under the lock and not kept.
     package func seriesID(forKey key: UnsafeRawBufferPointer) -> UInt32? {
         series.withLock { $0.find(key) }
     }

@@ -227,6 +227,7 @@ struct BatchResolver {
             let index = Int(group.series[row] & ~WriteBatch.provisional)
             if batch.newSeries[index].resolved == nil {
                 let key = batch.newSeries[index].key
+                // Safe: the look-up compares and keeps nothing.
                 let known = key.withUnsafeBytes { table.seriesID(forKey: $0) }
                 if known == nil, table.seriesCount >= options.seriesPerTableMax {
                     refused = true

@@ -167,6 +167,7 @@ package struct Manifest: Sendable, Equatable {
             throw .init(
                 offset: 12, reason: "\(reader.remaining) bytes of payload, \(size) expected")
         }
+        // Safe: the reader has read `headerBytes` bytes without passing the end.
         let payload = UnsafeRawBufferPointer(rebasing: buffer[headerBytes...])
         guard checksum == CRC32C.checksum(payload, continuing: CRC32C.checksum(header)) else {
             throw .init(offset: 16, reason: "bad checksum")

@@ -165,6 +165,7 @@ enum Recovery {
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {
             switch kind {
+            // Safe: the log checked the payload's checksum; both readers check every bound and copy.
             case .definitions: try shared.catalog.applyAll(payload)
             case .write:
                 let head = shared.activeHead

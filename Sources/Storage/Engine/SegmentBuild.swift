@@ -176,6 +176,7 @@ private struct SegmentFeed: ScanConsumer {
         columns.reserveCapacity(rows.columns.count)
         for column in rows.columns { columns.append(isAbsent(column) ? nil : column) }
         var failure: StorageError?
+        // Safe: the scan gives `count` rows of memory that lasts for this call; the writer copies.
         key.withUnsafeBytes { bytes in
             do throws(StorageError) {
                 try writer.append(

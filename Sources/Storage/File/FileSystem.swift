@@ -55,6 +55,7 @@ extension FileSystem {
         }
         var bytes = [UInt8](repeating: 0, count: size)
         var failure: StorageError?
+        // Safe: `read` writes at most the buffer's size and keeps nothing.
         let count = bytes.withUnsafeMutableBytes { buffer in
             do throws(StorageError) { return try file.read(into: buffer, at: 0) } catch {
                 failure = error

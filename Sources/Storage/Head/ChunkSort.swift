@@ -11,6 +11,7 @@ package enum ChunkSort {
         let times = view.storage.times
         var rows: [UInt32] = []
         if wanted == nil, range.covers(first: view.firstTime, last: view.lastTime) {
+            // Safe: every one of `rowCount` numbers is written before the count is set.
             rows = [UInt32](unsafeUninitializedCapacity: view.rowCount) { buffer, count in
                 for row in 0..<view.rowCount { buffer[row] = UInt32(truncatingIfNeeded: row) }
                 count = view.rowCount
@@ -27,6 +28,8 @@ package enum ChunkSort {
         return group(rows, series, times, view.storage.order)
     }
 
+    // Safe: here and in `group`, `rows` holds row numbers below the view's `rowCount`, which the
+    // view's storage covers and which are never written again.
     private static func sortBySeries(_ rows: inout [UInt32], _ series: UnsafeMutablePointer<UInt32>)
     {
         var least = UInt32.max

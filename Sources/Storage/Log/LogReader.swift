@@ -159,6 +159,7 @@ extension LogReader {
             repeating: 0, count: min(LogFileCursor.pieceBytes, max(walk.end - offset, 0)))
         while offset < walk.end {
             let wanted = min(piece.count, walk.end - offset)
+            // Safe: `wanted` is at most the piece's size, and the memory stays in the closure.
             let outcome: Result<Int, StorageError> = piece.withUnsafeMutableBytes { buffer in
                 let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
                 do throws(StorageError) {

@@ -59,11 +59,13 @@ extension BlockDirectory {
         let rows = rowCount(block)
         if let step = regularStep(block) {
             let start = minTime(block)
+            // Safe: the caller gives room for `rowCount + 64` times.
             for index in 0..<rows { times[index] = start &+ Int64(index) &* step }
             return
         }
         let (bytes, offset) = try runsAndTimes(block)
         let runsCount = runsByteCount(block)
+        // Safe: this keeps the slice below inside of the block.
         guard runsCount <= bytes.count else {
             throw storage.corrupt(offset, "runs of block \(block) pass its end")
         }

@@ -212,6 +212,8 @@ package struct BlockDirectory: Sendable {
         guard start <= end, end <= stretchByteCount else {
             throw storage.corrupt(stretchStart, "block \(block) lies outside its stretch")
         }
+        // Safe: stretches lie in the mapped file one after the other, checked when the directory was
+        // read, and the block lies in its stretch, as was just checked.
         let offset = stretchStart + Int(start)
         return (
             UnsafeRawBufferPointer(

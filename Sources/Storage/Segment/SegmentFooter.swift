@@ -189,6 +189,7 @@ struct SegmentFooter: Sendable, Equatable {
     static func decode(
         _ bytes: UnsafeRawBufferPointer, footerOffset: Int
     ) throws(ByteReader.Malformed) -> SegmentFooter {
+        // Safe: the bytes are read through `ByteReader` alone, which checks each bound.
         var reader = ByteReader(bytes)
         let number: UInt64 = try reader.read()
         let databaseID: UInt32 = try reader.read()

@@ -124,6 +124,8 @@ extension SegmentReader {
                     column, block: block, values: scratch.values, validity: scratch.validity,
                     strings: &strings)
                 guard present > 0 else { continue }
+                // Safe: `scratch` has room for the largest block, `decodeColumn` has checked that
+                // slots of strings lie in `strings`, and the slice doesn't leave the closure.
                 let actual = strings.withUnsafeBufferPointer { bytes in
                     ColumnCodec.statistics(
                         of: ColumnSlice(
