@@ -135,6 +135,7 @@ package final class Catalog: Sendable {
     /// The id of a series, made if it is new.
     func seriesID(_ state: inout State, _ table: TableEntry, key: [UInt8]) -> UInt32 {
         if let id = key.withUnsafeBytes({ table.seriesID(forKey: $0) }) { return id }
+        // Safe: `decode` gives ranges inside of the key, and all that is kept is copied.
         let tags = key.withUnsafeBytes { bytes in
             (SeriesKey.decode(bytes) ?? []).map { tag in
                 (
@@ -247,11 +248,14 @@ package final class Catalog: Sendable {
         let schema = table.schema
         switch entry {
         case .tag(_, let index, let name, let sqlName):
-            guard index <= schema.tags.count else { return "tag \(index) of table \(table.id) leaves a gap" }
+            guard index <= schema.tags.count else {
+                return "tag \(index) of table \(table.id) leaves a gap"
+            }
             var tags = schema.tags
             let tag = TagColumn(name: name, sqlName: sqlName)
             if index < tags.count { tags[index] = tag } else { tags.append(tag) }
-            table.setSchema(TableSchema(tags: tags, fields: schema.fields, version: schema.version + 1))
+            table.setSchema(
+                TableSchema(tags: tags, fields: schema.fields, version: schema.version + 1))
         case .field(_, let field):
             guard field.id <= schema.fields.count else {
                 return "field \(field.id) of table \(table.id) leaves a gap"
@@ -291,7 +295,9 @@ package final class Catalog: Sendable {
                 return series.withKey(of: id) { $0.elementsEqual(key) }
                     ? nil : "series \(id) of table \(table.id) is defined twice, differently"
             }
-            guard id == series.count else { return "series \(id) of table \(table.id) leaves a gap" }
+            guard id == series.count else {
+                return "series \(id) of table \(table.id) leaves a gap"
+            }
             _ = series.insert(key, tags: tags)
             return nil
         }

@@ -64,6 +64,7 @@ package struct SeriesIndex: Sendable {
     package func withKey<R>(of id: UInt32, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         let end = keyEnds[Int(id)]
         let start = id == 0 ? 0 : keyEnds[Int(id) - 1]
+        // Safe: ends rise and the last is `keyBytes.count`; `body` must not keep the bytes.
         return keyBytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
     }
 
@@ -116,7 +117,9 @@ package struct SeriesIndex: Sendable {
 
     private mutating func grow() {
         slots = [UInt32](repeating: 0, count: slots.count * 2)
-        for id in 0..<UInt32(keyEnds.count) { place(id, hash: withKey(of: id) { KeyHash.hash($0) }) }
+        for id in 0..<UInt32(keyEnds.count) {
+            place(id, hash: withKey(of: id) { KeyHash.hash($0) })
+        }
     }
 
     /// The series for which a test of the tag's value holds; nil stands for an absent tag.

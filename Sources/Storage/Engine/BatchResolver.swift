@@ -41,7 +41,8 @@ struct BatchResolver {
     // MARK: Times
 
     private func filterTimes(_ batch: WriteBatch, _ database: DatabaseEntry?) {
-        let retention = database?.retentionNanoseconds
+        let retention =
+            database?.retentionNanoseconds
             ?? options.defaultRetentionSeconds.map { Int64($0) * 1_000_000_000 } ?? 0
         let oldest = nowNanoseconds.subtractingReportingOverflow(retention)
         let earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
@@ -77,10 +78,12 @@ struct BatchResolver {
     private func checkPartitions(
         _ batch: WriteBatch, _ existing: DatabaseEntry?
     ) throws(StorageError) {
-        let database = existing ?? DatabaseEntry(
-            id: 0, name: batch.database,
-            partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
-            retentionNanoseconds: 0)
+        let database =
+            existing
+            ?? DatabaseEntry(
+                id: 0, name: batch.database,
+                partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
+                retentionNanoseconds: 0)
         var new: Set<Int64> = []
         var known: Set<Int64> = []
         for group in batch.groups {
@@ -89,11 +92,18 @@ struct BatchResolver {
                 let start = database.partitionStart(of: group.times[row])
                 guard start > .min + database.partitionNanoseconds,
                     start < .max - 2 * database.partitionNanoseconds
-                else { throw .limit("a time is at the end of what 64 bits hold (is the precision right?)") }
+                else {
+                    throw .limit(
+                        "a time is at the end of what 64 bits hold (is the precision right?)")
+                }
                 let end = start.addingReportingOverflow(database.partitionNanoseconds)
                 current = TimeRange(lower: start, upper: end.overflow ? .max : end.partialValue)
                 guard !known.contains(start), !new.contains(start) else { continue }
-                if isKnownPartition(database, start) { known.insert(start) } else { new.insert(start) }
+                if isKnownPartition(database, start) {
+                    known.insert(start)
+                } else {
+                    new.insert(start)
+                }
                 if new.count > options.partitionsPerBatchMax {
                     throw .limit(
                         "a batch may touch at most \(options.partitionsPerBatchMax) new partitions "
@@ -130,7 +140,8 @@ struct BatchResolver {
         for (index, field) in binding.fields.enumerated() {
             guard let field else { continue }
             let written = group.shape.types[index]
-            if written != field.type, written != .float64, field.type == .int64 || field.type == .uint64,
+            if written != field.type, written != .float64,
+                field.type == .int64 || field.type == .uint64,
                 hasTopBit(group, index)
             {
                 return true
@@ -157,16 +168,20 @@ struct BatchResolver {
                 }
                 guard !batch.groups.isEmpty else { return }
             }
-            let database = state.databases[batch.database] ?? catalog.makeDatabase(
-                &state, name: batch.database,
-                partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
-                retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000)
+            let database =
+                state.databases[batch.database]
+                ?? catalog.makeDatabase(
+                    &state, name: batch.database,
+                    partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
+                    retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0)
+                        * 1_000_000_000)
             for group in batch.groups { bind(group, batch, database, &state) }
         }
     }
 
     private func bind(
-        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry, _ state: inout Catalog.State
+        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry,
+        _ state: inout Catalog.State
     ) {
         let name = String(decoding: group.shape.table, as: UTF8.self)
         let table: TableEntry
@@ -175,7 +190,10 @@ struct BatchResolver {
         } else if database.tableCount < options.tablesPerDatabaseMax {
             table = catalog.makeTable(&state, database: database, name: name)
         } else {
-            rejectAll(group, batch, .limit, "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) tables")
+            rejectAll(
+                group, batch, .limit,
+                "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) tables"
+            )
             return
         }
         resolveSeries(group, batch, table, &state)
@@ -183,7 +201,8 @@ struct BatchResolver {
         var fields: [FieldColumn?] = []
         for (index, nameBytes) in group.shape.fieldNames.enumerated() {
             fields.append(
-                bindField(String(decoding: nameBytes, as: UTF8.self), index, group, batch, table, &state))
+                bindField(
+                    String(decoding: nameBytes, as: UTF8.self), index, group, batch, table, &state))
         }
         let binding = ShapeBinding(table: table, typeVersion: table.typeVersion, fields: fields)
         group.binding = binding
@@ -211,7 +230,8 @@ struct BatchResolver {
             rejectAll(
                 group, batch, .conflict,
                 "field type conflict: input field \"\(name)\" on measurement \"\(table.name)\" is type "
-                    + "\(written.name), already exists as type \(stored.type.name)", dropsRows: false)
+                    + "\(written.name), already exists as type \(stored.type.name)",
+                dropsRows: false)
             return nil
         }
         if stored.type != .float64, written == .float64 || hasTopBit(group, index) {

@@ -97,17 +97,25 @@ final class Promise<Value: Sendable>: @unchecked Sendable {
 
 /// Runs `body` on a thread of its own that carries a name.
 func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
-    final class Start { let name: String; let body: @Sendable () -> Void
-        init(_ name: String, _ body: @escaping @Sendable () -> Void) { self.name = name; self.body = body } }
+    final class Start {
+        let name: String; let body: @Sendable () -> Void
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+            self.name = name; self.body = body
+        }
+    }
     let start = Unmanaged.passRetained(Start(name, body))
     var thread = pthread_t()
-    let result = pthread_create(&thread, nil, { raw in
-        guard let raw else { return nil }
-        let start = Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
-        apus_set_thread_name(start.name)
-        start.body()
-        return nil
-    }, start.toOpaque())
-    guard result == 0 else { preconditionFailure("a thread could not be started: \(errnoText(result))") }
+    let result = pthread_create(
+        &thread, nil,
+        { raw in
+            guard let raw else { return nil }
+            let start = Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
+            apus_set_thread_name(start.name)
+            start.body()
+            return nil
+        }, start.toOpaque())
+    guard result == 0 else {
+        preconditionFailure("a thread could not be started: \(errnoText(result))")
+    }
     pthread_detach(thread)
 }

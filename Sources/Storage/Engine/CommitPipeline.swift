@@ -47,10 +47,12 @@ final class CommitPipeline: @unchecked Sendable {
 
     /// One group. The log thread's loop body, or a caller's without threads.
     func process(_ items: [CommitItem]) {
-        var writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
+        var writes:
+            [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
         var definitions: [@Sendable (Result<Void, StorageError>) -> Void] = []
         var freezes: [@Sendable (Result<Void, StorageError>) -> Void] = []
-        var stop: (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
+        var stop:
+            (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
         for item in items {
             switch item {
             case .write(let batch, let done): writes.append((batch, done))
@@ -70,7 +72,9 @@ final class CommitPipeline: @unchecked Sendable {
     }
 
     private func commit(
-        _ writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)],
+        _ writes: [(
+            batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void
+        )],
         _ definitions: [@Sendable (Result<Void, StorageError>) -> Void]
     ) {
         let journal = shared.catalog.takeJournal()
@@ -115,7 +119,8 @@ final class CommitPipeline: @unchecked Sendable {
         if shared.options.durability == .always {
             lastSyncNanoseconds = monotonicNanoseconds()
             shared.counters.logSyncs.add(1, ordering: .relaxed)
-            shared.counters.logSyncNanoseconds.add(Int(lastSyncNanoseconds - start), ordering: .relaxed)
+            shared.counters.logSyncNanoseconds.add(
+                Int(lastSyncNanoseconds - start), ordering: .relaxed)
         }
         shared.counters.logBytes.add(log.bytesSinceStart - before, ordering: .relaxed)
     }
@@ -166,7 +171,8 @@ final class CommitPipeline: @unchecked Sendable {
             return .failure(error)
         }
         logBytesAtFreeze = log.bytesSinceStart
-        shared.freeze(FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
+        shared.freeze(
+            FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
         return .success(())
     }
 
@@ -195,7 +201,9 @@ enum HeadApplier {
         var firstLine = UInt32.max
         for group in batch.groups where group.rowCount > 0 { firstLine = min(firstLine, group.lines[0]) }
         for group in batch.groups {
-            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else { continue }
+            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else {
+                continue
+            }
             var shape = ShapeKey(ids: [], types: [])
             var columns: [UnsafePointer<UInt64>] = []
             for (index, field) in binding.fields.enumerated() {
@@ -233,7 +241,8 @@ enum HeadApplier {
                             let empty = UnsafeRawPointer(order)
                             head.append(
                                 tableID: group.tableID,
-                                shape: ShapeKey(ids: group.fields.map(\.id), types: group.fields.map(\.type)),
+                                shape: ShapeKey(
+                                    ids: group.fields.map(\.id), types: group.fields.map(\.type)),
                                 source: HeadChunk.Source(
                                     series: series, times: times, order: order,
                                     columns: columns.baseAddress.map { base in

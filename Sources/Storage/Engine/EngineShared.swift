@@ -51,7 +51,10 @@ final class EngineShared: Sendable {
     let maintenance = BlockingQueue<MaintenanceItem>()
     let commits = BlockingQueue<CommitItem>()
 
-    init(catalog: Catalog, options: StorageOptions, environment: EngineEnvironment, published: Published) {
+    init(
+        catalog: Catalog, options: StorageOptions, environment: EngineEnvironment,
+        published: Published
+    ) {
         self.catalog = catalog
         self.options = options
         self.environment = environment

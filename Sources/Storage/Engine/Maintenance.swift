@@ -109,7 +109,11 @@ final class Maintenance: @unchecked Sendable {
     private func note(_ body: () throws(StorageError) -> Void) {
         let result = attempt(body)
         shared.state.withLock { state in
-            if case .failure(let error) = result { state.maintenanceFailure = error } else { state.maintenanceFailure = nil }
+            if case .failure(let error) = result {
+                state.maintenanceFailure = error
+            } else {
+                state.maintenanceFailure = nil
+            }
         }
     }
 
@@ -133,8 +137,10 @@ final class Maintenance: @unchecked Sendable {
         do throws(StorageError) {
             for (database, partitions) in partitions(of: frozen) {
                 for partition in partitions.keys.sorted() {
-                    let segment = try SegmentBuild(self, database: database, partition: partition, number: next.nextFileNumber)
-                        .write(heads: partitions[partition] ?? [], frozen: frozen)
+                    let segment = try SegmentBuild(
+                        self, database: database, partition: partition, number: next.nextFileNumber
+                    )
+                    .write(heads: partitions[partition] ?? [], frozen: frozen)
                     next.nextFileNumber += 1
                     if let segment { written.append(segment) }
                 }
@@ -163,7 +169,8 @@ final class Maintenance: @unchecked Sendable {
         shared.commits.push(.trim(previousFlushedThrough))
         previousFlushedThrough = next.flushedThrough
         shared.counters.flushes.add(1, ordering: .relaxed)
-        shared.counters.flushNanoseconds.add(Int(monotonicNanoseconds() - start), ordering: .relaxed)
+        shared.counters.flushNanoseconds.add(
+            Int(monotonicNanoseconds() - start), ordering: .relaxed)
         try mergeCatalogFiles()
     }
 
@@ -171,7 +178,8 @@ final class Maintenance: @unchecked Sendable {
     private func partitions(of frozen: FrozenHead) -> [(DatabaseEntry, [Int64: [HeadTable]])] {
         var result: [UInt32: (DatabaseEntry, [Int64: [HeadTable]])] = [:]
         for id in frozen.head.tables.keys.sorted() {
-            guard let headTable = frozen.head.tables[id], let table = shared.catalog.table(id: id) else { continue }
+            guard let headTable = frozen.head.tables[id], let table = shared.catalog.table(id: id)
+            else { continue }
             let database = table.database
             var starts: Set<Int64> = []
             for chunk in headTable.chunks {
@@ -195,7 +203,9 @@ final class Maintenance: @unchecked Sendable {
 
     // MARK: Catalog files
 
-    private func writeCatalog(_ mark: CatalogMark, number: UInt64) throws(StorageError) -> Manifest.CatalogFileEntry? {
+    private func writeCatalog(_ mark: CatalogMark, number: UInt64) throws(StorageError) -> Manifest
+        .CatalogFileEntry?
+    {
         guard !mark.isEmpty else { return nil }
         let persisted = persistedSeries
         let bytes = CatalogFile.encode { add in
@@ -207,7 +217,8 @@ final class Maintenance: @unchecked Sendable {
 
     /// Replaces many small catalog files by one.
     private func mergeCatalogFiles() throws(StorageError) {
-        guard manifest.catalogFiles.count > 8, shared.published.withLock({ $0.frozen.isEmpty }) else { return }
+        guard manifest.catalogFiles.count > 8, shared.published.withLock({ $0.frozen.isEmpty })
+        else { return }
         let persisted = persistedSeries
         let mark = shared.catalog.markEverything { persisted[$0.id] ?? 0 }
         let known = Set(persisted.keys)
@@ -253,7 +264,8 @@ final class Maintenance: @unchecked Sendable {
         manifestBytes = next.encoded()
         shared.published.withLock { published in
             published.version = Version(
-                segments: published.version.segments.filter { !removed.contains($0.entry.number) } + opened)
+                segments: published.version.segments.filter { !removed.contains($0.entry.number) }
+                    + opened)
             also(&published)
         }
         // The predecessor names nothing of these any more.
@@ -270,7 +282,9 @@ final class Maintenance: @unchecked Sendable {
     }
 
     private func compactOnce() throws(StorageError) {
-        if let inputs = CompactionPolicy.choose(currentSegments(), fanIn: shared.options.compactionFanIn) {
+        if let inputs = CompactionPolicy.choose(
+            currentSegments(), fanIn: shared.options.compactionFanIn)
+        {
             try merge(inputs)
         }
     }
@@ -293,7 +307,8 @@ final class Maintenance: @unchecked Sendable {
         if let segment { next.segments.append(segment) }
         try install(next, adding: segment.map { [$0] } ?? [], removing: inputs) { _ in }
         shared.counters.compactions.add(1, ordering: .relaxed)
-        shared.counters.compactionNanoseconds.add(Int(monotonicNanoseconds() - start), ordering: .relaxed)
+        shared.counters.compactionNanoseconds.add(
+            Int(monotonicNanoseconds() - start), ordering: .relaxed)
     }
 
     // MARK: Retention
@@ -314,7 +329,8 @@ final class Maintenance: @unchecked Sendable {
             }
             let retention = database.retentionNanoseconds
             guard retention > 0, !clockJumped else { continue }
-            let end = segment.entry.partitionStart.addingReportingOverflow(segment.entry.partitionNanoseconds)
+            let end = segment.entry.partitionStart.addingReportingOverflow(
+                segment.entry.partitionNanoseconds)
             if !end.overflow, end.partialValue <= now &- retention { expired.append(segment) }
         }
         guard !expired.isEmpty else { return }

@@ -27,7 +27,9 @@ enum Recovery {
         let catalog = Catalog()
         let persisted = try readCatalog(fileSystem, manifest, catalog)
         let segments = manifest.segments.map { LoadedSegment.open(fileSystem, $0) }
-        if loaded.fallback != nil { manifest.nextFileNumber = try firstFreeNumber(fileSystem, manifest) }
+        if loaded.fallback != nil {
+            manifest.nextFileNumber = try firstFreeNumber(fileSystem, manifest)
+        }
         for segment in segments {
             guard let damage = segment.damage else { continue }
             switch damage {
@@ -55,8 +57,12 @@ enum Recovery {
             return loaded
         }
         // A directory with a log and no MANIFEST is not a new store.
-        let logs = try fileSystem.list("log").filter { $0.hasSuffix(".log") && !$0.hasPrefix("spare") }
-        let others = try fileSystem.list("data") + fileSystem.list("catalog").filter { $0.hasSuffix(".catalog") }
+        let logs = try fileSystem.list("log").filter {
+            $0.hasSuffix(".log") && !$0.hasPrefix("spare")
+        }
+        let others =
+            try fileSystem.list("data")
+            + fileSystem.list("catalog").filter { $0.hasSuffix(".catalog") }
         guard logs.isEmpty, others.isEmpty else {
             throw .corrupt(
                 file: Manifest.path, offset: 0,
@@ -103,14 +109,18 @@ enum Recovery {
         for database in try fileSystem.list("data") where database.hasSuffix("/") {
             for partition in try fileSystem.list("data/" + database.dropLast())
             where partition.hasSuffix("/") {
-                for name in try fileSystem.list("data/" + database + partition.dropLast()) { note(name) }
+                for name in try fileSystem.list("data/" + database + partition.dropLast()) {
+                    note(name)
+                }
             }
         }
         return free
     }
 
     /// Files that neither MANIFEST nor its predecessor names: remains of work that was cut off.
-    private static func removeOrphans(_ fileSystem: any FileSystem, _ manifest: Manifest) throws(StorageError) {
+    private static func removeOrphans(_ fileSystem: any FileSystem, _ manifest: Manifest)
+        throws(StorageError)
+    {
         var named = Set(manifest.segments.map(\.path))
         named.formUnion(manifest.catalogFiles.map { CatalogFile.path($0.number) })
         if fileSystem.exists(Manifest.previousPath),
@@ -122,12 +132,16 @@ enum Recovery {
         }
         for path in ["MANIFEST.new", "MANIFEST.previous.new"] { try fileSystem.remove(path) }
         for name in try fileSystem.list("catalog") where !named.contains("catalog/" + name) {
-            if name.hasSuffix(".catalog") || name.hasSuffix(".new") { try fileSystem.remove("catalog/" + name) }
+            if name.hasSuffix(".catalog") || name.hasSuffix(".new") {
+                try fileSystem.remove("catalog/" + name)
+            }
         }
         for database in try fileSystem.list("data") where database.hasSuffix("/") {
-            for partition in try fileSystem.list("data/" + database.dropLast()) where partition.hasSuffix("/") {
+            for partition in try fileSystem.list("data/" + database.dropLast())
+            where partition.hasSuffix("/") {
                 let directory = "data/" + database + partition.dropLast()
-                for name in try fileSystem.list(directory) where !named.contains(directory + "/" + name) {
+                for name in try fileSystem.list(directory)
+                where !named.contains(directory + "/" + name) {
                     if name.hasSuffix(".segment") || name.hasSuffix(".new") {
                         try fileSystem.remove(directory + "/" + name)
                     }
@@ -140,7 +154,8 @@ enum Recovery {
         _ fileSystem: any FileSystem, _ shared: EngineShared, _ manifest: Manifest,
         _ persisted: [UInt32: Int], _ notes: inout [String]
     ) throws(StorageError) -> Opened {
-        let spares = try LogSpares(fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
+        let spares = try LogSpares(
+            fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
         let maintenance = Maintenance(
             shared: shared, fileSystem: fileSystem, spares: spares, manifest: manifest,
             manifestBytes: manifest.encoded(), persistedSeries: persisted)
@@ -151,7 +166,9 @@ enum Recovery {
             try apply(sequence, kind, payload, shared)
             let head = shared.activeHead
             let limit = Double(shared.options.memoryBytesMax) * shared.options.headShareOfMemory
-            if Double(head.byteCount) > limit { try flush(head, through: sequence, shared, maintenance) }
+            if Double(head.byteCount) > limit {
+                try flush(head, through: sequence, shared, maintenance)
+            }
         }
         shared.catalog.state.withLock { $0.isReplaying = false }
         maintenance.replayIsOver()
@@ -161,7 +178,8 @@ enum Recovery {
         shared.publish(shared.activeHead, through: recovery.lastSequence)
         let log = try LogWriter(
             fileSystem: fileSystem, nextSequence: recovery.lastSequence + 1,
-            nextFileNumber: recovery.nextFileNumber, options: shared.options, liveFiles: recovery.files)
+            nextFileNumber: recovery.nextFileNumber, options: shared.options,
+            liveFiles: recovery.files)
         maintenance.useSpares(log.spares)
         let pipeline = CommitPipeline(log: log, shared: shared)
         shared.state.withLock { $0.notes = notes }
@@ -180,7 +198,8 @@ enum Recovery {
     }
 
     private static func apply(
-        _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer, _ shared: EngineShared
+        _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer,
+        _ shared: EngineShared
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {
             switch kind {
@@ -193,7 +212,8 @@ enum Recovery {
                     guard let table = shared.catalog.table(id: group.tableID) else { continue }
                     let count = table.seriesCount
                     let fields = table.schema.fields.count
-                    guard group.series.allSatisfy({ $0 < count }), group.fields.allSatisfy({ $0.id < fields })
+                    guard group.series.allSatisfy({ $0 < count }),
+                        group.fields.allSatisfy({ $0.id < fields })
                     else { throw .init(offset: 0, reason: "a series or field that is not defined") }
                     HeadApplier.apply(group, firstLine: firstLine, sequence: sequence, to: head)
                 }
@@ -202,7 +222,8 @@ enum Recovery {
             }
         } catch {
             throw .corrupt(
-                file: "log (sequence \(sequence))", offset: UInt64(error.offset), reason: error.reason)
+                file: "log (sequence \(sequence))", offset: UInt64(error.offset),
+                reason: error.reason)
         }
     }
 }

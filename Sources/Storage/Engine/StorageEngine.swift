@@ -45,7 +45,8 @@ package final class StorageEngine: Sendable {
     /// - Throws: `corrupt` for damage that leaves nothing to serve from (log, catalog, both
     ///   MANIFESTs; a damaged segment is only set aside), `unsupportedFormat`, `io`, `diskFull`.
     package init(
-        fileSystem: any FileSystem, options: StorageOptions, environment: EngineEnvironment = .system
+        fileSystem: any FileSystem, options: StorageOptions,
+        environment: EngineEnvironment = .system
     ) throws(StorageError) {
         let recovery = try Recovery.open(fileSystem, options, environment)
         self.fileSystem = fileSystem
@@ -204,7 +205,9 @@ package final class StorageEngine: Sendable {
                 throw .exists("database \"\(name)\"")
             }
             let partition = partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
-            guard partition >= 60_000_000_000 else { throw .limit("a partition is at least a minute long") }
+            guard partition >= 60_000_000_000 else {
+                throw .limit("a partition is at least a minute long")
+            }
             _ = catalog.makeDatabase(
                 &state, name: name, partitionNanoseconds: partition,
                 retentionNanoseconds: retentionNanoseconds.map { max(0, $0) }
@@ -237,7 +240,9 @@ package final class StorageEngine: Sendable {
         for tag in tags { try NameRules.check(tag, "tag") }
         for field in fields { try NameRules.check(field.name, "field") }
         try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[databaseName] else { throw .unknownDatabase(databaseName) }
+            guard let database = state.databases[databaseName] else {
+                throw .unknownDatabase(databaseName)
+            }
             guard database.table(named: name) == nil else {
                 if ifNotExists { return }
                 throw .exists("table \"\(name)\"")
@@ -248,9 +253,13 @@ package final class StorageEngine: Sendable {
         }
     }
 
-    package func dropTable(database databaseName: String, name: String, ifExists: Bool) throws(StorageError) {
+    package func dropTable(database databaseName: String, name: String, ifExists: Bool)
+        throws(StorageError)
+    {
         try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[databaseName] else { throw .unknownDatabase(databaseName) }
+            guard let database = state.databases[databaseName] else {
+                throw .unknownDatabase(databaseName)
+            }
             guard let table = database.table(named: name) else {
                 if ifExists { return }
                 throw .unknownTable(database: databaseName, table: name)
@@ -312,7 +321,9 @@ package final class StorageEngine: Sendable {
 enum NameRules {
     static func check(_ name: String, _ what: String) throws(StorageError) {
         guard !name.isEmpty else { throw .limit("a \(what) name must not be empty") }
-        guard name.utf8.count <= 65_535 else { throw .limit("a \(what) name has at most 65,535 bytes") }
+        guard name.utf8.count <= 65_535 else {
+            throw .limit("a \(what) name has at most 65,535 bytes")
+        }
         guard !name.utf8.contains(where: { $0 < 32 || $0 == 127 }) else {
             throw .limit("a \(what) name must not hold control characters")
         }

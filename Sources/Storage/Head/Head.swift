@@ -92,7 +92,9 @@ final class Head: @unchecked Sendable {
     private func activeChunk(_ table: HeadTable, _ shape: ShapeKey) -> HeadChunk {
         if let chunk = table.active[shape] { return chunk }
         // A shape that filled a chunk will fill another one.
-        let seen = table.chunks.contains { $0.shape == shape } || newChunks.contains { $0.table === table && $0.chunk.shape == shape }
+        let seen =
+            table.chunks.contains { $0.shape == shape }
+            || newChunks.contains { $0.table === table && $0.chunk.shape == shape }
         let chunk = HeadChunk(shape: shape, capacity: seen ? HeadChunk.rowsMax : 64)
         byteCount += chunk.byteCount
         table.active[shape] = chunk

@@ -162,10 +162,12 @@ extension LogReader {
             repeating: 0, count: min(LogFileCursor.pieceBytes, max(walk.end - offset, 0)))
         while offset < walk.end {
             let wanted = min(piece.count, walk.end - offset)
+            // Safe: `wanted` is at most the piece's size, and the memory stays in the closure.
             let outcome: Result<Int, StorageError> = piece.withUnsafeMutableBytes { buffer in
                 let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
-                do throws(StorageError) { return .success(try file.read(into: part, at: offset)) }
-                catch { return .failure(error) }
+                do throws(StorageError) {
+                    return .success(try file.read(into: part, at: offset))
+                } catch { return .failure(error) }
             }
             let count = try outcome.get()
             guard count > 0 else { break }
@@ -286,8 +288,9 @@ extension LogReader {
         guard walk.damage == nil, reason != nil || orphanCount > 0 else { return }
         walk.tornTail = LogRecovery.TornTail(
             file: walk.cursor.path, offset: UInt64(walk.end),
-            reason: (reason ?? "zeros") + (orphanCount == 0
-                ? "" : ", before \(orphanCount) whole records that were never synced"))
+            reason: (reason ?? "zeros")
+                + (orphanCount == 0
+                    ? "" : ", before \(orphanCount) whole records that were never synced"))
     }
 
     /// The next record that counts, or nil; damage that makes the search hopeless is kept.
