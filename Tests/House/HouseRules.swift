@@ -13,15 +13,15 @@ enum HouseRules {
         "Storage": ["ApusKernels", "CZstd", "CLZ4"],
         "Ingest": ["ApusStorage", "ApusKernels"],
         "Query": ["ApusStorage", "ApusKernels", "ApusRegexShim"],
-        "Apus": ["ApusStorage", "ApusIngest", "ApusQuery"],
+        "Apus": ["ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels"],
         "Server": [
             "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "CZlib",
-            "NIOCore", "NIOPosix", "NIOHTTP1", "Logging", "Foundation",
+            "NIOCore", "NIOPosix", "NIOHTTP1", "Logging", "Foundation", "Dispatch",
         ],
         "Collect": [],
         "Command": [
             "Apus", "ApusServer", "ApusStorage", "ApusCollect", "ArgumentParser", "Logging",
-            "Foundation",
+            "Foundation", "Dispatch",
         ],
     ]
 
@@ -33,7 +33,9 @@ enum HouseRules {
         "Storage/Head/", "Storage/Segment/", "Storage/Engine/", "Storage/Model/",
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Server/SQL/ResultEncoder",
+        "Server/SQL/TextWriter",
         "Server/Auth/NetworkAddress", "Collect/Socket", "Collect/Sender",
+        "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
     ]
 
     /// Words that take the compiler's guarantees away.
