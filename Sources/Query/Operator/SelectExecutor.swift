@@ -12,6 +12,19 @@ struct ExecutionReport {
     var rowCount = 0
 }
 
+/// Knows whether rows are out already.
+private struct CountingSink<Base: ResultSink>: ResultSink {
+    var base: Base
+    var batchCount = 0
+
+    mutating func begin(_ columns: [ResultColumn]) throws(QueryError) { try base.begin(columns) }
+
+    mutating func append(_ batch: ResultBatch) throws(QueryError) {
+        batchCount += 1
+        try base.append(batch)
+    }
+}
+
 extension QueryEngine {
     func execute<Sink: ResultSink>(
         _ plan: SelectPlan, _ context: QueryContext, strict: Bool, into sink: inout Sink
@@ -23,6 +36,29 @@ extension QueryEngine {
             report.rowCount = try emit(plan, frame, context, &sink)
             return report
         }
+        var counting = CountingSink(base: sink)
+        defer { sink = counting.base }
+        var damagedBefore = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
+        while true {
+            do throws(QueryError) {
+                return try scanned(plan, scan, context, strict: strict, into: &counting)
+            } catch {
+                // A damaged segment was set aside; the rest answers, with a warning, unless rows
+                // that may depend on it are out already. Each turn takes a segment away.
+                let damaged = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
+                guard error.code == .damaged, !strict, counting.batchCount == 0,
+                    damaged > damagedBefore
+                else { throw error }
+                damagedBefore = damaged
+            }
+        }
+    }
+
+    private func scanned<Sink: ResultSink>(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ context: QueryContext, strict: Bool,
+        into sink: inout Sink
+    ) throws(QueryError) -> ExecutionReport {
+        var report = ExecutionReport()
         // The snapshot first: every series it can show is in the index by then.
         let snapshot = storage.snapshot(of: [scan.table])
         report.warnings = snapshot.warnings(for: scan.table)

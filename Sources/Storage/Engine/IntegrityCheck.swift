@@ -144,7 +144,8 @@ private struct IntegrityRun {
             find(Manifest.path, 0, "the file is missing")
         }
         if hasPrevious { previous = try readManifest(Manifest.previousPath) }
-        if let current, let previous, previous.version >= current.version {
+        // Equal is what a process leaves that ended between the two replacements.
+        if let current, let previous, previous != current, previous.version >= current.version {
             find(
                 Manifest.previousPath, 20,
                 "version \(previous.version) is not below MANIFEST's \(current.version)")

@@ -36,9 +36,27 @@ package struct Manifest: Sendable, Equatable {
         package var minTime: Int64
         package var maxTime: Int64
 
+        package init(
+            number: UInt64, databaseID: UInt32, partitionStart: Int64, partitionNanoseconds: Int64,
+            byteCount: Int, firstSequence: UInt64, lastSequence: UInt64, minTime: Int64,
+            maxTime: Int64
+        ) {
+            self.number = number
+            self.databaseID = databaseID
+            self.partitionStart = partitionStart
+            self.partitionNanoseconds = partitionNanoseconds
+            self.byteCount = byteCount
+            self.firstSequence = firstSequence
+            self.lastSequence = lastSequence
+            self.minTime = minTime
+            self.maxTime = maxTime
+        }
+
         package var path: String { Self.path(databaseID, partitionStart, number) }
 
-        package static func path(_ database: UInt32, _ partitionStart: Int64, _ number: UInt64) -> String {
+        package static func path(_ database: UInt32, _ partitionStart: Int64, _ number: UInt64)
+            -> String
+        {
             "data/\(database)/\(partitionStart)/\(paddedNumber(number)).segment"
         }
 
@@ -50,6 +68,11 @@ package struct Manifest: Sendable, Equatable {
     package struct CatalogFileEntry: Sendable, Equatable {
         package var number: UInt64
         package var byteCount: Int
+
+        package init(number: UInt64, byteCount: Int) {
+            self.number = number
+            self.byteCount = byteCount
+        }
     }
 
     package var version: UInt64 = 0
@@ -112,30 +135,39 @@ package struct Manifest: Sendable, Equatable {
     }
 
     package static func decode(_ bytes: [UInt8], path: String) throws(StorageError) -> Manifest {
-        var result: Result<Manifest, StorageError> = .failure(.corrupt(file: path, offset: 0, reason: "empty"))
+        var result: Result<Manifest, StorageError> = .failure(
+            .corrupt(file: path, offset: 0, reason: "empty"))
         bytes.withUnsafeBytes { buffer in
             do throws(ByteReader.Malformed) { result = .success(try decode(buffer)) } catch {
-                result = error.reason.hasPrefix("format ")
+                result =
+                    error.reason.hasPrefix("format ")
                     ? .failure(
                         .unsupportedFormat(
                             file: path, found: UInt32(error.reason.dropFirst(7)) ?? 0,
                             newestKnown: formatNumber))
-                    : .failure(.corrupt(file: path, offset: UInt64(error.offset), reason: error.reason))
+                    : .failure(
+                        .corrupt(file: path, offset: UInt64(error.offset), reason: error.reason))
             }
         }
         return try result.get()
     }
 
-    private static func decode(_ buffer: UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Manifest {
+    private static func decode(_ buffer: UnsafeRawBufferPointer) throws(ByteReader.Malformed)
+        -> Manifest
+    {
         var reader = ByteReader(buffer)
         let header = try reader.readBytes(16)
-        guard header.prefix(8).elementsEqual(magic) else { throw .init(offset: 0, reason: "bad magic") }
+        guard header.prefix(8).elementsEqual(magic) else {
+            throw .init(offset: 0, reason: "bad magic")
+        }
         let format = UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
         let size = UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
         let checksum: UInt32 = try reader.read()
         guard Int(size) == reader.remaining else {
-            throw .init(offset: 12, reason: "\(reader.remaining) bytes of payload, \(size) expected")
+            throw .init(
+                offset: 12, reason: "\(reader.remaining) bytes of payload, \(size) expected")
         }
+        // Safe: the reader has read `headerBytes` bytes without passing the end.
         let payload = UnsafeRawBufferPointer(rebasing: buffer[headerBytes...])
         guard checksum == CRC32C.checksum(payload, continuing: CRC32C.checksum(header)) else {
             throw .init(offset: 16, reason: "bad checksum")
@@ -154,7 +186,8 @@ package struct Manifest: Sendable, Equatable {
         }
         for _ in 0..<(try reader.readCount(limit: reader.remaining)) {
             manifest.catalogFiles.append(
-                .init(number: try reader.readVarint(), byteCount: try reader.readCount(limit: .max)))
+                .init(number: try reader.readVarint(), byteCount: try reader.readCount(limit: .max))
+            )
         }
         for _ in 0..<(try reader.readCount(limit: reader.remaining)) {
             manifest.segments.append(
@@ -167,8 +200,12 @@ package struct Manifest: Sendable, Equatable {
                     firstSequence: try reader.readVarint(), lastSequence: try reader.readVarint(),
                     minTime: try reader.readSignedVarint(), maxTime: try reader.readSignedVarint()))
         }
-        guard try reader.readVarint() == 0 else { throw .init(offset: reader.offset, reason: "format 2") }
-        guard reader.isAtEnd else { throw .init(offset: reader.offset, reason: "bytes behind the end") }
+        guard try reader.readVarint() == 0 else {
+            throw .init(offset: reader.offset, reason: "format 2")
+        }
+        guard reader.isAtEnd else {
+            throw .init(offset: reader.offset, reason: "bytes behind the end")
+        }
         return manifest
     }
 

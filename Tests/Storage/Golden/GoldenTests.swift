@@ -1,0 +1,147 @@
+import ApusStorage
+import ApusTestKit
+import Glibc
+import Testing
+
+/// `1/store` is a store of format 1 as a release wrote it; `1/annotated` says what its bytes mean.
+/// Both stay for ever: every later release reads them. `APUS_GOLDEN_WRITE=1` writes them anew, which
+/// is right only before a format's first release, or when a writer chooses other encodings.
+@Suite struct GoldenTests {
+    static let directory = String(#filePath.dropLast("GoldenTests.swift".count)) + "1"
+    static let isWriting = getenv("APUS_GOLDEN_WRITE") != nil
+
+    static func files() throws -> PosixFileSystem {
+        try PosixFileSystem(root: directory, create: isWriting)
+    }
+
+    /// The golden store in memory, where a test may damage it.
+    static func load() throws -> SimulatedFileSystem {
+        let files = try files()
+        let disk = SimulatedFileSystem()
+        for path in try GoldenStore.make().paths {
+            let parts = path.split(separator: "/").dropLast().joined(separator: "/")
+            if !parts.isEmpty { try disk.createDirectory(parts) }
+            disk.setContents(path, try files.readFile("store/" + path))
+        }
+        return disk
+    }
+
+    private static func write(_ path: String, _ bytes: [UInt8]) throws {
+        let files = try files()
+        let parent = path.split(separator: "/").dropLast().joined(separator: "/")
+        try files.createDirectory(parent)
+        try files.writeFileAtomically(path, bytes)
+    }
+
+    @Test func `the writers still make the bytes of format 1`() throws {
+        let made = try GoldenStore.make()
+        for path in made.paths {
+            let bytes = try #require(made.contents(path))
+            if Self.isWriting {
+                try Self.write("store/" + path, bytes)
+                continue
+            }
+            // What the machine's own compressors make may differ, and MANIFEST has its size.
+            if path == GoldenStore.compressedPath || path == Manifest.path { continue }
+            #expect(bytes == (try Self.files().readFile("store/" + path)), "\(path)")
+        }
+    }
+
+    @Test func `the writer of MANIFEST gives back the bytes it read`() throws {
+        guard !Self.isWriting else { return }
+        for path in [Manifest.path, Manifest.previousPath] {
+            let bytes = try Self.files().readFile("store/" + path)
+            #expect(try Manifest.decode(bytes, path: path).encoded() == bytes)
+        }
+    }
+
+    @Test(.enabled(if: !isWriting))
+    func `the golden store is sound and holds what was written`() throws {
+        let disk = try Self.load()
+        let report = try IntegrityCheck.run(fileSystem: disk)
+        #expect(report.findings == [] && report.notes == [])
+        for path in [
+            GoldenStore.packedPath, GoldenStore.seriesPath, GoldenStore.compressedPath,
+        ] {
+            let reader = try SegmentReader.open(disk, path: path)
+            for (table, expected) in zip(reader.tables, GoldenStore.tables(path)) {
+                #expect(
+                    normalized(try readTable(table)).series == normalized(expected).series,
+                    "\(path)")
+            }
+        }
+        var entries: [CatalogEntry] = []
+        let catalog = try #require(disk.contents(GoldenStore.catalogPath))
+        try CatalogFile.read(catalog, path: "c") { payload throws(ByteReader.Malformed) in
+            var reader = ByteReader(payload)
+            while !reader.isAtEnd { entries.append(try CatalogEntry.read(&reader)) }
+        }
+        #expect(entries == GoldenStore.entries)
+    }
+
+    @Test(.enabled(if: !isWriting))
+    func `the golden log replays to the rows that were written`() throws {
+        let disk = try Self.load()
+        let manifest = try #require(try Manifest.load(disk)).manifest
+        var kinds: [LogRecord.Kind] = []
+        var groups: [RecordGroup] = []
+        let recovery = try LogReader.replay(
+            fileSystem: disk, after: manifest.flushedThrough, cleanEnd: manifest.cleanEnd
+        ) { (sequence, kind, payload) throws(StorageError) in
+            kinds.append(kind)
+            guard kind == .write else { return }
+            do throws(ByteReader.Malformed) { groups = try BatchRecord.decode(payload) } catch {
+                throw .corrupt(file: "log", offset: sequence, reason: error.reason)
+            }
+        }
+        #expect(kinds == [.write, .statement, .checkpoint])
+        #expect(recovery.lastSequence == GoldenStore.lastSequence && recovery.tornTail == nil)
+        let batch = GoldenStore.batch()
+        #expect(groups.count == 2)
+        for (group, expected) in zip(groups, batch.groups) {
+            let rows = 0..<expected.rowCount
+            #expect(group.rowCount == rows.count && group.tableID == 1)
+            #expect(group.series == rows.map { expected.series[$0] })
+            #expect(group.times == rows.map { expected.times[$0] })
+            #expect(group.order == rows.map { expected.lines[$0] })
+            for field in 0..<expected.fieldCount where group.fields[field].type != .string {
+                let slots = Array(group.columns[(field * rows.count)..<((field + 1) * rows.count)])
+                #expect(slots == rows.map { expected.column(field)[$0] }, "field \(field)")
+            }
+        }
+        #expect(String(decoding: groups[0].strings, as: UTF8.self) == "runningstopped")
+    }
+
+    @Test func `every byte of the golden store has a meaning, the one written beside it`() throws {
+        let disk = Self.isWriting ? try GoldenStore.make() : try Self.load()
+        for path in disk.paths where path != "LOCK" {
+            let file = AnnotatedFiles.annotate(path, try #require(disk.contents(path)))
+            #expect(file.gaps == [], "\(path)")
+            let text = file.description
+            #expect(!text.contains("WRONG") && !text.contains("NOT ZERO"), "\(path)")
+            if Self.isWriting {
+                try Self.write("annotated/\(path).txt", Array(text.utf8))
+            } else {
+                let golden = try Self.files().readFile("annotated/\(path).txt")
+                #expect(text == String(decoding: golden, as: UTF8.self), "\(path)")
+            }
+        }
+    }
+
+    @Test func `the golden segments hold these encodings`() throws {
+        let disk = Self.isWriting ? try GoldenStore.make() : try Self.load()
+        var text = ""
+        for path in disk.paths where path.hasSuffix(".segment") {
+            text += AnnotatedFiles.annotate(path, try #require(disk.contents(path))).description
+        }
+        let expected: [Encoding] = [
+            .constant, .packed, .deltaPacked, .gorilla, .decimal, .booleanBitmap, .dictionary,
+            .rawStrings,
+        ]
+        for encoding in expected {
+            #expect(text.contains(": \(encoding.name)\n"), "\(encoding.name)")
+        }
+        #expect(
+            text.contains(": \(Encoding.lz4.name)\n") || text.contains(": \(Encoding.zstd.name)\n"))
+    }
+}
