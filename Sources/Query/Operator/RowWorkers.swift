@@ -27,10 +27,17 @@ final class SortWorker: ScanWorker {
     func consume(_ rows: ScanRows) throws(StorageError) {
         do throws(QueryError) {
             try context.check()
+            if isBehindThreshold(rows) { return }
             var frame = try frames.frame(rows)
             if let residual = scan.residual {
                 guard let filtered = try frame.filtered(by: residual) else { return }
                 frame = filtered
+            }
+            if let key = plan.sortKeys.first,
+                let (mask, kept) = buffer.contenders(try key.expression.evaluate(frame))
+            {
+                if kept == 0 { return }
+                if kept < frame.count { frame = frame.compacted(by: mask, keptCount: kept) }
             }
             try buffer.append(
                 outputs: try evaluateAll(plan.outputs, frame),
@@ -39,6 +46,15 @@ final class SortWorker: ScanWorker {
             failure = error
             throw .cancelled
         }
+    }
+
+    /// ORDER BY time with a LIMIT: a slice wholly behind the rows kept is not even copied.
+    private func isBehindThreshold(_ rows: ScanRows) -> Bool {
+        guard let threshold = buffer.threshold, !threshold.isNull, let key = plan.sortKeys.first,
+            case .column(let slot) = key.expression.kind, scan.columns[slot] == .time
+        else { return false }
+        return key.isDescending
+            ? rows.times[rows.count - 1] < threshold.int64 : rows.times[0] > threshold.int64
     }
 
     func consume(_ summary: ScanSummary) throws(StorageError) {

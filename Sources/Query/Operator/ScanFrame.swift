@@ -110,10 +110,13 @@ extension Frame {
     func filtered(by condition: BoundExpression) throws(QueryError) -> Frame? {
         let (mask, kept) = trueMask(try condition.evaluate(self))
         if kept == 0 { return nil }
-        if kept == count { return self }
+        return kept == count ? self : compacted(by: mask, keptCount: kept)
+    }
+
+    func compacted(by mask: [UInt8], keptCount: Int) -> Frame {
         var frame = self
-        frame.count = kept
-        frame.columns = columns.map { $0.compacted(by: mask, keptCount: kept) }
+        frame.count = keptCount
+        frame.columns = columns.map { $0.compacted(by: mask, keptCount: keptCount) }
         return frame
     }
 }

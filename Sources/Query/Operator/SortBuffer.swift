@@ -25,7 +25,7 @@ struct SortBuffer {
 
     mutating func append(outputs: [Vector], keys: [Vector]) throws(QueryError) {
         for (index, vector) in (outputs + keys).enumerated() { builders[index].append(vector) }
-        if let rowsMax, count > max(4_096, rowsMax &* 2) { keepBest(rowsMax) }
+        if let rowsMax, count > max(1_024, rowsMax &* 2) { keepBest(rowsMax) }
         let bytes = builders.reduce(0) { $0 + $1.byteCount }
         if bytes > chargedBytes + 65_536 {
             try context.charge(bytes - chargedBytes, "the rows of ORDER BY")
@@ -50,6 +50,24 @@ struct SortBuffer {
         for (index, column) in columns.enumerated() {
             for row in order { builders[index].append(row, of: column) }
         }
+        // Values in slots only: what a later row has to reach to be among the best.
+        if let last = order.last, order.count == rowsMax, !columns[outputCount].type.usesBytes {
+            threshold = columns[outputCount].constant(last)
+        }
+    }
+
+    /// The first key of the worst row kept, once there are as many as can be wanted.
+    private(set) var threshold: Constant?
+
+    /// Rows whose first key could still be among the best; nil where that isn't known.
+    func contenders(_ firstKey: Vector) -> (mask: [UInt8], count: Int)? {
+        guard let threshold, let key = keys.first, !threshold.isNull,
+            firstKey.validity.isEmpty, !firstKey.isConstant
+        else { return nil }
+        return trueMask(
+            compareVectors(
+                key.isDescending ? .greaterOrEqual : .lessOrEqual, firstKey,
+                Vector(threshold, count: firstKey.count)))
     }
 
     /// The output columns in order.
