@@ -120,7 +120,8 @@ package enum LogReader {
                     try chain.checkLink(index, start: start, expected: known)
                 } catch { tell(error) }
             }
-            let hasHole = index < start ?? 0 && index + 1 < chain.files.count
+            let hasHole =
+                index < start ?? 0 && index + 1 < chain.files.count
                 && chain.files[index + 1].number != file.number + 1
             let walk = try walkFile(
                 LogFileCursor(fileSystem: fileSystem, number: file.number),

@@ -14,7 +14,9 @@ import Testing
     private static func rows(_ page: String) -> [[String]] {
         page.split(separator: "\n").filter { $0.hasPrefix("| ") }.map { line in
             line.split(separator: "|").map { cell in
-                String(cell.filter { $0 != "`" }.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+                String(
+                    cell.filter { $0 != "`" }.drop { $0 == " " }.reversed().drop { $0 == " " }
+                        .reversed())
             }
         }
     }
@@ -61,7 +63,7 @@ import Testing
     @Test func `the registries of the page are those of the code`() throws {
         let page = try Self.page()
         let rows = Self.rows(page)
-        for number in UInt8.min ... UInt8.max {
+        for number in UInt8.min...UInt8.max {
             let name = Encoding(rawValue: number).name
             let isListed = rows.contains { $0.count == 4 && $0[0] == "\(number)" && $0[1] == name }
             #expect(isListed == !name.hasPrefix("unknown"), "encoding \(number)")
@@ -76,7 +78,9 @@ import Testing
         for kind in LogRecord.Kind.allCases {
             #expect(page.contains("\(kind.rawValue) \(names[kind] ?? "?")"), "\(kind)")
         }
-        let entries = ["database", "table", "tag", "field", "series", "drop table", "drop database"]
+        let entries = [
+            "database", "table", "tag", "field", "series", "drop table", "drop database",
+        ]
         for (index, name) in entries.enumerated() {
             #expect(rows.contains { $0.count == 3 && $0[0] == "\(index + 1)" && $0[1] == name })
         }
