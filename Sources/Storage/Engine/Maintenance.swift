@@ -120,8 +120,8 @@ final class Maintenance: @unchecked Sendable {
     private func sort(_ chunk: HeadChunk) {
         let view = shared.published.withLock { _ in chunk.published }
         guard view.sortedRows == nil else { return }
-        let sorted = ChunkSort.sort(view)
-        shared.published.withLock { _ in chunk.setSorted(sorted) }
+        let (sorted, storage) = ChunkSort.rearrange(view)
+        shared.published.withLock { _ in chunk.setSorted(sorted, in: storage) }
     }
 
     // MARK: Flush

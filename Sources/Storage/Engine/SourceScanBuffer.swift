@@ -180,6 +180,7 @@ final class RowBuffer {
     // MARK: chunks
 
     /// Gathers rows of a chunk, given by their positions in its order, behind the rows there are.
+    /// - Precondition: `rows` is at least 1.
     /// - Returns: Whether their times are all different; if not, they want merging.
     func append(
         positions start: Int, _ rows: Int, of input: ChunkInput, _ sorted: SortedRows, withOrders: Bool
@@ -189,10 +190,17 @@ final class RowBuffer {
         let isStrict = sorted.rows.withUnsafeBufferPointer { all in
             // Safe: the order's rows lie below the view's count, where the chunk doesn't change.
             let chosen = UnsafeBufferPointer(rebasing: all[start..<(start + rows)])
-            let isStrict = Self.gatherTimes(chosen, storage.times, into: times + count)
+            let isInPlace = sorted.isInPlace
+            let isStrict = isInPlace
+                ? Self.copyTimes(storage.times + start, rows, into: times + count)
+                : Self.gatherTimes(chosen, storage.times, into: times + count)
             if withOrders {
                 let orders = self.orders + count
-                for index in 0..<rows { orders[index] = storage.order[Int(chosen[index])] }
+                if isInPlace {
+                    orders.update(from: storage.order + start, count: rows)
+                } else {
+                    for index in 0..<rows { orders[index] = storage.order[Int(chosen[index])] }
+                }
             }
             for index in 0..<fieldCount {
                 let field = input.fields[index]
@@ -206,13 +214,29 @@ final class RowBuffer {
                 if field.stored == .string {
                     gatherStrings(chosen, source, input.view.heap, into: target)
                 } else {
-                    for row in 0..<rows { target[row] = source[Int(chosen[row])] }
+                    if isInPlace {
+                        target.update(from: source + start, count: rows)
+                    } else {
+                        for row in 0..<rows { target[row] = source[Int(chosen[row])] }
+                    }
                     Self.convert(target, count: rows, field.conversion)
                 }
             }
             return isStrict
         }
         count += rows
+        return isStrict
+    }
+
+    private static func copyTimes(
+        _ source: UnsafeMutablePointer<Int64>, _ rows: Int, into target: UnsafeMutablePointer<Int64>
+    ) -> Bool {
+        var isStrict = true
+        target[0] = source[0]
+        for index in 1..<rows {
+            target[index] = source[index]
+            isStrict = isStrict && source[index] > source[index - 1]
+        }
         return isStrict
     }
 

@@ -216,7 +216,7 @@ struct ChunkCursor {
         self.input = input
         sorted = input.sortedRows(request)
         staged = RowBuffer(fieldCount: input.fields.count)
-        mayStage = !request.latestOnly
+        mayStage = !request.latestOnly && !sorted.isInPlace
             && request.timeRange.covers(first: input.view.firstTime, last: input.view.lastTime)
         position = sorted.firstPosition(reaching: lower, from: 0)
     }
@@ -288,6 +288,22 @@ struct ChunkCursor {
         position += 1
         // Safe: positions and rows come from the chunk's own order, below the view's count.
         let times = input.view.storage.times
+        if sorted.isInPlace {
+            // Without a look at the order: every cache line counts, a slice has few rows.
+            var (lower, upper) = (start, end)
+            if times[start] < target.span.first {
+                lower += RowBuffer.lowerBound(times + start, end - start, target.span.first)
+            }
+            if times[end - 1] > target.span.last {
+                upper = lower + RowBuffer.lowerBound(times + lower, end - lower, target.span.last + 1)
+            }
+            guard lower < upper else { return }
+            slices.append(
+                ScanSlice(
+                    kind: .chunk, input: index, rowStart: lower, rowCount: upper - lower,
+                    first: times[lower], last: times[upper - 1]))
+            return
+        }
         let slice: ScanSlice? = sorted.rows.withUnsafeBufferPointer { rows in
             var (lower, upper) = (start, end)
             if times[Int(rows[start])] < target.span.first {

@@ -28,6 +28,19 @@ package enum ChunkSort {
         return group(rows, series, times, view.storage.order)
     }
 
+    /// The chunk's rows, copied into their order. Reading a series then takes its rows from one place
+    /// instead of a cache line each, which made scans of a head half as fast again.
+    package static func rearrange(_ view: ChunkView) -> (sorted: SortedRows, storage: ChunkStorage) {
+        let sorted = sort(view)
+        // Safe: the rows of an order lie below the view's count.
+        let storage = sorted.rows.withUnsafeBufferPointer { view.storage.rearranged($0) }
+        let rows = [UInt32](0..<UInt32(truncatingIfNeeded: sorted.rows.count))
+        return (
+            SortedRows(rows: rows, series: sorted.series, starts: sorted.starts, isInPlace: true),
+            storage
+        )
+    }
+
     // Safe: here and in `group`, `rows` holds row numbers below the view's `rowCount`, which the
     // view's storage covers and which are never written again.
     private static func sortBySeries(_ rows: inout [UInt32], _ series: UnsafeMutablePointer<UInt32>)

@@ -48,6 +48,25 @@ package final class ChunkStorage: @unchecked Sendable {
         }
         return new
     }
+
+    /// A copy whose row `n` is this one's row `rows[n]`.
+    ///
+    /// Safe: `rows` are below this storage's published count.
+    func rearranged(_ rows: UnsafeBufferPointer<UInt32>) -> ChunkStorage {
+        let new = ChunkStorage(capacity: rows.count, fieldCount: fieldCount)
+        for index in 0..<rows.count {
+            let row = Int(rows[index])
+            new.series[index] = series[row]
+            new.order[index] = order[row]
+            new.times[index] = times[row]
+        }
+        for field in 0..<fieldCount {
+            let source = column(field)
+            let target = new.column(field)
+            for index in 0..<rows.count { target[index] = source[Int(rows[index])] }
+        }
+        return new
+    }
 }
 
 /// The bytes of a chunk's strings, grown like `ChunkStorage`: by copying and publishing.

@@ -3,7 +3,9 @@
 // State                     owner                    guard
 // ────────────────────────  ───────────────────────  ─────────────────────────────────────────
 // rows above the count      the applier              nobody else looks
-// storage, heap, counts     the applier writes       the engine's publish lock, for readers
+// storage, heap, counts     the applier writes;      the engine's publish lock, for readers
+//                           storage: once sealed,
+//                           the background thread
 // sortedRows                the background thread    the engine's publish lock
 
 /// The fields of a chunk, by id and stored type.
@@ -24,8 +26,11 @@ package final class SortedRows: Sendable {
     /// Distinct series, ascending, and where each one's rows begin; one more end closes it.
     package let series: [UInt32]
     package let starts: [UInt32]
+    /// The chunk's rows lie in this order themselves: `rows` counts up from 0.
+    package let isInPlace: Bool
 
-    package init(rows: [UInt32], series: [UInt32], starts: [UInt32]) {
+    package init(rows: [UInt32], series: [UInt32], starts: [UInt32], isInPlace: Bool = false) {
+        self.isInPlace = isInPlace
         self.rows = rows
         self.series = series
         self.starts = starts
@@ -155,13 +160,16 @@ package final class HeadChunk: @unchecked Sendable {
     }
 
     /// No more rows come. Under the publish lock.
-    func seal() { isSealed = true }
+    package func seal() { isSealed = true }
 
-    /// Under the publish lock.
-    package func setSorted(_ sorted: SortedRows) {
+    /// The same rows in another order, in which they lie in `storage` from now on. Under the publish
+    /// lock, and only once sealed: the applier doesn't touch the chunk any more.
+    package func setSorted(_ sorted: SortedRows, in storage: ChunkStorage) {
+        precondition(isSealed, "BUG: rearranged while rows may come")
+        self.storage = storage
         let now = published
         published = ChunkView(
-            shape: shape, storage: now.storage, heap: now.heap, rowCount: now.rowCount,
+            shape: shape, storage: storage, heap: now.heap, rowCount: now.rowCount,
             firstTime: now.firstTime, lastTime: now.lastTime, sortedRows: sorted)
     }
 }

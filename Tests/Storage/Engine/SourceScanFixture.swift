@@ -213,7 +213,11 @@ struct ScanTable {
                         strings: UnsafeRawPointer(memory.keep(strings))),
                     rows: 0..<part.count, orderBase: 0)
                 chunk.publish()
-                if random.oneIn(2) { chunk.setSorted(ChunkSort.sort(chunk.published)) }
+                if random.oneIn(2) {
+                    chunk.seal()
+                    let (sorted, storage) = ChunkSort.rearrange(chunk.published)
+                    chunk.setSorted(sorted, in: storage)
+                }
                 inputs.append(ScanInput(source: .chunk(chunk.published), priority: priority))
             }
         }
