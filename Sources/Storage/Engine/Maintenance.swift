@@ -20,6 +20,11 @@ final class Maintenance: @unchecked Sendable {
     /// Series of each table that catalog files hold.
     private var persistedSeries: [UInt32: Int]
     private var isStopped = false
+    /// Why MANIFEST can't be replaced any more: it is unknown which one is on the device.
+    private var manifestFailure: StorageError?
+    /// Directories whose names this process has synced. One that merely exists may be left by a
+    /// process that died before it did.
+    private var durableDirectories: Set<String> = []
 
     init(
         shared: EngineShared, fileSystem: any FileSystem, spares: LogSpares, manifest: Manifest,
@@ -68,6 +73,7 @@ final class Maintenance: @unchecked Sendable {
     private func attempt(_ body: () throws(StorageError) -> Void) -> Result<Void, StorageError> {
         do throws(StorageError) {
             guard !isStopped else { throw .closed }
+            if let manifestFailure { throw manifestFailure }
             try body()
             return .success(())
         } catch {
@@ -198,6 +204,32 @@ final class Maintenance: @unchecked Sendable {
 
     // MARK: Installing
 
+    /// Makes a directory below `data/<database>`, and all names down to it durable.
+    func makeDurableDirectory(_ directory: String) throws(StorageError) {
+        guard !durableDirectories.contains(directory) else { return }
+        try fileSystem.createDirectory(directory)
+        var path = directory
+        while let slash = path.lastIndex(of: "/") {
+            path = String(path[..<slash])
+            try fileSystem.syncDirectory(path)
+        }
+        durableDirectories.insert(directory)
+    }
+
+    /// Replaces MANIFEST. If it is unknown whether that worked, the store only reads from now on.
+    private func replaceManifest(with next: Manifest) throws(StorageError) {
+        if let manifestFailure { throw manifestFailure }
+        do throws(StorageError) {
+            try next.store(fileSystem, predecessor: manifestBytes)
+        } catch {
+            if case .readOnly(let reason) = error {
+                manifestFailure = error
+                shared.becomeReadOnly(reason)
+            }
+            throw error
+        }
+    }
+
     /// Replaces MANIFEST, then swaps the version, then removes files that nothing names any more.
     func install(
         _ manifest: Manifest, adding: [Manifest.Segment], removing: [LoadedSegment],
@@ -209,10 +241,16 @@ final class Maintenance: @unchecked Sendable {
         next.lastClock = max(next.lastClock, shared.environment.now())
         let removed = Set(removing.map(\.entry.number))
         next.segments.removeAll { removed.contains($0.number) }
-        try next.store(fileSystem, predecessor: manifestBytes)
+        // Before MANIFEST names them: what can't be read back is no replacement for anything.
+        var opened: [LoadedSegment] = []
+        for entry in adding {
+            let segment = LoadedSegment.open(fileSystem, entry)
+            if let damage = segment.damage { throw damage }
+            opened.append(segment)
+        }
+        try replaceManifest(with: next)
         self.manifest = next
         manifestBytes = next.encoded()
-        let opened = adding.map { LoadedSegment.open(fileSystem, $0) }
         shared.published.withLock { published in
             published.version = Version(
                 segments: published.version.segments.filter { !removed.contains($0.entry.number) } + opened)
@@ -288,7 +326,7 @@ final class Maintenance: @unchecked Sendable {
         last.version += 1
         last.cleanEnd = end
         last.lastClock = max(last.lastClock, shared.environment.now())
-        try last.store(fileSystem, predecessor: manifestBytes)
+        try replaceManifest(with: last)
         for path in obsolete { try fileSystem.remove(path) }
     }
 }

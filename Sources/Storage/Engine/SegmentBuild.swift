@@ -77,11 +77,7 @@ struct SegmentBuild {
         guard !tables.isEmpty else { return nil }
         let fileSystem = maintenance.fileSystem
         let directory = Manifest.Segment.directory(database.id, partition)
-        if !fileSystem.exists(directory) {
-            try fileSystem.createDirectory(directory)
-            try fileSystem.syncDirectory("data/\(database.id)")
-            try fileSystem.syncDirectory("data")
-        }
+        try maintenance.makeDurableDirectory(directory)
         let path = Manifest.Segment.path(database.id, partition, number)
         let writer = try SegmentWriter(
             fileSystem: fileSystem, path: path,
