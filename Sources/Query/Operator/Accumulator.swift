@@ -90,6 +90,7 @@ final class Accumulator {
     func addRows(_ group: Int, _ rowCount: Int) { counts[group] &+= rowCount }
 
     /// Adds a run of rows of one group. Times ascend, where the aggregate needs them.
+    // Safe: `times` has a time for each row of the run, in the caller's scan memory, read during the call only.
     func add(_ group: Int, _ run: ColumnRun, times: UnsafePointer<Int64>?, series: UInt32) {
         switch kind {
         case .count: counts[group] &+= AggregateKernels.countValid(run)

@@ -147,6 +147,7 @@ package func textBytes(of value: Constant, _ zone: TimeZoneRules) -> [UInt8] {
     switch value.type {
     case .string: return value.bytes
     case .interval:
+        // Safe: an interval constant holds exactly the bytes that IntervalValue reads.
         let interval = value.bytes.withUnsafeBytes { IntervalValue($0) }
         return Array(interval.interval.description.utf8)
     case .float64:

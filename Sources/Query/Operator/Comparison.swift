@@ -57,6 +57,7 @@ private func compareAsDoubles(_ op: ComparisonOperator, _ left: Vector, _ right:
 
 private func compareByteValues(
     _ op: ComparisonOperator, _ left: Vector, _ right: Vector,
+    // Safe: `withBytes` lends bytes for the closure; both orders compare within counts.
     _ order: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Int
 ) -> Vector {
     let isConstant = left.isConstant && right.isConstant

@@ -109,6 +109,7 @@ indirect enum SeriesPredicate {
     ) -> SeriesSet {
         var result = SeriesSet(capacity: index.count)
         guard !accepted.isEmpty else { return result }
+        // Safe: indices stay below codes.count.
         index.tags[tag].codes.withUnsafeBufferPointer { codes in
             if accepted.count == 1 {
                 let wanted = accepted[0]
