@@ -6,6 +6,8 @@
 
 internal import ApusStorage
 
+/// Safe: every function reads below `end`, which lies in the input or in the parser's tail; a look
+/// ahead or back (`position[1]`, `end - 1`) stands behind a comparison.
 enum FieldValueParser {
     /// Parses a value that is not a string; `token` ends at a comma, a space or the line's end.
     static func parse(

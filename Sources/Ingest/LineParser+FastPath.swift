@@ -6,6 +6,10 @@
 // Bounds. `cut` is behind a newline and at least 64 bytes before `end`. Keys, names, numbers and
 // times contain no newline, so nothing but a string can run past the newline before `cut`, and
 // strings are bounded by `cut`; words are loaded up to 24 bytes ahead.
+//
+// Safe: by these bounds. Entries and patterns are the context's, which moves them only in the slow
+// path: their pointers are taken anew after each call of it. A group has room for its next row
+// before a pattern leads there.
 
 internal import ApusStorage
 internal import Glibc

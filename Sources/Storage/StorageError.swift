@@ -61,7 +61,6 @@ extension StorageError: CustomStringConvertible {
     }
 }
 
-
 /// The system's words for an error number.
 package func errnoText(_ number: Int32) -> String {
     strerror(number).map { String(cString: $0) } ?? "error \(number)"

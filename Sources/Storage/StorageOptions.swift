@@ -37,4 +37,14 @@ public struct StorageOptions: Sendable {
     public var compactionFanIn = 4
 
     public init() {}
+
+    /// The options with durations that 64 bits of nanoseconds can hold.
+    var clamped: StorageOptions {
+        let secondsMax = 200 * 366 * 86_400
+        var options = self
+        options.partitionSeconds = min(max(partitionSeconds, 60), secondsMax)
+        options.acceptFutureSeconds = min(max(acceptFutureSeconds, 0), secondsMax)
+        options.defaultRetentionSeconds = defaultRetentionSeconds.map { min(max($0, 0), secondsMax) }
+        return options
+    }
 }

@@ -47,7 +47,8 @@ package struct PointGenerator: Sendable {
         case 12..<15 where options.reopens: return .reopen
         case 15..<23: return .advanceClock(seconds: 1 + random.below(300))
         case 23..<25 where options.definitions:
-            return .dropTable(database: database, table: Self.tables[random.below(Self.tables.count)])
+            return .dropTable(
+                database: database, table: Self.tables[random.below(Self.tables.count)])
         case 25 where options.definitions && random.oneIn(4): return .dropDatabase(database)
         case 26 where options.definitions:
             return .createDatabase(database, retentionSeconds: random.oneIn(2) ? 0 : 14_400)
@@ -62,13 +63,16 @@ package struct PointGenerator: Sendable {
     /// Rows of one write.
     package mutating func rows(now: Int64) -> [ReferenceRow] {
         tick += 1
-        let count = random.oneIn(12) ? 1 + random.below(options.rowsPerBatchMax * 8)
+        let count =
+            random.oneIn(12)
+            ? 1 + random.below(options.rowsPerBatchMax * 8)
             : 1 + random.below(options.rowsPerBatchMax)
         return (0..<count).map { index in row(index, now: now) }
     }
 
     private mutating func row(_ index: Int, now: Int64) -> ReferenceRow {
-        let table = Self.tables[min(random.below(Self.tables.count), random.below(Self.tables.count))]
+        let table = Self.tables[
+            min(random.below(Self.tables.count), random.below(Self.tables.count))]
         return ReferenceRow(table: table, tags: tags(), time: time(now: now), fields: fields())
     }
 
@@ -86,7 +90,8 @@ package struct PointGenerator: Sendable {
         let second: Int64 = 1_000_000_000
         if !options.overwrites {
             uniqueTime += 1
-            return now - 3_600 * second + uniqueTime * 100_000_000 - Int64(random.below(5)) * 600 * second
+            return now - 3_600 * second + uniqueTime * 100_000_000 - Int64(random.below(5)) * 600
+                * second
                 + uniqueTime
         }
         switch random.below(60) {
@@ -103,7 +108,8 @@ package struct PointGenerator: Sendable {
         if random.oneIn(8) { return [(name: "used", value: value(of: .float64))] }
         var fields: [(name: String, value: ReferenceValue)] = []
         let natural: [(String, FieldType)] = [
-            ("used", .float64), ("count", .int64), ("bytes", .uint64), ("up", .bool), ("state", .string),
+            ("used", .float64), ("count", .int64), ("bytes", .uint64), ("up", .bool),
+            ("state", .string),
             ("type", .int64), ("time", .float64),
         ]
         let shape = random.below(4)
@@ -121,7 +127,8 @@ package struct PointGenerator: Sendable {
         case .float64:
             if random.oneIn(40) {
                 let odd: [Double] = [
-                    .nan, .infinity, -.infinity, -0.0, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 1e22,
+                    .nan, .infinity, -.infinity, -0.0, .leastNonzeroMagnitude,
+                    .greatestFiniteMagnitude, 1e22,
                     Double(bitPattern: 0x7FF0_0000_0000_0002),
                 ]
                 return .float64(odd[random.below(odd.count)].bitPattern)
@@ -133,12 +140,16 @@ package struct PointGenerator: Sendable {
             if random.oneIn(60) { return .int64([.min, .max, 0, -1][random.below(4)]) }
             return .int64(tick * 1_000 + Int64(random.below(500)) - 100)
         case .uint64:
-            if random.oneIn(60) { return .uint64([0, .max, 1 << 63, (1 << 63) - 1][random.below(4)]) }
+            if random.oneIn(60) {
+                return .uint64([0, .max, 1 << 63, (1 << 63) - 1][random.below(4)])
+            }
             return .uint64(UInt64(tick) * 65_536 + UInt64(random.below(4_096)))
         case .bool: return .bool(random.oneIn(3))
         case .string:
             if random.oneIn(30) { return .string([]) }
-            if random.oneIn(80) { return .string((0..<random.below(3_000)).map { UInt8(97 + $0 % 26) }) }
+            if random.oneIn(80) {
+                return .string((0..<random.below(3_000)).map { UInt8(97 + $0 % 26) })
+            }
             return .string(Array("state-\(random.below(random.oneIn(4) ? 100_000 : 4))-ü".utf8))
         }
     }

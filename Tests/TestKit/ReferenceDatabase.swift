@@ -51,7 +51,8 @@ package enum ReferenceValue: Hashable, Sendable, CustomStringConvertible {
         case .uint64(let number): "\(number)u"
         case .bool(let flag): "\(flag)"
         case .string(let bytes):
-            bytes.count <= 40 ? "\"\(String(decoding: bytes, as: UTF8.self))\"" : "\(bytes.count) bytes"
+            bytes.count <= 40
+                ? "\"\(String(decoding: bytes, as: UTF8.self))\"" : "\(bytes.count) bytes"
         }
     }
 }
@@ -135,9 +136,12 @@ package struct ReferenceDatabase: Sendable {
             databases[name]?.retentionSeconds = seconds
         case .dropDatabase(let name): databases[name] = nil
         case .createTable(let database, let table, let fields):
-            guard databases[database] != nil, databases[database]?.tables[table] == nil else { break }
+            guard databases[database] != nil, databases[database]?.tables[table] == nil else {
+                break
+            }
             databases[database]?.tables[table] = Table(
-                types: Dictionary(fields.map { ($0.name, $0.type) }, uniquingKeysWith: { a, _ in a }))
+                types: Dictionary(
+                    fields.map { ($0.name, $0.type) }, uniquingKeysWith: { a, _ in a }))
         case .dropTable(let database, let table):
             databases[database]?.tables[table] = nil
         case .flush, .compact, .reopen, .advanceClock: break
@@ -145,17 +149,20 @@ package struct ReferenceDatabase: Sendable {
         return WriteOutcome()
     }
 
-    private mutating func write(_ rows: [ReferenceRow], _ name: String, now: Int64) -> WriteOutcome {
+    private mutating func write(_ rows: [ReferenceRow], _ name: String, now: Int64) -> WriteOutcome
+    {
         var outcome = WriteOutcome()
         let retention = databases[name]?.retentionSeconds ?? defaultRetentionSeconds
         let oldest = retention > 0 ? now - Int64(retention) * 1_000_000_000 : .min
-        let latest = acceptFutureSeconds > 0 ? now + Int64(acceptFutureSeconds) * 1_000_000_000 : .max
+        let latest =
+            acceptFutureSeconds > 0 ? now + Int64(acceptFutureSeconds) * 1_000_000_000 : .max
         for row in rows {
             guard row.time >= oldest, row.time <= latest else {
                 outcome.hasRefusals = true
                 continue
             }
-            var database = databases.removeValue(forKey: name)
+            var database =
+                databases.removeValue(forKey: name)
                 ?? Database(retentionSeconds: defaultRetentionSeconds)
             var table = database.tables.removeValue(forKey: row.table) ?? Table()
             if Self.store(row, in: &table, &outcome) { outcome.rowsStored += 1 }
@@ -199,11 +206,15 @@ package struct ReferenceDatabase: Sendable {
                     if known == field.type { continue }
                     if let known, !(known.isNumeric && field.type == .float64) {
                         problems.append(
-                            "\(database.name).\(table.name).\(field.name) is \(field.type), not \(known)")
+                            "\(database.name).\(table.name).\(field.name) is \(field.type), not \(known)"
+                        )
                     }
-                    databases[database.name, default: Database(
-                        retentionSeconds: Int(database.retentionNanoseconds / 1_000_000_000))]
-                        .tables[table.name, default: Table()].types[field.name] = field.type
+                    databases[
+                        database.name,
+                        default: Database(
+                            retentionSeconds: Int(database.retentionNanoseconds / 1_000_000_000))
+                    ]
+                    .tables[table.name, default: Table()].types[field.name] = field.type
                 }
             }
         }
@@ -214,14 +225,16 @@ package struct ReferenceDatabase: Sendable {
     package func contents(now: Int64) -> StoreContents {
         var contents = StoreContents()
         for (name, database) in databases {
-            let oldest = database.retentionSeconds > 0
+            let oldest =
+                database.retentionSeconds > 0
                 ? now - Int64(database.retentionSeconds) * 1_000_000_000 : .min
             for (tableName, table) in database.tables {
                 var rows: [StoreContents.RowKey: [String: ReferenceValue]] = [:]
                 for (key, fields) in table.rows where key.time >= oldest {
                     var converted: [String: ReferenceValue] = [:]
                     for (field, value) in fields {
-                        converted[field] = table.types[field].flatMap { value.converted(to: $0) } ?? value
+                        converted[field] =
+                            table.types[field].flatMap { value.converted(to: $0) } ?? value
                     }
                     rows[key] = converted
                 }

@@ -28,7 +28,9 @@ private struct RowCollector: ScanConsumer {
         }
         for row in 0..<slice.count {
             let time = slice.times[row]
-            if row > 0, time <= slice.times[row - 1] { problems.append("times don't ascend at \(time)") }
+            if row > 0, time <= slice.times[row - 1] {
+                problems.append("times don't ascend at \(time)")
+            }
             var fields: [String: ReferenceValue] = [:]
             for (index, column) in slice.columns.enumerated() {
                 if let value = value(column, row, index) { fields[names[index]] = value }
@@ -41,9 +43,11 @@ private struct RowCollector: ScanConsumer {
 
     mutating func consume(_ summary: ScanSummary) throws(StorageError) { summaries.append(summary) }
 
-    private mutating func value(_ column: ColumnSlice, _ row: Int, _ index: Int) -> ReferenceValue? {
+    private mutating func value(_ column: ColumnSlice, _ row: Int, _ index: Int) -> ReferenceValue?
+    {
         if column.type != types[index] {
-            problems.append("column \(names[index]) came as \(column.type), the table says \(types[index])")
+            problems.append(
+                "column \(names[index]) came as \(column.type), the table says \(types[index])")
         }
         if let validity = column.validity, validity[row] == 0 { return nil }
         let slot = column.values[row]
@@ -60,7 +64,8 @@ private struct RowCollector: ScanConsumer {
                 if place.length > 0 { problems.append("a string without bytes") }
                 return .string([])
             }
-            return .string(Array(UnsafeBufferPointer(start: bytes + place.offset, count: place.length)))
+            return .string(
+                Array(UnsafeBufferPointer(start: bytes + place.offset, count: place.length)))
         }
     }
 }
@@ -85,7 +90,8 @@ package struct ScanDump: Sendable {
                 dump.problems += collector.problems.prefix(5).map { "\(name): \($0)" }
                 dump.warnings += snapshot.warnings(for: table)
                 if !collector.rows.isEmpty {
-                    dump.contents.tables[.init(database: database.name, table: table.name)] = collector.rows
+                    dump.contents.tables[.init(database: database.name, table: table.name)] =
+                        collector.rows
                 }
                 guard checksScans else { continue }
                 let checks = try ScanChecks.problems(snapshot, table, collector.rows, rowsPerMorsel)
@@ -100,7 +106,8 @@ package struct ScanDump: Sendable {
     ) throws(StorageError) -> RowCollector {
         let fields = table.schema.fields
         let asked = request.fields.map { id in fields[Int(id)] }
-        var collector = RowCollector(names: asked.map(\.name), types: asked.map(\.type), table: table)
+        var collector = RowCollector(
+            names: asked.map(\.name), types: asked.map(\.type), table: table)
         var counters = ScanCounters()
         for morsel in try snapshot.plan(table, request, rowsPerMorsel: rowsPerMorsel) {
             try snapshot.run(morsel, request, into: &collector, counters: &counters)
@@ -121,14 +128,16 @@ private enum ScanChecks {
 
         // Half of the time, and only the first field.
         let middle = times[times.count / 2]
-        var request = ScanRequest(timeRange: TimeRange(lower: first, upper: middle), fields: [fields[0].id])
+        var request = ScanRequest(
+            timeRange: TimeRange(lower: first, upper: middle), fields: [fields[0].id])
         let part = try ScanDump.run(snapshot, table, request, rowsPerMorsel)
         problems += part.problems
         // A row without the field may come or not come: who asks for a field gets its values.
         let expected = rows.filter { $0.key.time < middle && $0.value[fields[0].name] != nil }
             .mapValues { $0.filter { $0.key == fields[0].name } }
         if part.rows.filter({ !$0.value.isEmpty }) != expected {
-            problems.append("scan below \(middle) has \(part.rows.count) rows, \(expected.count) expected")
+            problems.append(
+                "scan below \(middle) has \(part.rows.count) rows, \(expected.count) expected")
         }
         if part.rows.keys.contains(where: { $0.time >= middle }) {
             problems.append("scan below \(middle) gives later rows")
@@ -154,7 +163,9 @@ private enum ScanChecks {
             snapshot, table, rows, .fixed(originNanoseconds: 0, widthNanoseconds: 600_000_000_000),
             rowsPerMorsel)
         if let bounds = snapshot.timeBounds(of: table) {
-            if bounds.first > first || bounds.last < last { problems.append("time bounds are too narrow") }
+            if bounds.first > first || bounds.last < last {
+                problems.append("time bounds are too narrow")
+            }
         } else {
             problems.append("no time bounds for a table with rows")
         }
@@ -181,7 +192,8 @@ private enum ScanChecks {
 
     /// Statistics and rows together have to give the counts, ranges and sums that rows give alone.
     private static func summaries(
-        _ snapshot: Snapshot, _ table: TableEntry, _ rows: StoreContents.Rows, _ buckets: SummaryBuckets,
+        _ snapshot: Snapshot, _ table: TableEntry, _ rows: StoreContents.Rows,
+        _ buckets: SummaryBuckets,
         _ rowsPerMorsel: Int
     ) throws(StorageError) -> [String] {
         let fields = table.schema.fields
@@ -190,7 +202,9 @@ private enum ScanChecks {
         let found = try ScanDump.run(snapshot, table, request, rowsPerMorsel)
         var problems = found.problems
         let count = found.rows.count + found.summaries.reduce(0) { $0 + $1.rowCount }
-        if count != rows.count { problems.append("\(count) rows by summaries, \(rows.count) by rows") }
+        if count != rows.count {
+            problems.append("\(count) rows by summaries, \(rows.count) by rows")
+        }
         for summary in found.summaries where summary.statistics.count != fields.count {
             problems.append("\(summary.statistics.count) statistics for \(fields.count) fields")
             return problems
@@ -201,7 +215,8 @@ private enum ScanChecks {
             let values = rows.values.compactMap { $0[field.name] }
             let present = loose.count + statistics.reduce(0) { $0 + $1.presentCount }
             if present != values.count {
-                problems.append("\(field.name): \(present) values by summaries, \(values.count) by rows")
+                problems.append(
+                    "\(field.name): \(present) values by summaries, \(values.count) by rows")
             }
             if let wrong = range(field.type, statistics, loose, values) {
                 problems.append("\(field.name): \(wrong)")
@@ -227,8 +242,11 @@ private enum ScanChecks {
         _ values: [ReferenceValue]
     ) -> String? {
         let ranged = statistics.filter { $0.hasRange && $0.presentCount > $0.nanCount }
-        func extremes<T: Comparable>(_ slot: (UInt64) -> T, _ read: (ReferenceValue) -> T?) -> String? {
-            let bySummary = loose.compactMap(read) + ranged.flatMap { [slot($0.minimum), slot($0.maximum)] }
+        func extremes<T: Comparable>(_ slot: (UInt64) -> T, _ read: (ReferenceValue) -> T?)
+            -> String?
+        {
+            let bySummary =
+                loose.compactMap(read) + ranged.flatMap { [slot($0.minimum), slot($0.maximum)] }
             let byRows = values.compactMap(read)
             return bySummary.min() == byRows.min() && bySummary.max() == byRows.max()
                 ? nil : "minimum or maximum by summaries is wrong"
@@ -238,14 +256,20 @@ private enum ScanChecks {
             return extremes({ Double(bitPattern: $0) }) {
                 if case .float64(let bits) = $0, !Double(bitPattern: bits).isNaN {
                     Double(bitPattern: bits)
-                } else { nil }
+                } else {
+                    nil
+                }
             }
         case .int64:
-            if let wrong = extremes({ Int64(bitPattern: $0) }, { if case .int64(let n) = $0 { n } else { nil } }) {
+            if let wrong = extremes(
+                { Int64(bitPattern: $0) }, { if case .int64(let n) = $0 { n } else { nil } })
+            {
                 return wrong
             }
         case .uint64:
-            if let wrong = extremes({ $0 }, { if case .uint64(let n) = $0 { n } else { nil } }) { return wrong }
+            if let wrong = extremes({ $0 }, { if case .uint64(let n) = $0 { n } else { nil } }) {
+                return wrong
+            }
         case .bool, .string: return nil
         }
         func sum(_ values: [ReferenceValue]) -> Int128 {
@@ -262,6 +286,7 @@ private enum ScanChecks {
             guard case .integer(let number) = part.sum else { return nil }
             total += number
         }
-        return total == sum(values) ? nil : "the sum by summaries is \(total), by rows \(sum(values))"
+        return total == sum(values)
+            ? nil : "the sum by summaries is \(total), by rows \(sum(values))"
     }
 }

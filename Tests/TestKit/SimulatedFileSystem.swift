@@ -212,7 +212,8 @@ package final class SimulatedFileSystem: FileSystem {
             if state.names.removeValue(forKey: path) != nil {
                 state.pendingNames.append(.unlink(path))
             } else if state.directories.contains(path) {
-                let isEmpty = !state.names.keys.contains { $0.hasPrefix(path + "/") }
+                let isEmpty =
+                    !state.names.keys.contains { $0.hasPrefix(path + "/") }
                     && !state.directories.contains { $0.hasPrefix(path + "/") }
                 guard isEmpty else { throw .io(file: path, call: "remove", errno: ENOTEMPTY) }
                 state.directories.remove(path)
@@ -230,7 +231,9 @@ package final class SimulatedFileSystem: FileSystem {
             let all = state.pendingNames
             state.pendingNames = []
             for change in all {
-                if change.directory == path { state.applyDurably(change) } else {
+                if change.directory == path {
+                    state.applyDurably(change)
+                } else {
                     state.pendingNames.append(change)
                 }
             }

@@ -51,7 +51,8 @@ final class SimulatedFile {
             }
             var start = 0
             while start < bytes.count {
-                let sectorEnd = ((offset + start) / SimulatedFile.sectorBytes + 1)
+                let sectorEnd =
+                    ((offset + start) / SimulatedFile.sectorBytes + 1)
                     * SimulatedFile.sectorBytes
                 let end = min(bytes.count, sectorEnd - offset)
                 if random.below(4) < keptOfFour {

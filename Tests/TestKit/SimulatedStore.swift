@@ -8,7 +8,9 @@ internal import Synchronization
 package final class ManualClock: Sendable {
     private let current: Atomic<Int64>
 
-    package init(nanoseconds: Int64 = PointGenerator.startNanoseconds) { current = Atomic(nanoseconds) }
+    package init(nanoseconds: Int64 = PointGenerator.startNanoseconds) {
+        current = Atomic(nanoseconds)
+    }
 
     package var now: Int64 { current.load(ordering: .relaxed) }
     package func advance(seconds: Int) {
@@ -74,7 +76,8 @@ package final class SimulatedStore {
                     name, ifNotExists: true, retentionNanoseconds: Int64(retention) * 1_000_000_000,
                     partitionNanoseconds: nil)
             case .setRetention(let database, let seconds):
-                try engine.setRetention(ofDatabase: database, nanoseconds: Int64(seconds) * 1_000_000_000)
+                try engine.setRetention(
+                    ofDatabase: database, nanoseconds: Int64(seconds) * 1_000_000_000)
             case .dropDatabase(let name): try engine.dropDatabase(name, ifExists: true)
             case .createTable(let database, let table, let fields):
                 try engine.createTable(

@@ -55,7 +55,9 @@ package struct StoreContents: Sendable, Equatable {
             guard expected != found else { continue }
             lines.append("\(name): \(expected.count) rows expected, \(found.count) found")
             var shown = 0
-            for key in Set(expected.keys).union(found.keys).sorted(by: { ($0.time, "\($0)") < ($1.time, "\($1)") })
+            for key in Set(expected.keys).union(found.keys).sorted(by: {
+                ($0.time, "\($0)") < ($1.time, "\($1)")
+            })
             where expected[key] != found[key] {
                 lines.append("    \(key): \(Self.words(expected[key], found[key]))")
                 shown += 1
@@ -74,7 +76,8 @@ package struct StoreContents: Sendable, Equatable {
         guard let expected else { return "not expected, found \(found ?? [:])" }
         guard let found else { return "missing, expected \(expected)" }
         var words: [String] = []
-        for name in Set(expected.keys).union(found.keys).sorted() where expected[name] != found[name] {
+        for name in Set(expected.keys).union(found.keys).sorted()
+        where expected[name] != found[name] {
             words.append(
                 "\(name) expected \(expected[name]?.description ?? "absent"), "
                     + "found \(found[name]?.description ?? "absent")")
@@ -87,9 +90,12 @@ package struct StoreContents: Sendable, Equatable {
     package func firstWrong(comparedTo truth: StoreContents) -> String? {
         for (name, rows) in tables {
             for (key, fields) in rows {
-                guard let right = truth.tables[name]?[key] else { return "\(name) \(key): no such row" }
+                guard let right = truth.tables[name]?[key] else {
+                    return "\(name) \(key): no such row"
+                }
                 for (field, value) in fields where right[field] != value {
-                    return "\(name) \(key) \(field): \(value), not \(right[field]?.description ?? "absent")"
+                    return
+                        "\(name) \(key) \(field): \(value), not \(right[field]?.description ?? "absent")"
                 }
             }
         }

@@ -37,8 +37,10 @@ extension Parser {
                 .dropTable(DropTableStatement(name: name, ifExists: ifExists, position: position)),
                 at: position)
         default:
-            let known = ["TABLE", "VIEW", "INDEX", "ROLLUP", "MATERIALIZED", "USER", "ROLE",
-                "SCHEMA", "FUNCTION", "TEMPORARY", "TEMP", "OR", "UNIQUE", "SYSTEM", "EXTENSION"]
+            let known = [
+                "TABLE", "VIEW", "INDEX", "ROLLUP", "MATERIALIZED", "USER", "ROLE",
+                "SCHEMA", "FUNCTION", "TEMPORARY", "TEMP", "OR", "UNIQUE", "SYSTEM", "EXTENSION",
+            ]
             if known.contains(current.keyword) {
                 throw unsupported("\(verb.keyword) \(current.keyword)", at: position)
             }

@@ -204,7 +204,8 @@ extension Parser {
         default:
             throw unexpected(
                 negated
-                    ? "NULL, TRUE, FALSE or DISTINCT FROM" : "NULL, NOT NULL, TRUE, FALSE or DISTINCT FROM")
+                    ? "NULL, TRUE, FALSE or DISTINCT FROM"
+                    : "NULL, NOT NULL, TRUE, FALSE or DISTINCT FROM")
         }
         advance()
         return try make(.isTest(left, test, negated: negated), at: position)

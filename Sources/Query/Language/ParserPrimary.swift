@@ -65,7 +65,8 @@ extension Parser {
         switch token.keyword {
         case "NULL", "TRUE", "FALSE":
             advance()
-            let literal: Literal = token.keyword == "NULL" ? .null : .boolean(token.keyword == "TRUE")
+            let literal: Literal =
+                token.keyword == "NULL" ? .null : .boolean(token.keyword == "TRUE")
             return try make(.literal(literal), at: token.position)
         case "CASE":
             return try caseExpression()

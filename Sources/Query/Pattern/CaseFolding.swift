@@ -12,6 +12,7 @@ package enum CaseFolding {
     }
 
     /// UTF-8 text folded; ASCII text costs one pass, other text is decoded.
+    /// Safe: the text is copied first.
     package static func folded(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
         var bytes = [UInt8](text)
         var isASCII = true
@@ -24,7 +25,8 @@ package enum CaseFolding {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count)
         for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-            result.append(contentsOf: UTF8.encode(folded(scalar)) ?? UTF8.encodedReplacementCharacter)
+            result.append(
+                contentsOf: UTF8.encode(folded(scalar)) ?? UTF8.encodedReplacementCharacter)
         }
         return result
     }

@@ -107,6 +107,7 @@ package struct LikePattern: Hashable, Sendable {
         }
     }
 
+    // Safe: here and below every index into `text` was compared with `text.count` before.
     private static func has(
         _ literal: [UInt8], in text: UnsafeBufferPointer<UInt8>, at offset: Int
     ) -> Bool {

@@ -74,7 +74,8 @@ package final class RegexPattern: @unchecked Sendable {
             ("(?<!", "look-behind"),
         ] where reason.hasPrefix("invalid perl operator") && pattern.contains(construct) {
             return QueryError(
-                .semantic, "the regular expression uses \(name) `\(construct)`, which is not supported",
+                .semantic,
+                "the regular expression uses \(name) `\(construct)`, which is not supported",
                 hint: "combine two conditions with AND, or with NOT")
         }
         if reason.hasPrefix("invalid escape sequence: \\"), let digit = reason.last,
@@ -82,7 +83,8 @@ package final class RegexPattern: @unchecked Sendable {
         {
             return QueryError(
                 .semantic,
-                "the regular expression uses the back-reference `\\\(digit)`, which is not supported")
+                "the regular expression uses the back-reference `\\\(digit)`, which is not supported"
+            )
         }
         return QueryError(.semantic, "the regular expression is not valid: \(reason)")
     }

@@ -86,7 +86,8 @@ package struct TimeBucket: Hashable, Sendable {
                     .semantic, "a bucket's width cannot mix months with days or shorter units")
             }
             guard width.months > 0 else { throw notPositive }
-            return TimeBucket(.months(originLocal: originLocal, months: Int(width.months)), zone: zone)
+            return TimeBucket(
+                .months(originLocal: originLocal, months: Int(width.months)), zone: zone)
         }
         guard let nanoseconds = width.fixedNanoseconds else {
             throw QueryError(.semantic, "a bucket's width is at most 292 years")

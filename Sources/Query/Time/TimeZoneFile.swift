@@ -38,7 +38,8 @@ struct TimeZoneFile {
         let types = indexes + second.transitions
         func offset(ofType index: Int) -> Int32? {
             guard index < second.types else { return nil }
-            let value = Int32(truncatingIfNeeded: Header.integer(bytes, at: types + index * 6, size: 4))
+            let value = Int32(
+                truncatingIfNeeded: Header.integer(bytes, at: types + index * 6, size: 4))
             // A day and a bit either way is more than any zone ever had.
             return abs(Int(value)) <= 100_000 ? value : nil
         }

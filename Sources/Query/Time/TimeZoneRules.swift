@@ -32,7 +32,8 @@ package final class TimeZoneRules: Sendable {
         rule = TimeZoneRule(file.rule)
         if !file.rule.isEmpty, rule == nil { return nil }
         fixedOffsetSeconds =
-            transitions.isEmpty && (rule == nil || file.rule.utf8.contains(UInt8(ascii: ",")) == false)
+            transitions.isEmpty
+                && (rule == nil || file.rule.utf8.contains(UInt8(ascii: ",")) == false)
             ? Int(file.offsets[0]) : nil
     }
 

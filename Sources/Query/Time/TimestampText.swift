@@ -28,13 +28,15 @@ package enum TimestampText {
     ) throws(QueryError) -> Int64 {
         if asciiLowercased(text) == "epoch" { return 0 }
         guard let reading = read(text) else { throw malformed(text, "a timestamp") }
-        let local = Int64(reading.days) * 86_400
+        let local =
+            Int64(reading.days) * 86_400
             + CalendarMath.floorDivide(reading.nanosecondsOfDay, 1_000_000_000)
         let seconds: Int64
         switch reading.zone {
         case .none: seconds = zone.instant(ofLocalSeconds: local)
         case .offset(let offset): seconds = local - Int64(offset)
-        case .named(let name): seconds = try TimeZoneRules.named(name).instant(ofLocalSeconds: local)
+        case .named(let name):
+            seconds = try TimeZoneRules.named(name).instant(ofLocalSeconds: local)
         }
         let fraction = reading.nanosecondsOfDay % 1_000_000_000
         return try nanoseconds(seconds: seconds, fraction: fraction, of: text)

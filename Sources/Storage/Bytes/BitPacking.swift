@@ -66,7 +66,8 @@ package enum BitPacking {
     ///
     /// Safe: `target` has room for those bytes, `values` holds `count`.
     package static func pack(
-        _ values: UnsafePointer<UInt64>, count: Int, width: Int, into target: UnsafeMutableRawPointer
+        _ values: UnsafePointer<UInt64>, count: Int, width: Int,
+        into target: UnsafeMutableRawPointer
     ) {
         guard width > 0 else { return }
         var source = values
@@ -107,7 +108,8 @@ package enum BitPacking {
 
     /// The horizontal layout alone, for numbers that `value(_:index:width:)` reads.
     static func packHorizontal(
-        _ values: UnsafePointer<UInt64>, count: Int, width: Int, into target: UnsafeMutableRawPointer
+        _ values: UnsafePointer<UInt64>, count: Int, width: Int,
+        into target: UnsafeMutableRawPointer
     ) {
         var pending: UInt64 = 0
         var filled = 0

@@ -12,7 +12,8 @@ package enum KeyHash {
     }
 
     @inline(__always)
-    package static func hash(_ base: UnsafeRawPointer, _ count: Int, seed: UInt64 = seed) -> UInt64 {
+    package static func hash(_ base: UnsafeRawPointer, _ count: Int, seed: UInt64 = seed) -> UInt64
+    {
         var state = seed ^ 0xA076_1D64_78BD_642F
         var position = 0
         // Safe: every load below stays within `count` bytes of `base`.

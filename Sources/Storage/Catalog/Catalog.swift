@@ -21,8 +21,19 @@ package final class Catalog: Sendable {
         /// Entries that no log record holds yet.
         var journal = ByteWriter()
         var changes = Changes()
+        /// The log is being read behind the catalog files: definitions of things that are gone may
+        /// come up.
+        var isReplaying = false
         /// Every drop of a table since the store opened.
         var dropLog: [(generation: UInt64, database: String, table: String)] = []
+
+        /// Names of tables dropped after a generation was read.
+        func tablesDropped(inDatabase database: String, since generation: UInt64) -> Set<String> {
+            Set(
+                dropLog.lazy
+                    .filter { $0.generation > generation && $0.database == database }
+                    .map(\.table))
+        }
 
         mutating func record(_ entry: CatalogEntry) { entry.append(to: &journal) }
     }
@@ -63,16 +74,6 @@ package final class Catalog: Sendable {
     package var allDatabases: [DatabaseEntry] {
         state.withLock { Array($0.databases.values) }
             .sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
-    }
-
-    /// Names of tables dropped after a generation was read.
-    func tablesDropped(inDatabase database: String, since generation: UInt64) -> Set<String> {
-        state.withLock { state in
-            Set(
-                state.dropLog.lazy
-                    .filter { $0.generation > generation && $0.database == database }
-                    .map(\.table))
-        }
     }
 
     // MARK: Changes, all under the definition lock
@@ -134,6 +135,7 @@ package final class Catalog: Sendable {
     /// The id of a series, made if it is new.
     func seriesID(_ state: inout State, _ table: TableEntry, key: [UInt8]) -> UInt32 {
         if let id = key.withUnsafeBytes({ table.seriesID(forKey: $0) }) { return id }
+        // Safe: `decode` gives ranges inside of the key, and all that is kept is copied.
         let tags = key.withUnsafeBytes { bytes in
             (SeriesKey.decode(bytes) ?? []).map { tag in
                 (
@@ -178,8 +180,12 @@ package final class Catalog: Sendable {
     func apply(_ entry: CatalogEntry, _ state: inout State) -> String? {
         switch entry {
         case .database(let id, let name, let partition, let retention):
+            // A number below the next one that nothing has was dropped: merged catalog files forget
+            // drops, and the log may still hold what came before them.
+            let isKnownNumber = id < state.nextDatabaseID
             state.nextDatabaseID = max(state.nextDatabaseID, id + 1)
             guard !state.droppedDatabases.contains(id) else { return nil }
+            if isKnownNumber, state.databasesByID[id] == nil, state.isReplaying { return nil }
             if let known = state.databasesByID[id] {
                 known.setRetention(retention)
             } else {
@@ -191,11 +197,14 @@ package final class Catalog: Sendable {
             }
             state.changes.databases.insert(id)
         case .table(let id, let databaseID, let name):
+            let isKnownNumber = id < state.nextTableID
             state.nextTableID = max(state.nextTableID, id + 1)
+            if isKnownNumber, state.isReplaying { return nil }
             guard !state.droppedTables.contains(id), state.tablesByID[id] == nil,
                 !state.droppedDatabases.contains(databaseID)
             else { return nil }
             guard let database = state.databasesByID[databaseID] else {
+                if databaseID < state.nextDatabaseID, state.isReplaying { return nil }
                 return "table \(id) belongs to database \(databaseID), which is not defined"
             }
             let table = TableEntry(id: id, name: name, database: database)
@@ -205,6 +214,7 @@ package final class Catalog: Sendable {
         case .tag(let tableID, _, _, _), .field(let tableID, _), .series(let tableID, _, _):
             if state.droppedTables.contains(tableID) { return nil }
             guard let table = state.tablesByID[tableID] else {
+                if tableID < state.nextTableID, state.isReplaying { return nil }
                 return "a column or series of table \(tableID), which is not defined"
             }
             state.changes.tables.insert(tableID)
@@ -238,11 +248,14 @@ package final class Catalog: Sendable {
         let schema = table.schema
         switch entry {
         case .tag(_, let index, let name, let sqlName):
-            guard index <= schema.tags.count else { return "tag \(index) of table \(table.id) leaves a gap" }
+            guard index <= schema.tags.count else {
+                return "tag \(index) of table \(table.id) leaves a gap"
+            }
             var tags = schema.tags
             let tag = TagColumn(name: name, sqlName: sqlName)
             if index < tags.count { tags[index] = tag } else { tags.append(tag) }
-            table.setSchema(TableSchema(tags: tags, fields: schema.fields, version: schema.version + 1))
+            table.setSchema(
+                TableSchema(tags: tags, fields: schema.fields, version: schema.version + 1))
         case .field(_, let field):
             guard field.id <= schema.fields.count else {
                 return "field \(field.id) of table \(table.id) leaves a gap"
@@ -282,7 +295,9 @@ package final class Catalog: Sendable {
                 return series.withKey(of: id) { $0.elementsEqual(key) }
                     ? nil : "series \(id) of table \(table.id) is defined twice, differently"
             }
-            guard id == series.count else { return "series \(id) of table \(table.id) leaves a gap" }
+            guard id == series.count else {
+                return "series \(id) of table \(table.id) leaves a gap"
+            }
             _ = series.insert(key, tags: tags)
             return nil
         }

@@ -14,7 +14,8 @@
 // exists updates what may change (retention, a field's type, SQL names). Numbers are never reused.
 
 package enum CatalogEntry: Equatable, Sendable {
-    case database(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
+    case database(
+        id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
     case table(id: UInt32, databaseID: UInt32, name: String)
     case tag(tableID: UInt32, index: Int, name: String, sqlName: String)
     case field(tableID: UInt32, FieldColumn)
@@ -64,7 +65,9 @@ package enum CatalogEntry: Equatable, Sendable {
         }
     }
 
-    package static func read(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> CatalogEntry {
+    package static func read(_ reader: inout ByteReader) throws(ByteReader.Malformed)
+        -> CatalogEntry
+    {
         let start = reader.offset
         let kind: UInt8 = try reader.read()
         func id(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> UInt32 {

@@ -16,7 +16,9 @@ package enum CatalogFile {
     private static let frameBytes = 64 << 10
     private static let frameBytesMax = 16 << 20
 
-    package static func path(_ number: UInt64) -> String { "catalog/\(paddedNumber(number)).catalog" }
+    package static func path(_ number: UInt64) -> String {
+        "catalog/\(paddedNumber(number)).catalog"
+    }
 
     package static func encode(_ entries: (_ add: (CatalogEntry) -> Void) -> Void) -> [UInt8] {
         var file = ByteWriter(capacity: frameBytes)
@@ -46,12 +48,16 @@ package enum CatalogFile {
 
     /// Calls `body` with each frame's payload after checking it.
     package static func read(
-        _ bytes: [UInt8], path: String, _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
+        _ bytes: [UInt8], path: String,
+        _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {
             var failure: ByteReader.Malformed?
+            // Safe: all reading goes through `ByteReader`, and `body` must not keep the payload.
             bytes.withUnsafeBytes { buffer in
-                do throws(ByteReader.Malformed) { try readFrames(buffer, body) } catch { failure = error }
+                do throws(ByteReader.Malformed) { try readFrames(buffer, body) } catch {
+                    failure = error
+                }
             }
             if let failure { throw failure }
         } catch {
@@ -64,13 +70,18 @@ package enum CatalogFile {
     }
 
     private static func readFrames(
-        _ buffer: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
+        _ buffer: UnsafeRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
     ) throws(ByteReader.Malformed) {
         var reader = ByteReader(buffer)
         let head = try reader.readBytes(12)
         let checksum: UInt32 = try reader.read()
-        guard head.prefix(8).elementsEqual(magic) else { throw .init(offset: 0, reason: "bad magic") }
-        guard checksum == CRC32C.checksum(head) else { throw .init(offset: 12, reason: "bad checksum of the header") }
+        guard head.prefix(8).elementsEqual(magic) else {
+            throw .init(offset: 0, reason: "bad magic")
+        }
+        guard checksum == CRC32C.checksum(head) else {
+            throw .init(offset: 12, reason: "bad checksum of the header")
+        }
         let found = UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
         guard found == format else { throw .init(offset: 8, reason: "format \(found)") }
         var frames: UInt32 = 0
@@ -78,15 +89,21 @@ package enum CatalogFile {
             let start = reader.offset
             let size: UInt32 = try reader.read()
             let checksum: UInt32 = try reader.read()
-            guard size <= frameBytesMax else { throw .init(offset: start, reason: "a frame of \(size) bytes") }
+            guard size <= frameBytesMax else {
+                throw .init(offset: start, reason: "a frame of \(size) bytes")
+            }
             let payload = try reader.readBytes(size == 0 ? 4 : Int(size))
             guard CRC32C.checksum(payload) == checksum else {
                 throw .init(offset: start, reason: "bad checksum of a frame")
             }
             if size == 0 {
                 let count = UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self))
-                guard count == frames else { throw .init(offset: start, reason: "\(frames) frames, \(count) expected") }
-                guard reader.isAtEnd else { throw .init(offset: reader.offset, reason: "bytes behind the last frame") }
+                guard count == frames else {
+                    throw .init(offset: start, reason: "\(frames) frames, \(count) expected")
+                }
+                guard reader.isAtEnd else {
+                    throw .init(offset: reader.offset, reason: "bytes behind the last frame")
+                }
                 return
             }
             frames += 1

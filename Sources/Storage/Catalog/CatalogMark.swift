@@ -77,7 +77,8 @@ extension Catalog {
             CatalogMark(
                 databases: state.databasesByID.values.sorted { $0.id < $1.id },
                 tables: state.tablesByID.values.sorted { $0.id < $1.id }.map {
-                    CatalogMark.TableMark(table: $0, schema: $0.schema, seriesCount: seriesCount($0))
+                    CatalogMark.TableMark(
+                        table: $0, schema: $0.schema, seriesCount: seriesCount($0))
                 },
                 drops: [], nextDatabaseID: state.nextDatabaseID, nextTableID: state.nextTableID,
                 changes: Changes())

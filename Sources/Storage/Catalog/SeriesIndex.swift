@@ -24,6 +24,11 @@ package struct TagValues: Sendable {
 
     fileprivate mutating func set(_ id: Int, _ value: [UInt8]) {
         let code = code(of: value)
+        // Two spellings that Unicode calls equal name one tag: the later one stands.
+        if codes.count == id + 1 {
+            codes[id] = code + 1
+            return
+        }
         if codes.count < id { codes.append(contentsOf: repeatElement(0, count: id - codes.count)) }
         codes.append(code + 1)
     }
@@ -59,6 +64,7 @@ package struct SeriesIndex: Sendable {
     package func withKey<R>(of id: UInt32, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         let end = keyEnds[Int(id)]
         let start = id == 0 ? 0 : keyEnds[Int(id) - 1]
+        // Safe: ends rise and the last is `keyBytes.count`; `body` must not keep the bytes.
         return keyBytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
     }
 
@@ -111,7 +117,9 @@ package struct SeriesIndex: Sendable {
 
     private mutating func grow() {
         slots = [UInt32](repeating: 0, count: slots.count * 2)
-        for id in 0..<UInt32(keyEnds.count) { place(id, hash: withKey(of: id) { KeyHash.hash($0) }) }
+        for id in 0..<UInt32(keyEnds.count) {
+            place(id, hash: withKey(of: id) { KeyHash.hash($0) })
+        }
     }
 
     /// The series for which a test of the tag's value holds; nil stands for an absent tag.

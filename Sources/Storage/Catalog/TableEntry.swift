@@ -27,6 +27,7 @@ package final class TableEntry: Sendable {
     package var seriesCount: Int { series.withLock { $0.count } }
 
     /// The id of a series, or nil if the table has none with this key.
+    /// Safe: the key's bytes are compared under the lock and not kept.
     package func seriesID(forKey key: UnsafeRawBufferPointer) -> UInt32? {
         series.withLock { $0.find(key) }
     }
@@ -67,7 +68,8 @@ package final class DatabaseEntry: Sendable {
     private let tables = Mutex<[String: TableEntry]>([:])
     private let dropped = Atomic(false)
 
-    package init(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64) {
+    package init(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
+    {
         self.id = id
         self.name = name
         self.partitionNanoseconds = partitionNanoseconds
@@ -81,7 +83,9 @@ package final class DatabaseEntry: Sendable {
 
     /// All tables, by name in byte order.
     package var allTables: [TableEntry] {
-        tables.withLock { Array($0.values) }.sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
+        tables.withLock { Array($0.values) }.sorted {
+            Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8))
+        }
     }
 
     package var tableCount: Int { tables.withLock { $0.count } }

@@ -71,7 +71,8 @@ enum BlockCompression {
                 ? size <= packed.count &* 255
                 : ZSTD_getFrameContentSize(from, packed.count) == UInt64(size)
         else {
-            throw ByteReader.Malformed(offset: start, reason: "a compressed payload of another size")
+            throw ByteReader.Malformed(
+                offset: start, reason: "a compressed payload of another size")
         }
         var got = -1
         let payload = [UInt8](unsafeUninitializedCapacity: size) { target, count in

@@ -85,6 +85,7 @@ enum ColumnDecoder {
             }
             slot = bytes.reversed().reduce(0) { $0 &<< 8 | UInt64($1) }
         }
+        // Safe: the caller gives room for `count` slots and more, see `decode`.
         for index in 0..<count { values[index] = slot }
     }
 
@@ -104,6 +105,7 @@ enum ColumnDecoder {
         _ values: UnsafePointer<UInt64>, count: Int
     ) throws(ByteReader.Malformed) {
         var all: UInt64 = 0
+        // Safe: the decoder before this filled `count` slots.
         for index in 0..<count { all |= values[index] }
         guard all <= 1 else {
             throw ByteReader.Malformed(offset: 0, reason: "a bool that is neither 0 nor 1")

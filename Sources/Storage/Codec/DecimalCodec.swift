@@ -98,7 +98,8 @@ enum DecimalCodec {
     }
 
     static func write(
-        _ plan: DecimalPlan, values: UnsafePointer<UInt64>, count: Int, into writer: inout ByteWriter
+        _ plan: DecimalPlan, values: UnsafePointer<UInt64>, count: Int,
+        into writer: inout ByteWriter
     ) {
         let exponent = UInt8(plan.exponent)
         if plan.exceptions.isEmpty {

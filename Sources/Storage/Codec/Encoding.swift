@@ -1,7 +1,7 @@
 // The registry of block encodings: what the number beside a block's bytes means.
 
 /// Number on disk of an encoding. The registry is open: numbers are added, never reused, and a
-/// reader refuses those it doesn't know as unsupported. `docs/format-encodings.md` draws each.
+/// reader refuses those it doesn't know as unsupported. `docs/format.md` draws each.
 package struct Encoding: RawRepresentable, Hashable, Sendable {
     package let rawValue: UInt8
 

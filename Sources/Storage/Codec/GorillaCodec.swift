@@ -94,8 +94,9 @@ enum GorillaCodec {
         if let base = source.baseAddress { bytes.copyMemory(from: base, byteCount: source.count) }
         guard let position = decode(bytes, bits: source.count &* 8, count: count, into: out),
             (position &+ 7) / 8 == source.count,
-            position & 7 == 0 || bytes.load(fromByteOffset: position / 8, as: UInt8.self)
-                &>> UInt8(position & 7) == 0
+            position & 7 == 0
+                || bytes.load(fromByteOffset: position / 8, as: UInt8.self)
+                    &>> UInt8(position & 7) == 0
         else {
             throw ByteReader.Malformed(offset: start, reason: "XOR bits don't fit their bytes")
         }

@@ -77,7 +77,8 @@ enum IntegerFrame {
         let deltas = Scratch(count: count)
         let choice = OrderChoice(numbers, count: count, deltas: deltas.pointer)
         writer.append(choice.order.rawValue)
-        choice.write(numbers, count: count, deltas: deltas.pointer, scratch: work.pointer, into: &writer)
+        choice.write(
+            numbers, count: count, deltas: deltas.pointer, scratch: work.pointer, into: &writer)
     }
 
     static func positionWidth(_ count: Int) -> Int {
@@ -201,7 +202,8 @@ enum IntegerFrame {
             let position = Int(
                 truncatingIfNeeded: BitPacking.value(positions, index: index, width: positionBits))
             guard position < count else {
-                throw ByteReader.Malformed(offset: reader.offset, reason: "an exception past the end")
+                throw ByteReader.Malformed(
+                    offset: reader.offset, reason: "an exception past the end")
             }
             let code = BitPacking.value(codes, index: index, width: header.codeWidth)
             let distance = code & 1 == 0 ? bound &+ (code &>> 1) : ~(code &>> 1)

@@ -74,7 +74,8 @@ enum StringCodec {
             position = position &+ 8
         }
         while position < slot.length {
-            state = (state ^ UInt64(raw.load(fromByteOffset: position, as: UInt8.self)))
+            state =
+                (state ^ UInt64(raw.load(fromByteOffset: position, as: UInt8.self)))
                 &* 0x0000_0100_0000_01B3
             position = position &+ 1
         }

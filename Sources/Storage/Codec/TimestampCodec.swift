@@ -37,7 +37,9 @@ package enum TimestampCodec {
     ) -> Encoding {
         if writeRegular(times, count: count, into: &writer) { return .regularTimes }
         var restart = 1
-        while restart < count, Int64(bitPattern: times[restart]) > Int64(bitPattern: times[restart &- 1]) {
+        while restart < count,
+            Int64(bitPattern: times[restart]) > Int64(bitPattern: times[restart &- 1])
+        {
             restart = restart &+ 1
         }
         guard restart < count else { return encodeAscending(times, count: count, into: &writer) }
@@ -258,7 +260,8 @@ package enum TimestampCodec {
         }
     }
 
-    private static func readUnit(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> UInt64 {
+    private static func readUnit(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> UInt64
+    {
         let start = reader.offset
         switch try reader.read(UInt8.self) {
         case 0: return 1
@@ -323,7 +326,8 @@ package enum TimestampCodec {
         var largest: UInt64 = 0
         for index in 0..<count { largest = max(largest, out[index]) }
         guard inner.isAtEnd, largest < UInt64(distinct) else {
-            throw ByteReader.Malformed(offset: start, reason: "a dictionary of times that doesn't fit")
+            throw ByteReader.Malformed(
+                offset: start, reason: "a dictionary of times that doesn't fit")
         }
         for index in 0..<count { out[index] = times.pointer[Int(out[index])] }
     }

@@ -16,22 +16,33 @@ struct BatchResolver {
     /// After it returns, every row of every group with a binding can be stored. An empty batch
     /// has created nothing.
     func resolve(_ batch: WriteBatch) throws(StorageError) {
+        if batch.groups.contains(where: \.isConverted) {
+            resolveAgain(batch)
+            return
+        }
         let database = catalog.database(named: batch.database)
         if database == nil, !options.createDatabases { throw .unknownDatabase(batch.database) }
         filterTimes(batch, database)
         batch.groups.removeAll { $0.rowCount == 0 }
         guard !batch.groups.isEmpty else { return }
-        if let database { try checkPartitions(batch, database) }
+        try checkPartitions(batch, database)
         discardDropped(batch)
         if !bindFast(batch, database) { bindSlowly(batch) }
         for group in batch.groups { convert(group) }
         batch.groups.removeAll { $0.rowCount == 0 || $0.binding == nil }
     }
 
+    /// A batch whose log write failed, once more: it is bound and converted, its tables may have
+    /// gone since. Rows of a dropped table count as written before the drop.
+    private func resolveAgain(_ batch: WriteBatch) {
+        batch.groups.removeAll { $0.binding?.table.isDropped ?? true }
+    }
+
     // MARK: Times
 
     private func filterTimes(_ batch: WriteBatch, _ database: DatabaseEntry?) {
-        let retention = database?.retentionNanoseconds
+        let retention =
+            database?.retentionNanoseconds
             ?? options.defaultRetentionSeconds.map { Int64($0) * 1_000_000_000 } ?? 0
         let oldest = nowNanoseconds.subtractingReportingOverflow(retention)
         let earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
@@ -64,17 +75,35 @@ struct BatchResolver {
         }
     }
 
-    private func checkPartitions(_ batch: WriteBatch, _ database: DatabaseEntry) throws(StorageError) {
+    private func checkPartitions(
+        _ batch: WriteBatch, _ existing: DatabaseEntry?
+    ) throws(StorageError) {
+        let database =
+            existing
+            ?? DatabaseEntry(
+                id: 0, name: batch.database,
+                partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
+                retentionNanoseconds: 0)
         var new: Set<Int64> = []
         var known: Set<Int64> = []
         for group in batch.groups {
             var current = TimeRange(lower: 0, upper: 0)
             for row in 0..<group.rowCount where !current.contains(group.times[row]) {
                 let start = database.partitionStart(of: group.times[row])
+                guard start > .min + database.partitionNanoseconds,
+                    start < .max - 2 * database.partitionNanoseconds
+                else {
+                    throw .limit(
+                        "a time is at the end of what 64 bits hold (is the precision right?)")
+                }
                 let end = start.addingReportingOverflow(database.partitionNanoseconds)
                 current = TimeRange(lower: start, upper: end.overflow ? .max : end.partialValue)
                 guard !known.contains(start), !new.contains(start) else { continue }
-                if isKnownPartition(database, start) { known.insert(start) } else { new.insert(start) }
+                if isKnownPartition(database, start) {
+                    known.insert(start)
+                } else {
+                    new.insert(start)
+                }
                 if new.count > options.partitionsPerBatchMax {
                     throw .limit(
                         "a batch may touch at most \(options.partitionsPerBatchMax) new partitions "
@@ -89,7 +118,9 @@ struct BatchResolver {
     /// Rows of tables dropped since parsing began count as written before the drop.
     private func discardDropped(_ batch: WriteBatch) {
         guard batch.dropGeneration != catalog.dropGeneration else { return }
-        let names = catalog.tablesDropped(inDatabase: batch.database, since: batch.dropGeneration)
+        let names = catalog.state.withLock {
+            $0.tablesDropped(inDatabase: batch.database, since: batch.dropGeneration)
+        }
         batch.groups.removeAll { names.contains(String(decoding: $0.shape.table, as: UTF8.self)) }
     }
 
@@ -109,7 +140,8 @@ struct BatchResolver {
         for (index, field) in binding.fields.enumerated() {
             guard let field else { continue }
             let written = group.shape.types[index]
-            if written != field.type, written != .float64, field.type == .int64 || field.type == .uint64,
+            if written != field.type, written != .float64,
+                field.type == .int64 || field.type == .uint64,
                 hasTopBit(group, index)
             {
                 return true
@@ -127,16 +159,29 @@ struct BatchResolver {
 
     private func bindSlowly(_ batch: WriteBatch) {
         catalog.state.withLock { state in
-            let database = state.databases[batch.database] ?? catalog.makeDatabase(
-                &state, name: batch.database,
-                partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
-                retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000)
+            // Looked at again under the lock: a drop between parsing and here has made ids stale.
+            if batch.dropGeneration != catalog.dropGeneration {
+                let names = state.tablesDropped(
+                    inDatabase: batch.database, since: batch.dropGeneration)
+                batch.groups.removeAll {
+                    names.contains(String(decoding: $0.shape.table, as: UTF8.self))
+                }
+                guard !batch.groups.isEmpty else { return }
+            }
+            let database =
+                state.databases[batch.database]
+                ?? catalog.makeDatabase(
+                    &state, name: batch.database,
+                    partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
+                    retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0)
+                        * 1_000_000_000)
             for group in batch.groups { bind(group, batch, database, &state) }
         }
     }
 
     private func bind(
-        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry, _ state: inout Catalog.State
+        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry,
+        _ state: inout Catalog.State
     ) {
         let name = String(decoding: group.shape.table, as: UTF8.self)
         let table: TableEntry
@@ -145,7 +190,10 @@ struct BatchResolver {
         } else if database.tableCount < options.tablesPerDatabaseMax {
             table = catalog.makeTable(&state, database: database, name: name)
         } else {
-            rejectAll(group, batch, .limit, "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) tables")
+            rejectAll(
+                group, batch, .limit,
+                "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) tables"
+            )
             return
         }
         resolveSeries(group, batch, table, &state)
@@ -153,7 +201,8 @@ struct BatchResolver {
         var fields: [FieldColumn?] = []
         for (index, nameBytes) in group.shape.fieldNames.enumerated() {
             fields.append(
-                bindField(String(decoding: nameBytes, as: UTF8.self), index, group, batch, table, &state))
+                bindField(
+                    String(decoding: nameBytes, as: UTF8.self), index, group, batch, table, &state))
         }
         let binding = ShapeBinding(table: table, typeVersion: table.typeVersion, fields: fields)
         group.binding = binding
@@ -181,7 +230,8 @@ struct BatchResolver {
             rejectAll(
                 group, batch, .conflict,
                 "field type conflict: input field \"\(name)\" on measurement \"\(table.name)\" is type "
-                    + "\(written.name), already exists as type \(stored.type.name)", dropsRows: false)
+                    + "\(written.name), already exists as type \(stored.type.name)",
+                dropsRows: false)
             return nil
         }
         if stored.type != .float64, written == .float64 || hasTopBit(group, index) {
@@ -205,29 +255,44 @@ struct BatchResolver {
         _ group: RowGroup, _ batch: WriteBatch, _ table: TableEntry, _ state: inout Catalog.State
     ) {
         guard !batch.newSeries.isEmpty else { return }
-        var refused = false
+        var refused: String?
         for row in 0..<group.rowCount where group.series[row] >= WriteBatch.provisional {
             let index = Int(group.series[row] & ~WriteBatch.provisional)
             if batch.newSeries[index].resolved == nil {
                 let key = batch.newSeries[index].key
                 let known = key.withUnsafeBytes { table.seriesID(forKey: $0) }
-                if known == nil, table.seriesCount >= options.seriesPerTableMax {
-                    refused = true
+                if known == nil, let limit = passedLimit(table, key) {
+                    refused = limit
                     continue
                 }
                 batch.newSeries[index].resolved = known ?? catalog.seriesID(&state, table, key: key)
             }
             if let id = batch.newSeries[index].resolved { group.series[row] = id }
         }
-        guard refused else { return }
+        guard let refused else { return }
         group.filterRows { row in
             guard group.series[row] >= WriteBatch.provisional else { return true }
             batch.reject(
                 LineRejection(
                     line: Int(group.lines[row]), kind: .limit,
-                    reason: "table \(table.name) is at its limit of \(options.seriesPerTableMax) series"))
+                    reason: refused))
             return false
         }
+    }
+
+    /// The limit that a new series would pass, as a sentence.
+    private func passedLimit(_ table: TableEntry, _ key: [UInt8]) -> String? {
+        if table.seriesCount >= options.seriesPerTableMax {
+            return "table \(table.name) is at its limit of \(options.seriesPerTableMax) series"
+        }
+        let schema = table.schema
+        let newTags = key.withUnsafeBytes { bytes in
+            (SeriesKey.decode(bytes) ?? []).count { range in
+                schema.tagIndexByName[String(decoding: bytes[range.key], as: UTF8.self)] == nil
+            }
+        }
+        guard newTags > 0, schema.tags.count + newTags > options.tagsPerTableMax else { return nil }
+        return "table \(table.name) is at its limit of \(options.tagsPerTableMax) tags"
     }
 
     // MARK: Types
@@ -236,6 +301,7 @@ struct BatchResolver {
     /// their bits.
     private func convert(_ group: RowGroup) {
         guard let binding = group.binding else { return }
+        group.isConverted = true
         for (index, field) in binding.fields.enumerated() {
             guard let field, field.type == .float64 else { continue }
             let column = group.column(index)

@@ -9,10 +9,16 @@ final class BlockingQueue<Item: Sendable>: @unchecked Sendable {
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var items: [Item] = []
     private var isParked = false
+    private var isClosed = false
 
     init() {
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
+        // Waits are durations: a clock set back must not stretch them.
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -22,13 +28,30 @@ final class BlockingQueue<Item: Sendable>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func push(_ item: Item) {
+    /// False if the queue is closed: nobody will take the item.
+    @discardableResult
+    func push(_ item: Item) -> Bool {
         pthread_mutex_lock(mutex)
+        guard !isClosed else {
+            pthread_mutex_unlock(mutex)
+            return false
+        }
         items.append(item)
         let wake = isParked
         isParked = false
         pthread_mutex_unlock(mutex)
         if wake { pthread_cond_signal(condition) }
+        return true
+    }
+
+    /// No item is taken from now on; returns those that nobody took.
+    func close() -> [Item] {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        isClosed = true
+        let left = items
+        items = []
+        return left
     }
 
     var isEmpty: Bool {
@@ -43,7 +66,7 @@ final class BlockingQueue<Item: Sendable>: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         if items.isEmpty {
             var deadline = timespec()
-            clock_gettime(CLOCK_REALTIME, &deadline)
+            clock_gettime(CLOCK_MONOTONIC, &deadline)
             let nanoseconds = deadline.tv_nsec + (milliseconds % 1000) * 1_000_000
             deadline.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
             deadline.tv_nsec = nanoseconds % 1_000_000_000
@@ -74,17 +97,25 @@ final class Promise<Value: Sendable>: @unchecked Sendable {
 
 /// Runs `body` on a thread of its own that carries a name.
 func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
-    final class Start { let name: String; let body: @Sendable () -> Void
-        init(_ name: String, _ body: @escaping @Sendable () -> Void) { self.name = name; self.body = body } }
+    final class Start {
+        let name: String; let body: @Sendable () -> Void
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+            self.name = name; self.body = body
+        }
+    }
     let start = Unmanaged.passRetained(Start(name, body))
     var thread = pthread_t()
-    let result = pthread_create(&thread, nil, { raw in
-        guard let raw else { return nil }
-        let start = Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
-        apus_set_thread_name(start.name)
-        start.body()
-        return nil
-    }, start.toOpaque())
-    guard result == 0 else { preconditionFailure("a thread could not be started: \(errnoText(result))") }
+    let result = pthread_create(
+        &thread, nil,
+        { raw in
+            guard let raw else { return nil }
+            let start = Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
+            apus_set_thread_name(start.name)
+            start.body()
+            return nil
+        }, start.toOpaque())
+    guard result == 0 else {
+        preconditionFailure("a thread could not be started: \(errnoText(result))")
+    }
     pthread_detach(thread)
 }

@@ -19,6 +19,16 @@ enum CommitItem: Sendable {
     case trim(UInt64)
     /// Syncs and reports the end of the log; nothing follows.
     case stop(flushedThrough: UInt64, @Sendable (Result<LogPosition, StorageError>) -> Void)
+
+    /// Answers without doing: the log thread has gone.
+    func refuse() {
+        switch self {
+        case .write(_, let done): done(.failure(.closed))
+        case .definitions(let done), .freeze(let done): done(.failure(.closed))
+        case .trim: break
+        case .stop(_, let done): done(.failure(.closed))
+        }
+    }
 }
 
 /// Safe: `log`, `head` and the clocks belong to the thread that runs `process`.
@@ -37,10 +47,12 @@ final class CommitPipeline: @unchecked Sendable {
 
     /// One group. The log thread's loop body, or a caller's without threads.
     func process(_ items: [CommitItem]) {
-        var writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
+        var writes:
+            [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
         var definitions: [@Sendable (Result<Void, StorageError>) -> Void] = []
         var freezes: [@Sendable (Result<Void, StorageError>) -> Void] = []
-        var stop: (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
+        var stop:
+            (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
         for item in items {
             switch item {
             case .write(let batch, let done): writes.append((batch, done))
@@ -60,7 +72,9 @@ final class CommitPipeline: @unchecked Sendable {
     }
 
     private func commit(
-        _ writes: [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)],
+        _ writes: [(
+            batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void
+        )],
         _ definitions: [@Sendable (Result<Void, StorageError>) -> Void]
     ) {
         let journal = shared.catalog.takeJournal()
@@ -105,7 +119,8 @@ final class CommitPipeline: @unchecked Sendable {
         if shared.options.durability == .always {
             lastSyncNanoseconds = monotonicNanoseconds()
             shared.counters.logSyncs.add(1, ordering: .relaxed)
-            shared.counters.logSyncNanoseconds.add(Int(lastSyncNanoseconds - start), ordering: .relaxed)
+            shared.counters.logSyncNanoseconds.add(
+                Int(lastSyncNanoseconds - start), ordering: .relaxed)
         }
         shared.counters.logBytes.add(log.bytesSinceStart - before, ordering: .relaxed)
     }
@@ -156,7 +171,8 @@ final class CommitPipeline: @unchecked Sendable {
             return .failure(error)
         }
         logBytesAtFreeze = log.bytesSinceStart
-        shared.freeze(FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
+        shared.freeze(
+            FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
         return .success(())
     }
 
@@ -182,8 +198,12 @@ final class CommitPipeline: @unchecked Sendable {
 /// Copies rows of batches and of replayed records into a head, in sequence order.
 enum HeadApplier {
     static func apply(_ batch: WriteBatch, sequence: UInt64, to head: Head) {
+        var firstLine = UInt32.max
+        for group in batch.groups where group.rowCount > 0 { firstLine = min(firstLine, group.lines[0]) }
         for group in batch.groups {
-            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else { continue }
+            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else {
+                continue
+            }
             var shape = ShapeKey(ids: [], types: [])
             var columns: [UnsafePointer<UInt64>] = []
             for (index, field) in binding.fields.enumerated() {
@@ -198,16 +218,18 @@ enum HeadApplier {
                     series: UnsafePointer(group.series), times: UnsafePointer(group.times),
                     order: UnsafePointer(group.lines), columns: columns,
                     strings: UnsafeRawPointer(batch.strings)),
-                rowCount: group.rowCount, sequence: sequence)
+                rowCount: group.rowCount, firstLine: firstLine, sequence: sequence)
         }
         for group in batch.groups {
             guard let binding = group.binding, group.rowCount > 0 else { continue }
-            head.advanceOrder(tableID: binding.table.id, past: group.lines[group.rowCount - 1])
+            head.advanceOrder(tableID: binding.table.id, past: group.lines[group.rowCount - 1], firstLine: firstLine)
         }
         head.endBatch()
     }
 
-    static func apply(_ group: RecordGroup, sequence: UInt64, to head: Head) {
+    static func apply(
+        _ group: RecordGroup, firstLine: UInt32, sequence: UInt64, to head: Head
+    ) {
         group.series.withUnsafeBufferPointer { series in
             group.times.withUnsafeBufferPointer { times in
                 group.order.withUnsafeBufferPointer { order in
@@ -219,19 +241,20 @@ enum HeadApplier {
                             let empty = UnsafeRawPointer(order)
                             head.append(
                                 tableID: group.tableID,
-                                shape: ShapeKey(ids: group.fields.map(\.id), types: group.fields.map(\.type)),
+                                shape: ShapeKey(
+                                    ids: group.fields.map(\.id), types: group.fields.map(\.type)),
                                 source: HeadChunk.Source(
                                     series: series, times: times, order: order,
                                     columns: columns.baseAddress.map { base in
                                         group.fields.indices.map { base + $0 * group.rowCount }
                                     } ?? [],
                                     strings: strings.baseAddress ?? empty),
-                                rowCount: group.rowCount, sequence: sequence)
+                                rowCount: group.rowCount, firstLine: firstLine, sequence: sequence)
                         }
                     }
                 }
             }
         }
-        if let last = group.order.last { head.advanceOrder(tableID: group.tableID, past: last) }
+        if let last = group.order.last { head.advanceOrder(tableID: group.tableID, past: last, firstLine: firstLine) }
     }
 }

@@ -14,7 +14,9 @@ enum CompactionPolicy {
                 var end = start + 1
                 while end < partition.count {
                     let size = partition[end].entry.byteCount
-                    guard max(largest, size) <= 4 * max(min(smallest, size), 64 << 10) else { break }
+                    guard max(largest, size) <= 4 * max(min(smallest, size), 64 << 10) else {
+                        break
+                    }
                     smallest = min(smallest, size)
                     largest = max(largest, size)
                     end += 1
@@ -32,13 +34,16 @@ enum CompactionPolicy {
     }
 
     /// Runs of readable segments by partition: a damaged one is never merged and splits its run.
-    private static func partitions(_ segments: [LoadedSegment], databaseID: UInt32?) -> [[LoadedSegment]] {
+    private static func partitions(_ segments: [LoadedSegment], databaseID: UInt32?)
+        -> [[LoadedSegment]]
+    {
         struct Key: Hashable { var database: UInt32; var start: Int64; var run: Int }
         var runs: [Key: [LoadedSegment]] = [:]
         var order: [Key] = []
         var breaks: [Key: Int] = [:]
         for segment in segments where databaseID == nil || segment.entry.databaseID == databaseID {
-            let place = Key(database: segment.entry.databaseID, start: segment.entry.partitionStart, run: 0)
+            let place = Key(
+                database: segment.entry.databaseID, start: segment.entry.partitionStart, run: 0)
             guard segment.reader != nil else {
                 breaks[place, default: 0] += 1
                 continue

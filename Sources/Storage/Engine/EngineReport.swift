@@ -26,7 +26,8 @@ extension StorageEngine {
         }
         metrics.segmentCount = segments.count
         metrics.segmentBytes = segments.reduce(0) { $0 + $1.entry.byteCount }
-        metrics.isBackgroundIdle = metrics.isBackgroundIdle && shared.maintenance.isEmpty
+        metrics.isBackgroundIdle =
+            metrics.isBackgroundIdle && shared.maintenance.isEmpty
             && CompactionPolicy.choose(segments, fanIn: options.compactionFanIn) == nil
         for database in catalog.allDatabases {
             metrics.databaseCount += 1
@@ -41,16 +42,26 @@ extension StorageEngine {
     package func health() -> StorageHealth {
         let state = shared.state.withLock { $0 }
         let damaged = shared.published.withLock { $0.version.damaged.map(\.entry.path) }
-        if state.isClosed { return StorageHealth(status: .fail, message: "closed", damagedFiles: damaged) }
+        if state.isClosed {
+            return StorageHealth(status: .fail, message: "closed", damagedFiles: damaged)
+        }
         if let reason = state.readOnlyReason {
-            return StorageHealth(status: .fail, message: "read-only: \(reason)", damagedFiles: damaged)
+            return StorageHealth(
+                status: .fail, message: "read-only: \(reason)", damagedFiles: damaged)
         }
         if let failure = state.maintenanceFailure {
-            return StorageHealth(status: .warn, message: "background work fails: \(failure)", damagedFiles: damaged)
+            return StorageHealth(
+                status: .warn, message: "background work fails: \(failure)", damagedFiles: damaged)
+        }
+        if state.isRetentionPaused {
+            return StorageHealth(
+                status: .warn, message: "the clock jumped by more than an hour: retention is paused",
+                damagedFiles: damaged)
         }
         if !damaged.isEmpty {
             return StorageHealth(
-                status: .warn, message: "damaged files are set aside: \(damaged.joined(separator: ", "))",
+                status: .warn,
+                message: "damaged files are set aside: \(damaged.joined(separator: ", "))",
                 damagedFiles: damaged)
         }
         return StorageHealth(status: .pass, message: "ready for queries and writes")

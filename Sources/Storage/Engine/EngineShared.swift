@@ -32,6 +32,8 @@ final class EngineShared: Sendable {
         var notes: [String] = []
         /// The last maintenance that failed, until one succeeds.
         var maintenanceFailure: StorageError?
+        /// The clock jumped ahead: nothing expires for now.
+        var isRetentionPaused = false
     }
 
     let catalog: Catalog
@@ -44,10 +46,15 @@ final class EngineShared: Sendable {
     let pendingBytes = Atomic(0)
     /// Long work of the maintenance thread gives up when it sees this.
     let isStopping = Atomic(false)
+    /// Heads that wait for their flush: a merge makes room for it.
+    let frozenCount = Atomic(0)
     let maintenance = BlockingQueue<MaintenanceItem>()
     let commits = BlockingQueue<CommitItem>()
 
-    init(catalog: Catalog, options: StorageOptions, environment: EngineEnvironment, published: Published) {
+    init(
+        catalog: Catalog, options: StorageOptions, environment: EngineEnvironment,
+        published: Published
+    ) {
         self.catalog = catalog
         self.options = options
         self.environment = environment
@@ -90,6 +97,7 @@ final class EngineShared: Sendable {
             published.frozen.append(frozen)
             published.active = Head()
         }
+        frozenCount.add(1, ordering: .relaxed)
         maintenance.push(.flushFrozen)
     }
 
@@ -109,4 +117,13 @@ enum MaintenanceItem: Sendable {
     case compact(databaseID: UInt32?, @Sendable (Result<Void, StorageError>) -> Void)
     /// Nothing follows. Answers how far MANIFEST says that the log is flushed.
     case stop(@Sendable (Result<UInt64, StorageError>) -> Void)
+
+    /// Answers without doing: the maintenance thread has gone.
+    func refuse() {
+        switch self {
+        case .sort, .flushFrozen: break
+        case .flush(let done), .compact(_, let done): done(.failure(.closed))
+        case .stop(let done): done(.failure(.closed))
+        }
+    }
 }

@@ -132,7 +132,8 @@ private struct IntegrityRun {
         let hasCurrent = fileSystem.exists(Manifest.path)
         let hasPrevious = fileSystem.exists(Manifest.previousPath)
         if !hasCurrent, !hasPrevious {
-            let hasFiles = fileSystem.exists(LogNames.directory) || fileSystem.exists("catalog")
+            let hasFiles =
+                fileSystem.exists(LogNames.directory) || fileSystem.exists("catalog")
                 || fileSystem.exists("data")
             guard hasFiles else {
                 throw .io(file: "\(fileSystem.root)/\(Manifest.path)", call: "open", errno: ENOENT)
@@ -151,7 +152,9 @@ private struct IntegrityRun {
                 "version \(previous.version) is not below MANIFEST's \(current.version)")
         }
         if let current, current.version > 1, !hasPrevious {
-            note(Manifest.previousPath, "the file is missing; MANIFEST has no predecessor to fall back to")
+            note(
+                Manifest.previousPath,
+                "the file is missing; MANIFEST has no predecessor to fall back to")
         }
         for (manifest, path) in [(current, Manifest.path), (previous, Manifest.previousPath)] {
             if let manifest, let what = Self.contradiction(manifest) { find(path, 20, what) }
@@ -345,7 +348,8 @@ private struct IntegrityRun {
     private mutating func checkNames(in directory: String, depth: Int) throws(StorageError) {
         for name in try fileSystem.list(directory).sorted() {
             let isDirectory = name.hasSuffix("/")
-            let path = (directory.isEmpty ? "" : directory + "/")
+            let path =
+                (directory.isEmpty ? "" : directory + "/")
                 + (isDirectory ? String(name.dropLast()) : name)
             if isDirectory {
                 if depth == 0, path != LogNames.directory, path != "catalog", path != "data" {

@@ -20,11 +20,16 @@ final class Maintenance: @unchecked Sendable {
     /// Series of each table that catalog files hold.
     private var persistedSeries: [UInt32: Int]
     private var isStopped = false
-    /// Why MANIFEST can't be replaced any more: it is unknown which one is on the device.
-    private var manifestFailure: StorageError?
-    /// Directories whose names this process has synced. One that merely exists may be left by a
-    /// process that died before it did.
-    private var durableDirectories: Set<String> = []
+    /// The end of the log that the last shutdown vouched for stays in MANIFEST until a flush has
+    /// taken over what lies below it.
+    private var isReplaying = true
+    /// Databases whose segments must stay: alive when the store opened, or made since.
+    private var databasesAtOpening: Set<UInt32> = []
+    private var droppedDurably: Set<UInt32> = []
+    private let clockAtOpening: Int64
+    private var lastTick: (wall: Int64, monotonic: Int64)?
+    private var clockJumped = false
+    private var syncedDirectories: Set<String> = []
 
     init(
         shared: EngineShared, fileSystem: any FileSystem, spares: LogSpares, manifest: Manifest,
@@ -37,11 +42,31 @@ final class Maintenance: @unchecked Sendable {
         self.manifestBytes = manifestBytes
         self.persistedSeries = persistedSeries
         obsolete = []
+        clockAtOpening = manifest.lastClock
         previousFlushedThrough = manifest.flushedThrough
     }
 
     /// The log writer's own, once there is one.
     func useSpares(_ spares: LogSpares) { self.spares = spares }
+
+    func replayIsOver() {
+        isReplaying = false
+        databasesAtOpening = shared.catalog.state.withLock { Set($0.databasesByID.keys) }
+        let now = shared.environment.now()
+        // A clock that ran ahead and a store that stood still look alike: retention waits for the
+        // first flush.
+        clockJumped = clockAtOpening > 0 && now - clockAtOpening > Self.clockJumpNanoseconds
+    }
+
+    private static let clockJumpNanoseconds: Int64 = 3_600_000_000_000
+
+    /// Whether the directory's name is durable; it is made if it isn't there.
+    func makeDirectory(_ path: String, parents: [String]) throws(StorageError) {
+        guard !syncedDirectories.contains(path) else { return }
+        if !fileSystem.exists(path) { try fileSystem.createDirectory(path) }
+        for parent in parents { try fileSystem.syncDirectory(parent) }
+        syncedDirectories.insert(path)
+    }
 
     func process(_ item: MaintenanceItem) {
         switch item {
@@ -73,7 +98,6 @@ final class Maintenance: @unchecked Sendable {
     private func attempt(_ body: () throws(StorageError) -> Void) -> Result<Void, StorageError> {
         do throws(StorageError) {
             guard !isStopped else { throw .closed }
-            if let manifestFailure { throw manifestFailure }
             try body()
             return .success(())
         } catch {
@@ -85,7 +109,11 @@ final class Maintenance: @unchecked Sendable {
     private func note(_ body: () throws(StorageError) -> Void) {
         let result = attempt(body)
         shared.state.withLock { state in
-            if case .failure(let error) = result { state.maintenanceFailure = error } else { state.maintenanceFailure = nil }
+            if case .failure(let error) = result {
+                state.maintenanceFailure = error
+            } else {
+                state.maintenanceFailure = nil
+            }
         }
     }
 
@@ -109,8 +137,10 @@ final class Maintenance: @unchecked Sendable {
         do throws(StorageError) {
             for (database, partitions) in partitions(of: frozen) {
                 for partition in partitions.keys.sorted() {
-                    let segment = try SegmentBuild(self, database: database, partition: partition, number: next.nextFileNumber)
-                        .write(heads: partitions[partition] ?? [], frozen: frozen)
+                    let segment = try SegmentBuild(
+                        self, database: database, partition: partition, number: next.nextFileNumber
+                    )
+                    .write(heads: partitions[partition] ?? [], frozen: frozen)
                     next.nextFileNumber += 1
                     if let segment { written.append(segment) }
                 }
@@ -120,21 +150,27 @@ final class Maintenance: @unchecked Sendable {
                 next.catalogFiles.append(file)
             }
         } catch {
+            manifest.nextFileNumber = max(manifest.nextFileNumber, next.nextFileNumber + 1)
             for segment in written { try? fileSystem.remove(segment.path) }
             throw error
         }
         next.segments += written
         next.flushedThrough = frozen.flushThrough
+        if !isReplaying { next.cleanEnd = nil }
         next.nextDatabaseID = max(next.nextDatabaseID, frozen.mark.nextDatabaseID)
         next.nextTableID = max(next.nextTableID, frozen.mark.nextTableID)
         try install(next, adding: written, removing: []) { published in
             published.frozen.removeFirst()
         }
+        shared.frozenCount.subtract(1, ordering: .relaxed)
+        if !isReplaying { clockJumped = false }
+        for case .dropDatabase(let id) in frozen.mark.drops { droppedDurably.insert(id) }
         for mark in frozen.mark.tables { persistedSeries[mark.table.id] = mark.seriesCount }
         shared.commits.push(.trim(previousFlushedThrough))
         previousFlushedThrough = next.flushedThrough
         shared.counters.flushes.add(1, ordering: .relaxed)
-        shared.counters.flushNanoseconds.add(Int(monotonicNanoseconds() - start), ordering: .relaxed)
+        shared.counters.flushNanoseconds.add(
+            Int(monotonicNanoseconds() - start), ordering: .relaxed)
         try mergeCatalogFiles()
     }
 
@@ -142,7 +178,8 @@ final class Maintenance: @unchecked Sendable {
     private func partitions(of frozen: FrozenHead) -> [(DatabaseEntry, [Int64: [HeadTable]])] {
         var result: [UInt32: (DatabaseEntry, [Int64: [HeadTable]])] = [:]
         for id in frozen.head.tables.keys.sorted() {
-            guard let headTable = frozen.head.tables[id], let table = shared.catalog.table(id: id) else { continue }
+            guard let headTable = frozen.head.tables[id], let table = shared.catalog.table(id: id)
+            else { continue }
             let database = table.database
             var starts: Set<Int64> = []
             for chunk in headTable.chunks {
@@ -166,7 +203,9 @@ final class Maintenance: @unchecked Sendable {
 
     // MARK: Catalog files
 
-    private func writeCatalog(_ mark: CatalogMark, number: UInt64) throws(StorageError) -> Manifest.CatalogFileEntry? {
+    private func writeCatalog(_ mark: CatalogMark, number: UInt64) throws(StorageError) -> Manifest
+        .CatalogFileEntry?
+    {
         guard !mark.isEmpty else { return nil }
         let persisted = persistedSeries
         let bytes = CatalogFile.encode { add in
@@ -178,7 +217,8 @@ final class Maintenance: @unchecked Sendable {
 
     /// Replaces many small catalog files by one.
     private func mergeCatalogFiles() throws(StorageError) {
-        guard manifest.catalogFiles.count > 8, shared.published.withLock({ $0.frozen.isEmpty }) else { return }
+        guard manifest.catalogFiles.count > 8, shared.published.withLock({ $0.frozen.isEmpty })
+        else { return }
         let persisted = persistedSeries
         let mark = shared.catalog.markEverything { persisted[$0.id] ?? 0 }
         let known = Set(persisted.keys)
@@ -204,32 +244,6 @@ final class Maintenance: @unchecked Sendable {
 
     // MARK: Installing
 
-    /// Makes a directory below `data/<database>`, and all names down to it durable.
-    func makeDurableDirectory(_ directory: String) throws(StorageError) {
-        guard !durableDirectories.contains(directory) else { return }
-        try fileSystem.createDirectory(directory)
-        var path = directory
-        while let slash = path.lastIndex(of: "/") {
-            path = String(path[..<slash])
-            try fileSystem.syncDirectory(path)
-        }
-        durableDirectories.insert(directory)
-    }
-
-    /// Replaces MANIFEST. If it is unknown whether that worked, the store only reads from now on.
-    private func replaceManifest(with next: Manifest) throws(StorageError) {
-        if let manifestFailure { throw manifestFailure }
-        do throws(StorageError) {
-            try next.store(fileSystem, predecessor: manifestBytes)
-        } catch {
-            if case .readOnly(let reason) = error {
-                manifestFailure = error
-                shared.becomeReadOnly(reason)
-            }
-            throw error
-        }
-    }
-
     /// Replaces MANIFEST, then swaps the version, then removes files that nothing names any more.
     func install(
         _ manifest: Manifest, adding: [Manifest.Segment], removing: [LoadedSegment],
@@ -237,23 +251,21 @@ final class Maintenance: @unchecked Sendable {
     ) throws(StorageError) {
         var next = manifest
         next.version += 1
-        next.cleanEnd = nil
         next.lastClock = max(next.lastClock, shared.environment.now())
         let removed = Set(removing.map(\.entry.number))
         next.segments.removeAll { removed.contains($0.number) }
-        // Before MANIFEST names them: what can't be read back is no replacement for anything.
-        var opened: [LoadedSegment] = []
-        for entry in adding {
-            let segment = LoadedSegment.open(fileSystem, entry)
-            if let damage = segment.damage { throw damage }
-            opened.append(segment)
-        }
-        try replaceManifest(with: next)
+        // Readable before MANIFEST says that it is there.
+        let opened = adding.map { LoadedSegment.open(fileSystem, $0) }
+        for segment in opened { if let damage = segment.damage { throw damage } }
+        // Whether a failed replacement took place is unknown: its numbers are never used again.
+        self.manifest.nextFileNumber = max(self.manifest.nextFileNumber, next.nextFileNumber)
+        try next.store(fileSystem, predecessor: manifestBytes)
         self.manifest = next
         manifestBytes = next.encoded()
         shared.published.withLock { published in
             published.version = Version(
-                segments: published.version.segments.filter { !removed.contains($0.entry.number) } + opened)
+                segments: published.version.segments.filter { !removed.contains($0.entry.number) }
+                    + opened)
             also(&published)
         }
         // The predecessor names nothing of these any more.
@@ -270,7 +282,9 @@ final class Maintenance: @unchecked Sendable {
     }
 
     private func compactOnce() throws(StorageError) {
-        if let inputs = CompactionPolicy.choose(currentSegments(), fanIn: shared.options.compactionFanIn) {
+        if let inputs = CompactionPolicy.choose(
+            currentSegments(), fanIn: shared.options.compactionFanIn)
+        {
             try merge(inputs)
         }
     }
@@ -282,17 +296,19 @@ final class Maintenance: @unchecked Sendable {
     private func merge(_ inputs: [LoadedSegment]) throws(StorageError) {
         let start = monotonicNanoseconds()
         guard let first = inputs.first else { return }
-        var next = manifest
-        let number = next.nextFileNumber
-        next.nextFileNumber += 1
+        let number = manifest.nextFileNumber
+        manifest.nextFileNumber += 1
         let database = shared.catalog.database(id: first.entry.databaseID)
         let segment = try SegmentBuild(
             self, database: database, partition: first.entry.partitionStart, number: number
         ).write(merging: inputs)
+        // A flush may have come in between.
+        var next = manifest
         if let segment { next.segments.append(segment) }
         try install(next, adding: segment.map { [$0] } ?? [], removing: inputs) { _ in }
         shared.counters.compactions.add(1, ordering: .relaxed)
-        shared.counters.compactionNanoseconds.add(Int(monotonicNanoseconds() - start), ordering: .relaxed)
+        shared.counters.compactionNanoseconds.add(
+            Int(monotonicNanoseconds() - start), ordering: .relaxed)
     }
 
     // MARK: Retention
@@ -300,22 +316,41 @@ final class Maintenance: @unchecked Sendable {
     /// Drops partitions that are wholly past their retention, and those of dropped databases.
     private func dropExpired() throws(StorageError) {
         let now = shared.environment.now()
-        // A clock that jumped ahead must not take everything with it.
-        let jumped = manifest.lastClock > 0 && now - manifest.lastClock > 3_600_000_000_000
-            && shared.counters.flushes.load(ordering: .relaxed) == 0
+        noteClock(now)
         var expired: [LoadedSegment] = []
         for segment in currentSegments() {
             guard let database = shared.catalog.database(id: segment.entry.databaseID) else {
-                expired.append(segment)
+                let id = segment.entry.databaseID
+                // The drop has to be on disk before the data goes.
+                if droppedDurably.contains(id) || !databasesAtOpening.contains(id) {
+                    expired.append(segment)
+                }
                 continue
             }
             let retention = database.retentionNanoseconds
-            guard retention > 0, !jumped else { continue }
-            let end = segment.entry.partitionStart.addingReportingOverflow(segment.entry.partitionNanoseconds)
+            guard retention > 0, !clockJumped else { continue }
+            let end = segment.entry.partitionStart.addingReportingOverflow(
+                segment.entry.partitionNanoseconds)
             if !end.overflow, end.partialValue <= now &- retention { expired.append(segment) }
         }
         guard !expired.isEmpty else { return }
         try install(manifest, adding: [], removing: expired) { _ in }
+    }
+
+    /// A clock that jumps ahead must not take everything with it.
+    private func noteClock(_ now: Int64) {
+        let monotonic = monotonicNanoseconds()
+        defer { lastTick = (now, monotonic) }
+        guard let last = lastTick else { return }
+        let jump = now &- last.wall &- (monotonic &- last.monotonic)
+        if jump > Self.clockJumpNanoseconds { clockJumped = true }
+        shared.state.withLock { $0.isRetentionPaused = clockJumped }
+    }
+
+    /// Lets a flush in while a merge is under way.
+    func makeRoom() {
+        guard shared.frozenCount.load(ordering: .relaxed) > 0 else { return }
+        note { () throws(StorageError) in try self.flushFrozen() }
     }
 
     // MARK: The end
@@ -326,7 +361,7 @@ final class Maintenance: @unchecked Sendable {
         last.version += 1
         last.cleanEnd = end
         last.lastClock = max(last.lastClock, shared.environment.now())
-        try replaceManifest(with: last)
+        try last.store(fileSystem, predecessor: manifestBytes)
         for path in obsolete { try fileSystem.remove(path) }
     }
 }

@@ -54,7 +54,9 @@ package struct Manifest: Sendable, Equatable {
 
         package var path: String { Self.path(databaseID, partitionStart, number) }
 
-        package static func path(_ database: UInt32, _ partitionStart: Int64, _ number: UInt64) -> String {
+        package static func path(_ database: UInt32, _ partitionStart: Int64, _ number: UInt64)
+            -> String
+        {
             "data/\(database)/\(partitionStart)/\(paddedNumber(number)).segment"
         }
 
@@ -133,30 +135,39 @@ package struct Manifest: Sendable, Equatable {
     }
 
     package static func decode(_ bytes: [UInt8], path: String) throws(StorageError) -> Manifest {
-        var result: Result<Manifest, StorageError> = .failure(.corrupt(file: path, offset: 0, reason: "empty"))
+        var result: Result<Manifest, StorageError> = .failure(
+            .corrupt(file: path, offset: 0, reason: "empty"))
         bytes.withUnsafeBytes { buffer in
             do throws(ByteReader.Malformed) { result = .success(try decode(buffer)) } catch {
-                result = error.reason.hasPrefix("format ")
+                result =
+                    error.reason.hasPrefix("format ")
                     ? .failure(
                         .unsupportedFormat(
                             file: path, found: UInt32(error.reason.dropFirst(7)) ?? 0,
                             newestKnown: formatNumber))
-                    : .failure(.corrupt(file: path, offset: UInt64(error.offset), reason: error.reason))
+                    : .failure(
+                        .corrupt(file: path, offset: UInt64(error.offset), reason: error.reason))
             }
         }
         return try result.get()
     }
 
-    private static func decode(_ buffer: UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Manifest {
+    private static func decode(_ buffer: UnsafeRawBufferPointer) throws(ByteReader.Malformed)
+        -> Manifest
+    {
         var reader = ByteReader(buffer)
         let header = try reader.readBytes(16)
-        guard header.prefix(8).elementsEqual(magic) else { throw .init(offset: 0, reason: "bad magic") }
+        guard header.prefix(8).elementsEqual(magic) else {
+            throw .init(offset: 0, reason: "bad magic")
+        }
         let format = UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
         let size = UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
         let checksum: UInt32 = try reader.read()
         guard Int(size) == reader.remaining else {
-            throw .init(offset: 12, reason: "\(reader.remaining) bytes of payload, \(size) expected")
+            throw .init(
+                offset: 12, reason: "\(reader.remaining) bytes of payload, \(size) expected")
         }
+        // Safe: the reader has read `headerBytes` bytes without passing the end.
         let payload = UnsafeRawBufferPointer(rebasing: buffer[headerBytes...])
         guard checksum == CRC32C.checksum(payload, continuing: CRC32C.checksum(header)) else {
             throw .init(offset: 16, reason: "bad checksum")
@@ -175,7 +186,8 @@ package struct Manifest: Sendable, Equatable {
         }
         for _ in 0..<(try reader.readCount(limit: reader.remaining)) {
             manifest.catalogFiles.append(
-                .init(number: try reader.readVarint(), byteCount: try reader.readCount(limit: .max)))
+                .init(number: try reader.readVarint(), byteCount: try reader.readCount(limit: .max))
+            )
         }
         for _ in 0..<(try reader.readCount(limit: reader.remaining)) {
             manifest.segments.append(
@@ -188,8 +200,12 @@ package struct Manifest: Sendable, Equatable {
                     firstSequence: try reader.readVarint(), lastSequence: try reader.readVarint(),
                     minTime: try reader.readSignedVarint(), maxTime: try reader.readSignedVarint()))
         }
-        guard try reader.readVarint() == 0 else { throw .init(offset: reader.offset, reason: "format 2") }
-        guard reader.isAtEnd else { throw .init(offset: reader.offset, reason: "bytes behind the end") }
+        guard try reader.readVarint() == 0 else {
+            throw .init(offset: reader.offset, reason: "format 2")
+        }
+        guard reader.isAtEnd else {
+            throw .init(offset: reader.offset, reason: "bytes behind the end")
+        }
         return manifest
     }
 
@@ -219,22 +235,8 @@ package struct Manifest: Sendable, Equatable {
     }
 
     /// Makes this the store's manifest and keeps `predecessor` beside it. Durable on return.
-    ///
-    /// - Throws: `readOnly` if it is unknown which of the two a reopening will find: no file that
-    ///   either names may be removed or replaced, and no third MANIFEST written, until then. After
-    ///   any other error the predecessor is still the store's manifest.
     func store(_ fileSystem: any FileSystem, predecessor: [UInt8]?) throws(StorageError) {
         if let predecessor { try fileSystem.writeFileAtomically(Self.previousPath, predecessor) }
-        let temporary = Self.path + ".new"
-        try fileSystem.remove(temporary)
-        let file = try fileSystem.open(temporary, create: true)
-        try file.writeBytes(encoded(), at: 0)
-        try file.sync()
-        do throws(StorageError) {
-            try fileSystem.rename(temporary, to: Self.path)
-            try fileSystem.syncDirectory("")
-        } catch {
-            throw .readOnly(reason: "replacing \(Self.path) failed: \(error)")
-        }
+        try fileSystem.writeFileAtomically(Self.path, encoded())
     }
 }

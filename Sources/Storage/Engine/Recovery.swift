@@ -3,6 +3,7 @@
 // The log is replayed by the same applier that runs live. A head that fills up on the way is
 // flushed, so recovery needs no more memory than running.
 
+internal import Glibc
 internal import Synchronization
 
 enum Recovery {
@@ -20,14 +21,23 @@ enum Recovery {
         for directory in ["log", "catalog", "data"] where !fileSystem.exists(directory) {
             try fileSystem.createDirectory(directory)
         }
+        let options = options.clamped
         let loaded = try loadManifest(fileSystem, &notes)
-        let manifest = loaded.manifest
+        var manifest = loaded.manifest
         let catalog = Catalog()
         let persisted = try readCatalog(fileSystem, manifest, catalog)
         let segments = manifest.segments.map { LoadedSegment.open(fileSystem, $0) }
+        if loaded.fallback != nil {
+            manifest.nextFileNumber = try firstFreeNumber(fileSystem, manifest)
+        }
         for segment in segments {
             guard let damage = segment.damage else { continue }
-            if case .unsupportedFormat = damage { throw damage }
+            switch damage {
+            case .corrupt: break
+            case .io(_, _, let number) where number == ENOENT: break
+            // Too many open files, say: nothing is wrong with the segment.
+            default: throw damage
+            }
             notes.append("set aside: \(damage)")
         }
         if loaded.fallback == nil { try removeOrphans(fileSystem, manifest) }
@@ -47,9 +57,16 @@ enum Recovery {
             return loaded
         }
         // A directory with a log and no MANIFEST is not a new store.
-        let logs = try fileSystem.list("log").filter { $0.hasSuffix(".log") && !$0.hasPrefix("spare") }
-        guard logs.isEmpty else {
-            throw .corrupt(file: Manifest.path, offset: 0, reason: "the file is missing beside a log")
+        let logs = try fileSystem.list("log").filter {
+            $0.hasSuffix(".log") && !$0.hasPrefix("spare")
+        }
+        let others =
+            try fileSystem.list("data")
+            + fileSystem.list("catalog").filter { $0.hasSuffix(".catalog") }
+        guard logs.isEmpty, others.isEmpty else {
+            throw .corrupt(
+                file: Manifest.path, offset: 0,
+                reason: "the file is missing beside a log, segments or catalog files")
         }
         var manifest = Manifest()
         manifest.version = 1
@@ -79,8 +96,31 @@ enum Recovery {
         return catalog.state.withLock { state in state.tablesByID.mapValues(\.seriesCount) }
     }
 
+    /// After a fallback files with higher numbers may lie about, which the lost MANIFEST named.
+    private static func firstFreeNumber(
+        _ fileSystem: any FileSystem, _ manifest: Manifest
+    ) throws(StorageError) -> UInt64 {
+        var free = manifest.nextFileNumber
+        func note(_ name: String) {
+            guard let number = UInt64(name.prefix { $0.isNumber }) else { return }
+            free = max(free, number &+ 1)
+        }
+        for name in try fileSystem.list("catalog") { note(name) }
+        for database in try fileSystem.list("data") where database.hasSuffix("/") {
+            for partition in try fileSystem.list("data/" + database.dropLast())
+            where partition.hasSuffix("/") {
+                for name in try fileSystem.list("data/" + database + partition.dropLast()) {
+                    note(name)
+                }
+            }
+        }
+        return free
+    }
+
     /// Files that neither MANIFEST nor its predecessor names: remains of work that was cut off.
-    private static func removeOrphans(_ fileSystem: any FileSystem, _ manifest: Manifest) throws(StorageError) {
+    private static func removeOrphans(_ fileSystem: any FileSystem, _ manifest: Manifest)
+        throws(StorageError)
+    {
         var named = Set(manifest.segments.map(\.path))
         named.formUnion(manifest.catalogFiles.map { CatalogFile.path($0.number) })
         if fileSystem.exists(Manifest.previousPath),
@@ -92,12 +132,16 @@ enum Recovery {
         }
         for path in ["MANIFEST.new", "MANIFEST.previous.new"] { try fileSystem.remove(path) }
         for name in try fileSystem.list("catalog") where !named.contains("catalog/" + name) {
-            if name.hasSuffix(".catalog") || name.hasSuffix(".new") { try fileSystem.remove("catalog/" + name) }
+            if name.hasSuffix(".catalog") || name.hasSuffix(".new") {
+                try fileSystem.remove("catalog/" + name)
+            }
         }
         for database in try fileSystem.list("data") where database.hasSuffix("/") {
-            for partition in try fileSystem.list("data/" + database.dropLast()) where partition.hasSuffix("/") {
+            for partition in try fileSystem.list("data/" + database.dropLast())
+            where partition.hasSuffix("/") {
                 let directory = "data/" + database + partition.dropLast()
-                for name in try fileSystem.list(directory) where !named.contains(directory + "/" + name) {
+                for name in try fileSystem.list(directory)
+                where !named.contains(directory + "/" + name) {
                     if name.hasSuffix(".segment") || name.hasSuffix(".new") {
                         try fileSystem.remove(directory + "/" + name)
                     }
@@ -110,25 +154,32 @@ enum Recovery {
         _ fileSystem: any FileSystem, _ shared: EngineShared, _ manifest: Manifest,
         _ persisted: [UInt32: Int], _ notes: inout [String]
     ) throws(StorageError) -> Opened {
-        let spares = try LogSpares(fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
+        let spares = try LogSpares(
+            fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
         let maintenance = Maintenance(
             shared: shared, fileSystem: fileSystem, spares: spares, manifest: manifest,
             manifestBytes: manifest.encoded(), persistedSeries: persisted)
+        shared.catalog.state.withLock { $0.isReplaying = true }
         let recovery = try LogReader.replay(
             fileSystem: fileSystem, after: manifest.flushedThrough, cleanEnd: manifest.cleanEnd
         ) { (sequence, kind, payload) throws(StorageError) in
             try apply(sequence, kind, payload, shared)
             let head = shared.activeHead
             let limit = Double(shared.options.memoryBytesMax) * shared.options.headShareOfMemory
-            if Double(head.byteCount) > limit { try flush(head, through: sequence, shared, maintenance) }
+            if Double(head.byteCount) > limit {
+                try flush(head, through: sequence, shared, maintenance)
+            }
         }
+        shared.catalog.state.withLock { $0.isReplaying = false }
+        maintenance.replayIsOver()
         if let torn = recovery.tornTail {
             notes.append("cut a torn tail: \(torn.file) at byte \(torn.offset): \(torn.reason)")
         }
         shared.publish(shared.activeHead, through: recovery.lastSequence)
         let log = try LogWriter(
             fileSystem: fileSystem, nextSequence: recovery.lastSequence + 1,
-            nextFileNumber: recovery.nextFileNumber, options: shared.options, liveFiles: recovery.files)
+            nextFileNumber: recovery.nextFileNumber, options: shared.options,
+            liveFiles: recovery.files)
         maintenance.useSpares(log.spares)
         let pipeline = CommitPipeline(log: log, shared: shared)
         shared.state.withLock { $0.notes = notes }
@@ -147,27 +198,32 @@ enum Recovery {
     }
 
     private static func apply(
-        _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer, _ shared: EngineShared
+        _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer,
+        _ shared: EngineShared
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {
             switch kind {
             case .definitions: try shared.catalog.applyAll(payload)
             case .write:
                 let head = shared.activeHead
-                for group in try BatchRecord.decode(payload) {
+                let groups = try BatchRecord.decode(payload)
+                let firstLine = groups.compactMap(\.order.first).min() ?? 0
+                for group in groups {
                     guard let table = shared.catalog.table(id: group.tableID) else { continue }
                     let count = table.seriesCount
                     let fields = table.schema.fields.count
-                    guard group.series.allSatisfy({ $0 < count }), group.fields.allSatisfy({ $0.id < fields })
+                    guard group.series.allSatisfy({ $0 < count }),
+                        group.fields.allSatisfy({ $0.id < fields })
                     else { throw .init(offset: 0, reason: "a series or field that is not defined") }
-                    HeadApplier.apply(group, sequence: sequence, to: head)
+                    HeadApplier.apply(group, firstLine: firstLine, sequence: sequence, to: head)
                 }
                 head.endBatch()
             case .statement, .checkpoint: break
             }
         } catch {
             throw .corrupt(
-                file: "log (sequence \(sequence))", offset: UInt64(error.offset), reason: error.reason)
+                file: "log (sequence \(sequence))", offset: UInt64(error.offset),
+                reason: error.reason)
         }
     }
 }

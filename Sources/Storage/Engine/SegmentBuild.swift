@@ -43,19 +43,27 @@ struct SegmentBuild {
         }
         return try write(
             tables, database, partitionNanoseconds: database.partitionNanoseconds,
-            first: frozen.head.firstSequence, last: frozen.head.lastSequence, replaces: [], level: .hot)
+            first: frozen.head.firstSequence, last: frozen.head.lastSequence, replaces: [],
+            level: .hot)
     }
 
     /// Segments of the partition, oldest first, as one; nil if nothing of them is left.
     func write(merging segments: [LoadedSegment]) throws(StorageError) -> Manifest.Segment? {
-        guard let database, let oldest = segments.first, let newest = segments.last else { return nil }
+        guard let database, let oldest = segments.first, let newest = segments.last else {
+            return nil
+        }
         var byTable: [UInt32: TableInput] = [:]
         for (priority, segment) in segments.enumerated() {
             for part in segment.reader?.tables ?? [] {
-                guard let table = maintenance.shared.catalog.table(id: part.schema.tableID) else { continue }
-                var input = byTable[table.id] ?? TableInput(
-                    table: table, inputs: [], fieldIDs: [], firstSequence: part.schema.firstSequence,
-                    lastSequence: part.schema.lastSequence)
+                guard let table = maintenance.shared.catalog.table(id: part.schema.tableID) else {
+                    continue
+                }
+                var input =
+                    byTable[table.id]
+                    ?? TableInput(
+                        table: table, inputs: [], fieldIDs: [],
+                        firstSequence: part.schema.firstSequence,
+                        lastSequence: part.schema.lastSequence)
                 input.inputs.append(ScanInput(source: .segment(part), priority: priority))
                 input.fieldIDs.formUnion(part.schema.fields.map(\.id))
                 input.firstSequence = min(input.firstSequence, part.schema.firstSequence)
@@ -71,13 +79,14 @@ struct SegmentBuild {
     }
 
     private func write(
-        _ tables: [TableInput], _ database: DatabaseEntry, partitionNanoseconds: Int64, first: UInt64,
+        _ tables: [TableInput], _ database: DatabaseEntry, partitionNanoseconds: Int64,
+        first: UInt64,
         last: UInt64, replaces: [UInt64], level: EncodeOptions.Level
     ) throws(StorageError) -> Manifest.Segment? {
         guard !tables.isEmpty else { return nil }
         let fileSystem = maintenance.fileSystem
         let directory = Manifest.Segment.directory(database.id, partition)
-        try maintenance.makeDurableDirectory(directory)
+        try maintenance.makeDirectory(directory, parents: ["data/\(database.id)", "data", ""])
         let path = Manifest.Segment.path(database.id, partition, number)
         let writer = try SegmentWriter(
             fileSystem: fileSystem, path: path,
@@ -91,7 +100,7 @@ struct SegmentBuild {
         do throws(StorageError) {
             let end = partition.addingReportingOverflow(partitionNanoseconds)
             let range = TimeRange(lower: partition, upper: end.overflow ? .max : end.partialValue)
-            for table in tables { try write(table, range, to: writer) }
+            for table in tables { try write(table, range, isMerge: !replaces.isEmpty, to: writer) }
             let summary = try writer.finish()
             guard summary.rowCount > 0 else {
                 try fileSystem.remove(path)
@@ -109,21 +118,28 @@ struct SegmentBuild {
         }
     }
 
-    private func write(_ input: TableInput, _ range: TimeRange, to writer: SegmentWriter) throws(StorageError) {
+    private func write(
+        _ input: TableInput, _ range: TimeRange, isMerge: Bool, to writer: SegmentWriter
+    ) throws(StorageError) {
         let schema = input.table.schema
-        let fields = input.fieldIDs.sorted().filter { $0 < schema.fields.count }.map { schema.fields[Int($0)] }
+        let fields = input.fieldIDs.sorted().filter { $0 < schema.fields.count }.map {
+            schema.fields[Int($0)]
+        }
         var request = ScanRequest(timeRange: range, fields: fields.map(\.id))
         request.series = nil
-        let scan = try SourceScan(inputs: input.inputs, request: request, fieldTypes: fields.map(\.type))
+        let scan = try SourceScan(
+            inputs: input.inputs, request: request, fieldTypes: fields.map(\.type))
         let pieces = scan.pieces(rowsPerMorsel: .max)
         guard !pieces.isEmpty else { return }
         try writer.beginTable(
             SegmentTableSchema(
                 tableID: input.table.id, name: input.table.name, firstSequence: input.firstSequence,
                 lastSequence: input.lastSequence, tagKeys: schema.tags.map(\.name),
-                fields: fields.map { SegmentField(id: $0.id, name: $0.name, sqlName: $0.sqlName, type: $0.type) }))
+                fields: fields.map {
+                    SegmentField(id: $0.id, name: $0.name, sqlName: $0.sqlName, type: $0.type)
+                }))
         var consumer = SegmentFeed(
-            writer: writer, table: input.table, shared: maintenance.shared)
+            writer: writer, table: input.table, maintenance: maintenance, isMerge: isMerge)
         var counters = ScanCounters()
         for piece in pieces { try scan.run(piece, into: &consumer, counters: &counters) }
         try writer.endTable()
@@ -136,19 +152,22 @@ private struct SegmentFeed: ScanConsumer {
     let table: TableEntry
     private var series = UInt32.max
     private var key: [UInt8] = []
-    private let shared: EngineShared
+    private let maintenance: Maintenance
+    private let isMerge: Bool
 
-    init(writer: SegmentWriter, table: TableEntry, shared: EngineShared) {
+    init(writer: SegmentWriter, table: TableEntry, maintenance: Maintenance, isMerge: Bool) {
         self.writer = writer
         self.table = table
-        self.shared = shared
+        self.maintenance = maintenance
+        self.isMerge = isMerge
     }
 
     var isDone: Bool { false }
 
     mutating func consume(_ rows: ScanRows) throws(StorageError) {
         if rows.series != series {
-            if shared.isStopping.load(ordering: .relaxed) { throw .closed }
+            if maintenance.shared.isStopping.load(ordering: .relaxed) { throw .closed }
+            if isMerge { maintenance.makeRoom() }
             series = rows.series
             key = table.series.withLock { $0.key(of: rows.series) }
         }
@@ -160,7 +179,8 @@ private struct SegmentFeed: ScanConsumer {
             do throws(StorageError) {
                 try writer.append(
                     series: rows.series, key: bytes,
-                    times: UnsafeBufferPointer(start: rows.times, count: rows.count), columns: columns)
+                    times: UnsafeBufferPointer(start: rows.times, count: rows.count),
+                    columns: columns)
             } catch { failure = error }
         }
         if let failure { throw failure }

@@ -57,15 +57,20 @@ package final class Snapshot: Sendable {
         for span in spans(of: table, heads, request.timeRange) {
             var part = request
             part.timeRange = span.range
-            var inputs = span.segments.enumerated().map { ScanInput(source: .segment($1), priority: $0) }
-            for (head, view) in heads where span.range.overlaps(first: view.firstTime, last: view.lastTime) {
+            var inputs = span.segments.enumerated().map {
+                ScanInput(source: .segment($1), priority: $0)
+            }
+            for (head, view) in heads
+            where span.range.overlaps(first: view.firstTime, last: view.lastTime) {
                 inputs.append(ScanInput(source: .chunk(view), priority: span.segments.count + head))
             }
             guard !inputs.isEmpty else { continue }
             let scan = try SourceScan(inputs: inputs, request: part, fieldTypes: types)
             for piece in scan.pieces(rowsPerMorsel: rowsPerMorsel) {
                 morsels.append(
-                    ScanMorsel(estimatedRows: piece.estimatedRows, timeRange: span.range, scan: scan, piece: piece))
+                    ScanMorsel(
+                        estimatedRows: piece.estimatedRows, timeRange: span.range, scan: scan,
+                        piece: piece))
             }
         }
         return morsels
@@ -83,10 +88,15 @@ package final class Snapshot: Sendable {
     ) -> [Span] {
         var partitions: [Int64: (end: Int64, segments: [SegmentTable])] = [:]
         for segment in version.segments where segment.entry.databaseID == table.database.id {
-            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else { continue }
-            let end = segment.entry.partitionStart.addingReportingOverflow(segment.entry.partitionNanoseconds)
-            partitions[segment.entry.partitionStart, default: (end.overflow ? .max : end.partialValue, [])]
-                .segments.append(part)
+            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else {
+                continue
+            }
+            let end = segment.entry.partitionStart.addingReportingOverflow(
+                segment.entry.partitionNanoseconds)
+            partitions[
+                segment.entry.partitionStart, default: (end.overflow ? .max : end.partialValue, [])
+            ]
+            .segments.append(part)
         }
         var spans: [Span] = []
         var position = range.lower
@@ -95,13 +105,18 @@ package final class Snapshot: Sendable {
             let inside = TimeRange(lower: start, upper: partition.end).intersection(range)
             guard !inside.isEmpty else { continue }
             if position < inside.lower {
-                spans.append(Span(range: TimeRange(lower: position, upper: inside.lower), segments: []))
+                spans.append(
+                    Span(range: TimeRange(lower: position, upper: inside.lower), segments: []))
             }
-            let overlapping = partition.segments.filter { inside.overlaps(first: $0.minTime, last: $0.maxTime) }
+            let overlapping = partition.segments.filter {
+                inside.overlaps(first: $0.minTime, last: $0.maxTime)
+            }
             spans.append(Span(range: inside, segments: overlapping))
             position = inside.upper
         }
-        if position < range.upper { spans.append(Span(range: TimeRange(lower: position, upper: range.upper), segments: [])) }
+        if position < range.upper {
+            spans.append(Span(range: TimeRange(lower: position, upper: range.upper), segments: []))
+        }
         return spans
     }
 
@@ -132,7 +147,9 @@ package final class Snapshot: Sendable {
         var first = Int64.max
         var last = Int64.min
         for segment in version.segments {
-            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else { continue }
+            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else {
+                continue
+            }
             first = min(first, part.minTime)
             last = max(last, part.maxTime)
         }
@@ -152,7 +169,8 @@ package final class Snapshot: Sendable {
             else { continue }
             rows += part.rowCount
         }
-        for (_, view) in chunks[table.id] ?? [] where range.overlaps(first: view.firstTime, last: view.lastTime) {
+        for (_, view) in chunks[table.id] ?? []
+        where range.overlaps(first: view.firstTime, last: view.lastTime) {
             rows += view.rowCount
         }
         return rows
@@ -191,7 +209,8 @@ extension StorageEngine {
                 }
             }
             return Snapshot(
-                version: published.version, visibleSequence: published.visibleSequence, chunks: chunks,
+                version: published.version, visibleSequence: published.visibleSequence,
+                chunks: chunks,
                 nowNanoseconds: now, setAside: { [shared] in shared.setAside($0) })
         }
     }

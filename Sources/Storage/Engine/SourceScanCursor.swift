@@ -23,8 +23,8 @@ struct ScanSlice {
     /// Whether a row lies at `first`, at `last`.
     var isFirstExact = true
     var isLastExact = true
-    /// In a group: the next slice of the same input, or -1.
-    var next = -1
+    /// Of a chunk: where its rows lie in the cursor's staged rows, or -1.
+    var stagedStart = -1
 }
 
 /// What all cursors of a piece look for.
@@ -110,12 +110,14 @@ struct SegmentCursor {
         return runs[runIndex].series
     }
 
-    /// Adds the slices of the series that `seek` found.
+    /// Adds the slices of the series that `seek` found, as far as they may have rows at `reached`
+    /// or later.
     mutating func collect(
-        _ series: UInt32, index: Int, _ target: CursorTarget, into slices: inout [ScanSlice],
-        _ counters: inout ScanCounters
+        _ series: UInt32, index: Int, _ target: CursorTarget, reached: Int64,
+        into slices: inout [ScanSlice], _ counters: inout ScanCounters
     ) throws(StorageError) {
         guard input.runCounts[block] == 1 else {
+            guard Int64(bitPattern: input.maxTimes[block]) >= reached else { return }
             try collectPacked(index: index, target, into: &slices, &counters)
             return
         }
@@ -123,7 +125,7 @@ struct SegmentCursor {
         while block < count, input.firstSeries[block] == UInt64(series), input.runCounts[block] == 1 {
             let first = Int64(bitPattern: input.minTimes[block])
             let last = Int64(bitPattern: input.maxTimes[block])
-            if target.span.overlaps(first, last) {
+            if last >= reached, target.span.overlaps(first, last) {
                 var slice = ScanSlice(
                     kind: .block, input: index, block: block,
                     rowCount: Int(input.rowCounts[block]), first: first, last: last)
@@ -196,14 +198,56 @@ struct SegmentCursor {
 }
 
 struct ChunkCursor {
+    /// Rows to stage at a time.
+    private static let stagedRowsMin = 128
+
     let input: ChunkInput
     let sorted: SortedRows
     private var position = 0
+    // Rows of neighbouring series lie beside each other in a chunk, and one series' far apart: rows
+    // of a few series gathered at once cost each line of memory one miss instead of several.
+    let staged: RowBuffer
+    private let mayStage: Bool
+    private var stagedPositions = 0..<0
+    /// Positions below have been decided to be too sparse for staging.
+    private var sparseEnd = 0
 
     init(_ input: ChunkInput, _ request: ScanRequest, lower: UInt32) {
         self.input = input
         sorted = input.sortedRows(request)
+        staged = RowBuffer(fieldCount: input.fields.count)
+        mayStage = !request.latestOnly
+            && request.timeRange.covers(first: input.view.firstTime, last: input.view.lastTime)
         position = sorted.firstPosition(reaching: lower, from: 0)
+    }
+
+    /// Stages the rows of some series from the position on, if most of them are wanted.
+    private mutating func stage(_ target: CursorTarget) {
+        let start = Int(sorted.starts[position])
+        var end = position
+        var wanted = 0
+        while end < sorted.series.count, sorted.series[end] <= target.upper,
+            Int(sorted.starts[end]) - start < Self.stagedRowsMin
+        {
+            if target.series?.contains(sorted.series[end]) ?? true { wanted += 1 }
+            end += 1
+        }
+        guard wanted > 1, wanted * 2 >= end - position else {
+            sparseEnd = end
+            return
+        }
+        staged.removeAll()
+        _ = staged.append(
+            positions: start, Int(sorted.starts[end]) - start, of: input, sorted, withOrders: false)
+        stagedPositions = position..<end
+    }
+
+    /// Whether the times of a staged slice are all different.
+    func isStrict(_ slice: ScanSlice) -> Bool {
+        let times = staged.times + slice.stagedStart
+        var isStrict = true
+        for index in 1..<max(1, slice.rowCount) { isStrict = isStrict && times[index - 1] < times[index] }
+        return isStrict
     }
 
     /// The first wanted series from `from` on.
@@ -230,6 +274,17 @@ struct ChunkCursor {
     mutating func collect(index: Int, _ target: CursorTarget, into slices: inout [ScanSlice]) {
         let start = Int(sorted.starts[position])
         let end = Int(sorted.starts[position + 1])
+        if mayStage, position >= sparseEnd, !stagedPositions.contains(position) { stage(target) }
+        if stagedPositions.contains(position) {
+            let offset = start - Int(sorted.starts[stagedPositions.lowerBound])
+            slices.append(
+                ScanSlice(
+                    kind: .chunk, input: index, rowStart: start, rowCount: end - start,
+                    first: staged.times[offset], last: staged.times[offset + end - start - 1],
+                    stagedStart: offset))
+            position += 1
+            return
+        }
         position += 1
         // Safe: positions and rows come from the chunk's own order, below the view's count.
         let times = input.view.storage.times

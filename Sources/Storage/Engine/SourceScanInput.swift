@@ -146,6 +146,15 @@ final class ChunkInput: Sendable {
     }
 }
 
+extension ScanInput {
+    fileprivate var lastTime: Int64 {
+        switch source {
+        case .segment(let table): table.maxTime
+        case .chunk(let view): view.lastTime
+        }
+    }
+}
+
 /// The shared part of a scan.
 final class ScanPlan: Sendable {
     let request: ScanRequest
@@ -172,7 +181,7 @@ final class ScanPlan: Sendable {
         var segmentEstimates: [Int] = []
         var chunkEstimates: [Int] = []
         if let span, let seriesRange {
-            for input in inputs {
+            for input in request.latestOnly ? inputs.sorted(by: { $0.lastTime > $1.lastTime }) : inputs {
                 switch input.source {
                 case .segment(let table):
                     guard table.rowCount > 0, span.overlaps(table.minTime, table.maxTime) else { continue }

@@ -1,19 +1,24 @@
-// Merges the slices of one series that overlap in time: one lane an input, its slices one after
-// another. Rows of equal time become one, field by field, the latest that has the field first.
+// Merges the slices of one series that overlap in time. A slice becomes a lane when the merge
+// reaches its first time; rows of equal time become one, field by field, the latest that has the
+// field first.
 
-/// An input's rows in a merge.
+/// A slice's rows in a merge.
 ///
-/// Safe: `times` are the buffer's, as long as the lane's slice is loaded.
+/// Safe: the pointers are the buffer's, which doesn't change while the lane lives.
 struct MergeLane {
-    var input: Int
-    var priority: Int
     var buffer: RowBuffer
-    var times: UnsafeMutablePointer<Int64>
+    /// Whether the buffer goes back to the spare ones; else a cursor owns it.
+    var isSpare: Bool
+    var priority: Int
+    /// Rows may share a time, and `orders` are filled.
+    var isChunk: Bool
     var position: Int
     var end: Int
-    /// Rows may share a time, and then `orders` are filled.
-    var isChunk: Bool
-    var nextSlice: Int
+    var times: UnsafeMutablePointer<Int64>
+    var orders: UnsafeMutablePointer<UInt32>
+    var values: UnsafeMutablePointer<UInt64>
+    var validity: UnsafeMutablePointer<UInt8>
+    var stride: Int
 }
 
 /// A row among others of the same time.
@@ -33,16 +38,8 @@ struct MergeCandidate {
 /// What merges reuse.
 struct MergeState {
     var lanes: [MergeLane] = []
-    /// By input; made when an input first takes part in a merge.
-    var buffers: [RowBuffer?]
-    /// By input: the last of its slices seen while a group is linked.
-    var lastSlices: [Int]
+    var spares: [RowBuffer] = []
     var candidates: [MergeCandidate] = []
-
-    init(inputCount: Int) {
-        buffers = Array(repeating: nil, count: inputCount)
-        lastSlices = Array(repeating: -1, count: inputCount)
-    }
 }
 
 extension ScanRun {
@@ -51,15 +48,26 @@ extension ScanRun {
         _ group: Range<Int>, _ series: UInt32, into consumer: inout Consumer,
         _ counters: inout ScanCounters
     ) throws(StorageError) {
-        try openLanes(group, &counters)
-        while !merge.lanes.isEmpty {
-            let (lane, limit, isShared) = firstLane()
-            if isShared || repeatsTime(lane) {
-                resolve(time: merge.lanes[lane].times[merge.lanes[lane].position])
-            } else {
-                copyRun(lane, before: limit)
+        var pending = group.lowerBound
+        while true {
+            if merge.lanes.isEmpty {
+                guard pending < group.upperBound else { break }
+                try openLane(pending, &counters)
+                pending += 1
+                continue
             }
-            try closeFinished(&counters)
+            let (first, time, limit) = firstLane()
+            if pending < group.upperBound, slices[pending].first <= time {
+                try openLane(pending, &counters)
+                pending += 1
+                continue
+            }
+            if limit == time || repeatsTime(first) {
+                resolve(time: time)
+            } else {
+                let start = pending < group.upperBound ? slices[pending].first : nil
+                copyRun(first, before: limit.map { min($0, start ?? $0) } ?? start)
+            }
             guard gathered.count >= Self.rowsMax else { continue }
             if isLatest {
                 gathered.keepLast()
@@ -68,115 +76,78 @@ extension ScanRun {
                 if consumer.isDone { break }
             }
         }
-        merge.lanes.removeAll(keepingCapacity: true)
+        while !merge.lanes.isEmpty { closeLane(merge.lanes.count - 1) }
     }
 
-    private mutating func openLanes(
-        _ group: Range<Int>, _ counters: inout ScanCounters
-    ) throws(StorageError) {
-        merge.lanes.removeAll(keepingCapacity: true)
-        for index in group.reversed() {
-            let input = slices[index].input
-            slices[index].next = merge.lastSlices[input]
-            merge.lastSlices[input] = index
-        }
-        for index in group where merge.lastSlices[slices[index].input] == index {
-            merge.lastSlices[slices[index].input] = -1
-            try openLane(index, &counters)
-        }
-    }
-
-    /// Adds a lane that begins with a slice, or with the first of those after it that has rows.
+    /// Adds a slice's rows, if it has some.
     private mutating func openLane(
-        _ first: Int, _ counters: inout ScanCounters
+        _ index: Int, _ counters: inout ScanCounters
     ) throws(StorageError) {
-        let input = slices[first].input
-        let isChunk = slices[first].kind == .chunk
-        let priority = isChunk
-            ? chunks[input - segments.count].input.priority : segments[input].input.priority
+        let slice = slices[index]
         let buffer: RowBuffer
-        if let known = merge.buffers[input] {
-            buffer = known
-        } else {
-            buffer = RowBuffer(fieldCount: plan.fieldTypes.count)
-            merge.buffers[input] = buffer
+        let priority: Int
+        var start = 0
+        switch slice.kind {
+        case .block:
+            buffer = spareBuffer()
+            priority = segments[slice.input].input.priority
+            try buffer.append(
+                block: slice.block, of: segments[slice.input].input, in: target.span, counters: &counters)
+        case .packed:
+            buffer = try segments[slice.input].packedRows(&counters)
+            priority = segments[slice.input].input.priority
+            start = slice.rowStart
+        case .chunk:
+            let cursor = chunks[slice.input - segments.count]
+            buffer = spareBuffer()
+            priority = cursor.input.priority
+            _ = buffer.append(
+                positions: slice.rowStart, slice.rowCount, of: cursor.input, cursor.sorted, withOrders: true)
         }
-        var lane = MergeLane(
-            input: input, priority: priority, buffer: buffer, times: buffer.times, position: 0, end: 0,
-            isChunk: isChunk, nextSlice: first)
-        if try load(&lane, &counters) { merge.lanes.append(lane) }
+        let lane = MergeLane(
+            buffer: buffer, isSpare: slice.kind != .packed, priority: priority,
+            isChunk: slice.kind == .chunk, position: start,
+            end: slice.kind == .packed ? start + slice.rowCount : buffer.count, times: buffer.times,
+            orders: buffer.orders, values: buffer.values, validity: buffer.validity,
+            stride: buffer.stride)
+        merge.lanes.append(lane)
+        if lane.position >= lane.end { closeLane(merge.lanes.count - 1) }
     }
 
-    /// Brings a lane to its next slice with rows.
-    private mutating func load(
-        _ lane: inout MergeLane, _ counters: inout ScanCounters
-    ) throws(StorageError) -> Bool {
-        while lane.nextSlice >= 0 {
-            let slice = slices[lane.nextSlice]
-            lane.nextSlice = slice.next
-            switch slice.kind {
-            case .block:
-                lane.buffer.removeAll()
-                try lane.buffer.append(
-                    block: slice.block, of: segments[slice.input].input, in: target.span,
-                    counters: &counters)
-                (lane.position, lane.end) = (0, lane.buffer.count)
-            case .packed:
-                lane.buffer = try segments[slice.input].packedRows(&counters)
-                (lane.position, lane.end) = (slice.rowStart, slice.rowStart + slice.rowCount)
-            case .chunk:
-                let cursor = chunks[slice.input - segments.count]
-                lane.buffer.removeAll()
-                _ = lane.buffer.append(
-                    positions: slice.rowStart, slice.rowCount, of: cursor.input, cursor.sorted,
-                    withOrders: true)
-                (lane.position, lane.end) = (0, lane.buffer.count)
-            }
-            lane.times = lane.buffer.times
-            if lane.position < lane.end { return true }
-        }
-        return false
+    private mutating func spareBuffer() -> RowBuffer {
+        let buffer = merge.spares.popLast() ?? RowBuffer(fieldCount: plan.fieldTypes.count)
+        buffer.removeAll()
+        return buffer
     }
 
-    private mutating func closeFinished(_ counters: inout ScanCounters) throws(StorageError) {
-        var index = 0
-        while index < merge.lanes.count {
-            guard merge.lanes[index].position >= merge.lanes[index].end else {
-                index += 1
-                continue
-            }
-            var lane = merge.lanes[index]
-            if try load(&lane, &counters) {
-                merge.lanes[index] = lane
-                index += 1
-            } else {
-                merge.lanes.remove(at: index)
-            }
-        }
+    private mutating func closeLane(_ index: Int) {
+        let lane = merge.lanes.remove(at: index)
+        if lane.isSpare { merge.spares.append(lane.buffer) }
     }
 
-    /// The lane with the least time, the least time of the others (nil without others), and whether
-    /// these are equal.
-    private func firstLane() -> (lane: Int, limit: Int64?, isShared: Bool) {
+    /// The lane with the least time, that time, and the least time of the others, if there are some.
+    private func firstLane() -> (lane: Int, time: Int64, limit: Int64?) {
         var best = 0
         var bestTime = merge.lanes[0].times[merge.lanes[0].position]
-        var limit: Int64?
+        guard merge.lanes.count > 1 else { return (0, bestTime, nil) }
+        var limit = Int64.max
         for index in 1..<merge.lanes.count {
             let time = merge.lanes[index].times[merge.lanes[index].position]
             if time < bestTime {
                 limit = bestTime
                 (best, bestTime) = (index, time)
-            } else if limit.map({ time < $0 }) ?? true {
+            } else if time < limit {
                 limit = time
             }
         }
-        return (best, limit, limit == bestTime)
+        return (best, bestTime, limit)
     }
 
     private func repeatsTime(_ index: Int) -> Bool {
-        let lane = merge.lanes[index]
-        return lane.isChunk && lane.position + 1 < lane.end
-            && lane.times[lane.position + 1] == lane.times[lane.position]
+        guard merge.lanes[index].isChunk else { return false }
+        let position = merge.lanes[index].position
+        let times = merge.lanes[index].times
+        return position + 1 < merge.lanes[index].end && times[position + 1] == times[position]
     }
 
     /// Copies rows of a lane up to the next lane's time, or to rows that share a time.
@@ -191,42 +162,52 @@ extension ScanRun {
         }
         gathered.append(lane.position..<end, of: lane.buffer, types: plan.fieldTypes)
         merge.lanes[index].position = end
+        if end >= lane.end { closeLane(index) }
     }
 
     /// Makes one row of all rows at a time.
     private mutating func resolve(time: Int64) {
         merge.candidates.removeAll(keepingCapacity: true)
-        for index in merge.lanes.indices {
-            let lane = merge.lanes[index]
-            var row = lane.position
-            while row < lane.end, lane.times[row] == time {
-                let candidate = MergeCandidate(
-                    priority: lane.priority, order: lane.isChunk ? lane.buffer.orders[row] : 0,
-                    lane: index, row: row)
-                insert(candidate)
+        var isFinished = false
+        for index in 0..<merge.lanes.count {
+            var row = merge.lanes[index].position
+            let end = merge.lanes[index].end
+            let times = merge.lanes[index].times
+            while row < end, times[row] == time {
+                insert(
+                    MergeCandidate(
+                        priority: merge.lanes[index].priority,
+                        order: merge.lanes[index].isChunk ? merge.lanes[index].orders[row] : 0,
+                        lane: index, row: row))
                 row += 1
             }
             merge.lanes[index].position = row
+            if row >= end { isFinished = true }
         }
         gathered.reserve(1)
-        let target = gathered.count
-        gathered.times[target] = time
-        for field in 0..<gathered.fieldCount {
-            let slot = field * gathered.stride + target
-            gathered.values[slot] = 0
-            gathered.validity[slot] = 0
-            for candidate in merge.candidates {
-                let source = merge.lanes[candidate.lane].buffer
-                let place = field * source.stride + candidate.row
-                guard source.validity[place] != 0 else { continue }
-                gathered.values[slot] = plan.fieldTypes[field] == .string
-                    ? gathered.copyString(source.values[place], of: source) : source.values[place]
-                gathered.validity[slot] = 1
-                break
-            }
-            if gathered.validity[slot] == 0 { gathered.hasAbsent[field] = true }
+        gathered.times[gathered.count] = time
+        for field in 0..<plan.fieldTypes.count { resolveField(field) }
+        gathered.count += 1
+        guard isFinished else { return }
+        for index in (0..<merge.lanes.count).reversed()
+        where merge.lanes[index].position >= merge.lanes[index].end { closeLane(index) }
+    }
+
+    private func resolveField(_ field: Int) {
+        let slot = field * gathered.stride + gathered.count
+        for index in 0..<merge.candidates.count {
+            let lane = merge.candidates[index].lane
+            let place = field * merge.lanes[lane].stride + merge.candidates[index].row
+            guard merge.lanes[lane].validity[place] != 0 else { continue }
+            let value = merge.lanes[lane].values[place]
+            gathered.values[slot] = plan.fieldTypes[field] == .string
+                ? gathered.copyString(value, of: merge.lanes[lane].buffer) : value
+            gathered.validity[slot] = 1
+            return
         }
-        gathered.count = target + 1
+        gathered.values[slot] = 0
+        gathered.validity[slot] = 0
+        gathered.hasAbsent[field] = true
     }
 
     /// Keeps the candidates sorted, latest first. There are few.

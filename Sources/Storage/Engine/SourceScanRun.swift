@@ -22,7 +22,7 @@ struct ScanRun: ~Copyable {
     private let columns: UnsafeMutablePointer<ColumnSlice>
     var slices: [ScanSlice] = []
     let gathered: RowBuffer
-    var merge: MergeState
+    var merge = MergeState()
 
     init(plan: ScanPlan, piece: SourceScanPiece, counters: inout ScanCounters) throws(StorageError) {
         self.plan = plan
@@ -37,7 +37,6 @@ struct ScanRun: ~Copyable {
         currents = .allocate(capacity: max(1, cursorCount))
         columns = .allocate(capacity: max(1, request.fields.count))
         gathered = RowBuffer(fieldCount: request.fields.count)
-        merge = MergeState(inputCount: cursorCount)
         segments.reserveCapacity(plan.segments.count)
         chunks.reserveCapacity(plan.chunks.count)
         let lower = piece.series.lowerBound
@@ -80,16 +79,28 @@ struct ScanRun: ~Copyable {
     private mutating func collect(
         _ series: UInt32, _ counters: inout ScanCounters
     ) throws(StorageError) {
-        for index in 0..<segments.count where currents[index] == UInt64(series) {
-            try segments[index].collect(series, index: index, target, into: &slices, &counters)
-            currents[index] = series < target.upper
-                ? try segments[index].seek(series + 1, target, &counters) : CursorTarget.none
-        }
+        // With `latestOnly` inputs come by falling last time, and the early ones need no look.
+        var reached = Int64.min
         let base = segments.count
         for index in 0..<chunks.count where currents[base + index] == UInt64(series) {
-            chunks[index].collect(index: base + index, target, into: &slices)
+            if chunks[index].input.view.lastTime >= reached {
+                chunks[index].collect(index: base + index, target, into: &slices)
+                if isLatest, let last = slices.last?.last { reached = max(reached, last) }
+            }
             currents[base + index] = series < target.upper
                 ? chunks[index].seek(series + 1, target) : CursorTarget.none
+        }
+        for index in 0..<base where currents[index] == UInt64(series) {
+            let before = slices.count
+            try segments[index].collect(
+                series, index: index, target, reached: reached, into: &slices, &counters)
+            if isLatest {
+                for slice in slices[before...] where slice.isLastExact {
+                    reached = max(reached, slice.last)
+                }
+            }
+            currents[index] = series < target.upper
+                ? try segments[index].seek(series + 1, target, &counters) : CursorTarget.none
         }
     }
 
@@ -176,6 +187,15 @@ struct ScanRun: ~Copyable {
         case .chunk:
             let cursor = chunks[slice.input - segments.count]
             for bound in bounds where cursor.input.fields[bound.field].column < 0 { return }
+            if slice.stagedStart >= 0, cursor.isStrict(slice) {
+                let range = slice.stagedStart..<(slice.stagedStart + slice.rowCount)
+                if slices.count == 1 {
+                    try emit(cursor.staged, range, series, into: &consumer, &counters)
+                } else {
+                    gathered.append(range, of: cursor.staged, types: plan.fieldTypes)
+                }
+                return
+            }
             let before = gathered.count
             let isStrict = gathered.append(
                 positions: slice.rowStart, slice.rowCount, of: cursor.input, cursor.sorted,

@@ -45,7 +45,8 @@ package final class StorageEngine: Sendable {
     /// - Throws: `corrupt` for damage that leaves nothing to serve from (log, catalog, both
     ///   MANIFESTs; a damaged segment is only set aside), `unsupportedFormat`, `io`, `diskFull`.
     package init(
-        fileSystem: any FileSystem, options: StorageOptions, environment: EngineEnvironment = .system
+        fileSystem: any FileSystem, options: StorageOptions,
+        environment: EngineEnvironment = .system
     ) throws(StorageError) {
         let recovery = try Recovery.open(fileSystem, options, environment)
         self.fileSystem = fileSystem
@@ -62,15 +63,24 @@ package final class StorageEngine: Sendable {
             while true {
                 let items = shared.commits.takeAll(milliseconds: 100)
                 pipeline.process(items)
-                if items.contains(where: { if case .stop = $0 { true } else { false } }) { return }
+                if items.contains(where: { if case .stop = $0 { true } else { false } }) {
+                    for item in shared.commits.close() { item.refuse() }
+                    return
+                }
             }
         }
         startThread("apus-maintain") {
             while true {
                 let items = shared.maintenance.takeAll(milliseconds: 1000)
-                for item in items {
+                for (index, item) in items.enumerated() {
+                    guard case .stop = item else {
+                        maintenance.process(item)
+                        continue
+                    }
+                    let rest = shared.maintenance.close()
+                    for late in items[(index + 1)...] + rest { late.refuse() }
                     maintenance.process(item)
-                    if case .stop = item { return }
+                    return
                 }
                 maintenance.tick()
             }
@@ -79,7 +89,7 @@ package final class StorageEngine: Sendable {
 
     private func submit(_ item: CommitItem) {
         if shared.environment.usesThreads {
-            shared.commits.push(item)
+            if !shared.commits.push(item) { item.refuse() }
         } else {
             inline.withLock { _ in
                 pipeline.process([item])
@@ -90,7 +100,7 @@ package final class StorageEngine: Sendable {
 
     private func submit(_ item: MaintenanceItem) {
         if shared.environment.usesThreads {
-            shared.maintenance.push(item)
+            if !shared.maintenance.push(item) { item.refuse() }
         } else {
             inline.withLock { _ in
                 maintenance.process(item)
@@ -195,10 +205,12 @@ package final class StorageEngine: Sendable {
                 throw .exists("database \"\(name)\"")
             }
             let partition = partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
-            guard partition >= 60_000_000_000 else { throw .limit("a partition is at least a minute long") }
+            guard partition >= 60_000_000_000 else {
+                throw .limit("a partition is at least a minute long")
+            }
             _ = catalog.makeDatabase(
                 &state, name: name, partitionNanoseconds: partition,
-                retentionNanoseconds: retentionNanoseconds
+                retentionNanoseconds: retentionNanoseconds.map { max(0, $0) }
                     ?? Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000)
         }
     }
@@ -228,7 +240,9 @@ package final class StorageEngine: Sendable {
         for tag in tags { try NameRules.check(tag, "tag") }
         for field in fields { try NameRules.check(field.name, "field") }
         try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[databaseName] else { throw .unknownDatabase(databaseName) }
+            guard let database = state.databases[databaseName] else {
+                throw .unknownDatabase(databaseName)
+            }
             guard database.table(named: name) == nil else {
                 if ifNotExists { return }
                 throw .exists("table \"\(name)\"")
@@ -239,9 +253,13 @@ package final class StorageEngine: Sendable {
         }
     }
 
-    package func dropTable(database databaseName: String, name: String, ifExists: Bool) throws(StorageError) {
+    package func dropTable(database databaseName: String, name: String, ifExists: Bool)
+        throws(StorageError)
+    {
         try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[databaseName] else { throw .unknownDatabase(databaseName) }
+            guard let database = state.databases[databaseName] else {
+                throw .unknownDatabase(databaseName)
+            }
             guard let table = database.table(named: name) else {
                 if ifExists { return }
                 throw .unknownTable(database: databaseName, table: name)
@@ -303,7 +321,9 @@ package final class StorageEngine: Sendable {
 enum NameRules {
     static func check(_ name: String, _ what: String) throws(StorageError) {
         guard !name.isEmpty else { throw .limit("a \(what) name must not be empty") }
-        guard name.utf8.count <= 65_535 else { throw .limit("a \(what) name has at most 65,535 bytes") }
+        guard name.utf8.count <= 65_535 else {
+            throw .limit("a \(what) name has at most 65,535 bytes")
+        }
         guard !name.utf8.contains(where: { $0 < 32 || $0 == 127 }) else {
             throw .limit("a \(what) name must not hold control characters")
         }

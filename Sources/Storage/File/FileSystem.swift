@@ -31,7 +31,8 @@ package protocol FileSystem: Sendable {
 package protocol FileHandle: AnyObject, Sendable {
     var size: Int { get throws(StorageError) }
     /// Reads at most `buffer.count` bytes; fewer only at the end of the file.
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageError) -> Int
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageError)
+        -> Int
     /// Writes all bytes, or throws; after a throw any prefix may have been written.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError)
     /// `fdatasync`. After a throw the fate of everything since the last sync is unknown.
@@ -49,10 +50,12 @@ extension FileSystem {
         let file = try open(path, create: false)
         let size = try file.size
         guard size <= limit else {
-            throw .corrupt(file: path, offset: 0, reason: "\(size) bytes, at most \(limit) expected")
+            throw .corrupt(
+                file: path, offset: 0, reason: "\(size) bytes, at most \(limit) expected")
         }
         var bytes = [UInt8](repeating: 0, count: size)
         var failure: StorageError?
+        // Safe: `read` writes at most the buffer's size and keeps nothing.
         let count = bytes.withUnsafeMutableBytes { buffer in
             do throws(StorageError) { return try file.read(into: buffer, at: 0) } catch {
                 failure = error

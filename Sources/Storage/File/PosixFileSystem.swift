@@ -68,7 +68,8 @@ package final class PosixFileSystem: FileSystem {
             var isDirectory = Int32(entry.pointee.d_type) == 4  // DT_DIR
             if entry.pointee.d_type == 0 {  // DT_UNKNOWN: the file system doesn't say
                 var status = stat()
-                isDirectory = stat(full + "/" + name, &status) == 0
+                isDirectory =
+                    stat(full + "/" + name, &status) == 0
                     && status.st_mode & S_IFMT == S_IFDIR
             }
             names.append(isDirectory ? name + "/" : name)

@@ -4,18 +4,23 @@
 /// per series nearly always finds its rows sorted already. O(rows + id range), or O(n log n) for
 /// few rows over a wide range.
 package enum ChunkSort {
-    package static func sort(_ view: ChunkView, only wanted: SeriesSet? = nil, in range: TimeRange = .all) -> SortedRows {
+    package static func sort(
+        _ view: ChunkView, only wanted: SeriesSet? = nil, in range: TimeRange = .all
+    ) -> SortedRows {
         let series = view.storage.series
         let times = view.storage.times
         var rows: [UInt32] = []
         if wanted == nil, range.covers(first: view.firstTime, last: view.lastTime) {
+            // Safe: every one of `rowCount` numbers is written before the count is set.
             rows = [UInt32](unsafeUninitializedCapacity: view.rowCount) { buffer, count in
                 for row in 0..<view.rowCount { buffer[row] = UInt32(truncatingIfNeeded: row) }
                 count = view.rowCount
             }
         } else {
             for row in 0..<view.rowCount where range.contains(times[row]) {
-                if wanted?.contains(series[row]) ?? true { rows.append(UInt32(truncatingIfNeeded: row)) }
+                if wanted?.contains(series[row]) ?? true {
+                    rows.append(UInt32(truncatingIfNeeded: row))
+                }
             }
         }
         guard !rows.isEmpty else { return SortedRows(rows: [], series: [], starts: [0]) }
@@ -23,7 +28,10 @@ package enum ChunkSort {
         return group(rows, series, times, view.storage.order)
     }
 
-    private static func sortBySeries(_ rows: inout [UInt32], _ series: UnsafeMutablePointer<UInt32>) {
+    // Safe: here and in `group`, `rows` holds row numbers below the view's `rowCount`, which the
+    // view's storage covers and which are never written again.
+    private static func sortBySeries(_ rows: inout [UInt32], _ series: UnsafeMutablePointer<UInt32>)
+    {
         var least = UInt32.max
         var greatest: UInt32 = 0
         for row in rows {
@@ -52,7 +60,8 @@ package enum ChunkSort {
 
     /// Finds each series' rows, and sorts by time those that are not.
     private static func group(
-        _ input: [UInt32], _ series: UnsafeMutablePointer<UInt32>, _ times: UnsafeMutablePointer<Int64>,
+        _ input: [UInt32], _ series: UnsafeMutablePointer<UInt32>,
+        _ times: UnsafeMutablePointer<Int64>,
         _ order: UnsafeMutablePointer<UInt32>
     ) -> SortedRows {
         var rows = input

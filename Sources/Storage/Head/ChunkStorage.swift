@@ -43,7 +43,9 @@ package final class ChunkStorage: @unchecked Sendable {
         new.series.update(from: series, count: rowCount)
         new.order.update(from: order, count: rowCount)
         new.times.update(from: times, count: rowCount)
-        for field in 0..<fieldCount { new.column(field).update(from: column(field), count: rowCount) }
+        for field in 0..<fieldCount {
+            new.column(field).update(from: column(field), count: rowCount)
+        }
         return new
     }
 }

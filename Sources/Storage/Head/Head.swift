@@ -38,14 +38,16 @@ final class Head: @unchecked Sendable {
 
     /// Copies the rows of a group into chunks of its shape. The applier only.
     func append(
-        tableID: UInt32, shape: ShapeKey, source: HeadChunk.Source, rowCount count: Int, sequence: UInt64
+        tableID: UInt32, shape: ShapeKey, source: HeadChunk.Source, rowCount count: Int,
+        firstLine: UInt32, sequence: UInt64
     ) {
         let table = tablesSeen[tableID] ?? makeTable(tableID)
         if table.firstSequence == 0 { table.firstSequence = sequence }
         table.lastSequence = sequence
         if firstSequence == 0 { firstSequence = sequence }
         lastSequence = sequence
-        let base = table.nextOrder
+        // Lines count on through a connection; order counts within the head.
+        let base = table.nextOrder &- firstLine
         var row = 0
         while row < count {
             let chunk = activeChunk(table, shape)
@@ -65,10 +67,10 @@ final class Head: @unchecked Sendable {
 
     /// Lines of one batch keep their order among all groups of a table; the next batch's rows
     /// come after the greatest line noted here.
-    func advanceOrder(tableID: UInt32, past line: UInt32) {
+    func advanceOrder(tableID: UInt32, past line: UInt32, firstLine: UInt32) {
         guard let table = tablesSeen[tableID] else { return }
         if table.linesOfBatch == 0 { tablesOfBatch.append(table) }
-        table.linesOfBatch = max(table.linesOfBatch, line &+ 1)
+        table.linesOfBatch = max(table.linesOfBatch, line &- firstLine &+ 1)
     }
 
     /// The batch's rows are all in.
@@ -90,7 +92,9 @@ final class Head: @unchecked Sendable {
     private func activeChunk(_ table: HeadTable, _ shape: ShapeKey) -> HeadChunk {
         if let chunk = table.active[shape] { return chunk }
         // A shape that filled a chunk will fill another one.
-        let seen = table.chunks.contains { $0.shape == shape } || newChunks.contains { $0.table === table && $0.chunk.shape == shape }
+        let seen =
+            table.chunks.contains { $0.shape == shape }
+            || newChunks.contains { $0.table === table && $0.chunk.shape == shape }
         let chunk = HeadChunk(shape: shape, capacity: seen ? HeadChunk.rowsMax : 64)
         byteCount += chunk.byteCount
         table.active[shape] = chunk

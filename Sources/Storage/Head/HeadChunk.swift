@@ -98,7 +98,8 @@ package final class HeadChunk: @unchecked Sendable {
         if written + count > storage.capacity {
             let wanted = max(written + count, storage.capacity * 2)
             storage = storage.grown(
-                rowCount: written, capacity: min(max(wanted, 64), max(Self.rowsMax, written + count)))
+                rowCount: written,
+                capacity: min(max(wanted, 64), max(Self.rowsMax, written + count)))
         }
         (storage.series + written).update(from: source.series + rows.lowerBound, count: count)
         (storage.times + written).update(from: source.times + rows.lowerBound, count: count)

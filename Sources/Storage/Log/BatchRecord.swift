@@ -47,7 +47,9 @@ package enum BatchRecord {
     ) {
         guard let binding = group.binding else { return }
         let rows = group.rowCount
-        let stored = binding.fields.enumerated().compactMap { index, field in field.map { (index, $0) } }
+        let stored = binding.fields.enumerated().compactMap { index, field in
+            field.map { (index, $0) }
+        }
         writer.appendVarint(UInt64(binding.table.id))
         writer.appendVarint(UInt64(rows))
         writer.appendVarint(UInt64(stored.count))
@@ -66,7 +68,8 @@ package enum BatchRecord {
                 }
                 for row in 0..<rows {
                     let slot = StringSlot(rawValue: column[row])
-                    writer.append(UnsafeRawBufferPointer(start: strings + slot.offset, count: slot.length))
+                    writer.append(
+                        UnsafeRawBufferPointer(start: strings + slot.offset, count: slot.length))
                 }
             } else {
                 encodeSlots(column, rows, into: &writer)
@@ -84,7 +87,9 @@ package enum BatchRecord {
         writer.append(UInt8(contiguous ? 0 : 1))
         writer.appendVarint(UInt64(lines[0]))
         if !contiguous {
-            for row in 1..<group.rowCount { writer.appendVarint(UInt64(lines[row] &- lines[row - 1])) }
+            for row in 1..<group.rowCount {
+                writer.appendVarint(UInt64(lines[row] &- lines[row - 1]))
+            }
         }
     }
 
@@ -101,11 +106,14 @@ package enum BatchRecord {
                 var code = UInt64(bitPattern: (distance &<< 1) ^ (distance &>> 63))
                 // Safe: a 33-bit code takes at most five bytes, and five a row were reserved.
                 while code >= 0x80 {
-                    base.storeBytes(of: UInt8(truncatingIfNeeded: code) | 0x80, toByteOffset: position, as: UInt8.self)
+                    base.storeBytes(
+                        of: UInt8(truncatingIfNeeded: code) | 0x80, toByteOffset: position,
+                        as: UInt8.self)
                     code &>>= 7
                     position &+= 1
                 }
-                base.storeBytes(of: UInt8(truncatingIfNeeded: code), toByteOffset: position, as: UInt8.self)
+                base.storeBytes(
+                    of: UInt8(truncatingIfNeeded: code), toByteOffset: position, as: UInt8.self)
                 position &+= 1
             }
             return position
@@ -119,7 +127,9 @@ package enum BatchRecord {
         while row < group.rowCount {
             let distance = times[row] &- last
             var run = 1
-            while row + run < group.rowCount, times[row + run] &- times[row + run - 1] == distance { run += 1 }
+            while row + run < group.rowCount, times[row + run] &- times[row + run - 1] == distance {
+                run += 1
+            }
             writer.appendSignedVarint(distance)
             writer.appendVarint(UInt64(run))
             row += run
@@ -169,11 +179,15 @@ package enum BatchRecord {
         let count = try reader.readCount(limit: groupCountMax)
         var groups: [RecordGroup] = []
         for _ in 0..<count { groups.append(try decodeGroup(&reader)) }
-        guard reader.isAtEnd else { throw .init(offset: reader.offset, reason: "bytes behind the last group") }
+        guard reader.isAtEnd else {
+            throw .init(offset: reader.offset, reason: "bytes behind the last group")
+        }
         return groups
     }
 
-    private static func decodeGroup(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> RecordGroup {
+    private static func decodeGroup(_ reader: inout ByteReader) throws(ByteReader.Malformed)
+        -> RecordGroup
+    {
         let table = UInt32(try reader.readCount(limit: Int(UInt32.max)))
         // A row takes a byte at least, so no count can ask for more memory than a small multiple
         // of the payload.
@@ -229,7 +243,9 @@ package enum BatchRecord {
         while group.times.count < rows {
             let distance = try reader.readSignedVarint()
             let run = try reader.readCount(limit: rows - group.times.count)
-            guard run > 0 else { throw .init(offset: reader.offset, reason: "an empty run of times") }
+            guard run > 0 else {
+                throw .init(offset: reader.offset, reason: "an empty run of times")
+            }
             for _ in 0..<run {
                 time &+= distance
                 group.times.append(time)
@@ -271,7 +287,9 @@ package enum BatchRecord {
         } else if width == 64 {
             for row in 0..<rows {
                 group.columns.append(
-                    UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: row * 8, as: UInt64.self)))
+                    UInt64(
+                        littleEndian: bytes.loadUnaligned(fromByteOffset: row * 8, as: UInt64.self))
+                )
             }
         } else {
             let mask = (UInt64(1) << UInt64(width)) - 1

@@ -99,7 +99,8 @@ struct LogChain {
     func summaries() -> [LogFileSummary] {
         files.indices.map { index in
             let file = files[index]
-            let next = file.nextSequence
+            let next =
+                file.nextSequence
                 ?? files.dropFirst(index + 1).first { $0.problem == nil }?.firstSequence ?? 1
             return LogFileSummary(
                 number: file.number, firstSequence: file.firstSequence,

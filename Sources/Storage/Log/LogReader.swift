@@ -120,9 +120,12 @@ package enum LogReader {
                     try chain.checkLink(index, start: start, expected: known)
                 } catch { tell(error) }
             }
+            let hasHole = index < start ?? 0 && index + 1 < chain.files.count
+                && chain.files[index + 1].number != file.number + 1
             let walk = try walkFile(
                 LogFileCursor(fileSystem: fileSystem, number: file.number),
-                limit: chain.limit(index), cleanEnd: cleanEnd, goesOn: true, onDamage: tell
+                limit: hasHole ? nil : chain.limit(index), cleanEnd: cleanEnd, goesOn: true,
+                onDamage: tell
             ) { (_, _, _) throws(StorageError) in }
             if let damage = walk.damage {
                 tell(damage)
@@ -159,10 +162,12 @@ extension LogReader {
             repeating: 0, count: min(LogFileCursor.pieceBytes, max(walk.end - offset, 0)))
         while offset < walk.end {
             let wanted = min(piece.count, walk.end - offset)
+            // Safe: `wanted` is at most the piece's size, and the memory stays in the closure.
             let outcome: Result<Int, StorageError> = piece.withUnsafeMutableBytes { buffer in
                 let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
-                do throws(StorageError) { return .success(try file.read(into: part, at: offset)) }
-                catch { return .failure(error) }
+                do throws(StorageError) {
+                    return .success(try file.read(into: part, at: offset))
+                } catch { return .failure(error) }
             }
             let count = try outcome.get()
             guard count > 0 else { break }
@@ -283,8 +288,9 @@ extension LogReader {
         guard walk.damage == nil, reason != nil || orphanCount > 0 else { return }
         walk.tornTail = LogRecovery.TornTail(
             file: walk.cursor.path, offset: UInt64(walk.end),
-            reason: (reason ?? "zeros") + (orphanCount == 0
-                ? "" : ", before \(orphanCount) whole records that were never synced"))
+            reason: (reason ?? "zeros")
+                + (orphanCount == 0
+                    ? "" : ", before \(orphanCount) whole records that were never synced"))
     }
 
     /// The next record that counts, or nil; damage that makes the search hopeless is kept.

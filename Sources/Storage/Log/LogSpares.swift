@@ -69,7 +69,8 @@ package final class LogSpares: Sendable {
             state.retired = []
             state.preparing = true
         }
-        for name in try fileSystem.list(LogNames.directory) where LogNames.spare(ofName: name) != nil {
+        for name in try fileSystem.list(LogNames.directory)
+        where LogNames.spare(ofName: name) != nil {
             try fileSystem.remove("\(LogNames.directory)/\(name)")
         }
     }
@@ -147,6 +148,7 @@ extension FileHandle {
     func writeBytes(
         _ bytes: [UInt8], count: Int? = nil, at offset: Int
     ) throws(StorageError) {
+        // Safe: `prefix` never passes the array's end, and `write` keeps nothing.
         let outcome: Result<Void, StorageError> = bytes.withUnsafeBytes { buffer in
             let part = UnsafeRawBufferPointer(rebasing: buffer.prefix(count ?? buffer.count))
             do throws(StorageError) { return .success(try write(part, at: offset)) } catch {

@@ -219,6 +219,8 @@ package final class LogWriter {
         for start in groupOffsets {
             group.patch(durableThrough, at: start + LogRecord.Offset.durableThrough)
             group.patch(generation, at: start + LogRecord.Offset.generation)
+            // Safe: `appendRecord` put a whole header at `start` and aligned the record's end, so
+            // that `end`, computed from that header, lies in the group; the bytes stay in the closure.
             let checksum = group.bytes.withUnsafeBytes { bytes -> UInt32 in
                 let header = LogRecordHeader(UnsafeRawBufferPointer(rebasing: bytes[start...]))
                 let end = start + LogRecord.storedBytes(payloadBytes: header.payloadBytes)

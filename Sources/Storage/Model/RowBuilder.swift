@@ -83,6 +83,7 @@ package struct RowBuilder {
         case .int64(let number): UInt64(bitPattern: number)
         case .uint64(let number): number
         case .bool(let flag): flag ? 1 : 0
+        // Safe: the batch copies the bytes.
         case .string(let bytes): bytes.withUnsafeBytes { batch.appendString($0) }.rawValue
         }
     }

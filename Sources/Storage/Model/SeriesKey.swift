@@ -65,6 +65,7 @@ package enum SeriesKey {
         var shift = 0
         while true {
             guard position < bytes.count, shift < 28 else { return nil }
+            // Safe: the guard keeps `position` inside, as the one below does for the range returned.
             let byte = bytes[position]
             position += 1
             length |= Int(byte & 0x7F) << shift

@@ -43,7 +43,9 @@ package struct SeriesSet: Sendable, Equatable {
     package var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
 
     package mutating func formIntersection(_ other: SeriesSet) {
-        for index in words.indices { words[index] &= index < other.words.count ? other.words[index] : 0 }
+        for index in words.indices {
+            words[index] &= index < other.words.count ? other.words[index] : 0
+        }
     }
 
     package mutating func formUnion(_ other: SeriesSet) {
@@ -55,7 +57,9 @@ package struct SeriesSet: Sendable, Equatable {
     }
 
     package mutating func subtract(_ other: SeriesSet) {
-        for index in words.indices where index < other.words.count { words[index] &= ~other.words[index] }
+        for index in words.indices where index < other.words.count {
+            words[index] &= ~other.words[index]
+        }
     }
 
     /// Whether some member lies in a closed range of ids.

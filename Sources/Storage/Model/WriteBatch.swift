@@ -44,6 +44,9 @@ package final class RowGroup: @unchecked Sendable {
     package private(set) var columns: UnsafeMutablePointer<UInt64>
     /// Set by commit: what the columns are stored as.
     package var binding: ShapeBinding?
+    /// Whether the slots are in the stored types already: a batch that is committed again after a
+    /// full disk must not be converted twice.
+    package var isConverted = false
 
     package init(shape: RowShape, capacity: Int = 64) {
         self.shape = shape

@@ -91,6 +91,7 @@ struct BlockCutter {
         // Wraps only where the last cell of representable time has no end.
         let cellEnd = time &- (rest < 0 ? rest &+ length : rest) &+ (length &- 1)
         let limit = cellEnd < time ? Int64.max : cellEnd
+        // Safe: `position` is a row, and the search stays between it and `times.count`.
         var (low, high) = (position + 1, times.count)
         while low < high {
             let middle = (low + high) / 2

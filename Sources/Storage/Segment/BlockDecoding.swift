@@ -21,7 +21,8 @@ extension BlockDirectory {
             var series = first
             for index in 0..<count {
                 if index > 0 {
-                    let distance = isConsecutive ? 1 : try reader.readCount(limit: Int(last - series))
+                    let distance =
+                        isConsecutive ? 1 : try reader.readCount(limit: Int(last - series))
                     guard distance > 0 else {
                         throw ByteReader.Malformed(offset: reader.offset, reason: "series repeat")
                     }
@@ -58,11 +59,13 @@ extension BlockDirectory {
         let rows = rowCount(block)
         if let step = regularStep(block) {
             let start = minTime(block)
+            // Safe: the caller gives room for `rowCount + 64` times.
             for index in 0..<rows { times[index] = start &+ Int64(index) &* step }
             return
         }
         let (bytes, offset) = try runsAndTimes(block)
         let runsCount = runsByteCount(block)
+        // Safe: this keeps the slice below inside of the block.
         guard runsCount <= bytes.count else {
             throw storage.corrupt(offset, "runs of block \(block) pass its end")
         }
@@ -90,7 +93,8 @@ extension BlockDirectory {
         let (bytes, offset) = try payload(ends, stretch: column + 1, block)
         guard expected > 0 else {
             guard bytes.isEmpty else {
-                throw storage.corrupt(offset, "bytes of column \(column), block \(block), for no value")
+                throw storage.corrupt(
+                    offset, "bytes of column \(column), block \(block), for no value")
             }
             validity.update(repeating: 0, count: rows)
             values.update(repeating: 0, count: rows)
@@ -231,9 +235,10 @@ extension BlockDirectory {
             rows += Int(rowCount)
             guard block > 0 else { continue }
             let previous = UInt64(lastSeries(block - 1))
-            guard previous < first
-                || previous == first && runCount == 1 && self.runCount(block - 1) == 1
-                    && self.maxTime(block - 1) < minTime
+            guard
+                previous < first
+                    || previous == first && runCount == 1 && self.runCount(block - 1) == 1
+                        && self.maxTime(block - 1) < minTime
             else { return "block \(block) does not follow the one before" }
         }
         return rows == table.rowCount ? nil : "\(rows) rows, \(table.rowCount) expected"

@@ -157,7 +157,8 @@ package struct BlockDirectory: Sendable {
         return ColumnStatistics(
             presentCount: present,
             nanCount: min(
-                present, Int(truncatingIfNeeded: array(column, DirectoryArray.nanCount)[block] & 0x1_FFFF)),
+                present,
+                Int(truncatingIfNeeded: array(column, DirectoryArray.nanCount)[block] & 0x1_FFFF)),
             minimum: hasRange ? array(column, DirectoryArray.minimum)[block] : 0,
             maximum: hasRange ? array(column, DirectoryArray.maximum)[block] : 0,
             hasRange: hasRange, sum: sum,
@@ -192,7 +193,8 @@ package struct BlockDirectory: Sendable {
 
     @inline(__always)
     func array(_ column: Int, _ which: Int) -> PackedArray {
-        precondition(UInt(bitPattern: column) < UInt(bitPattern: columnCount), "BUG: no such column")
+        precondition(
+            UInt(bitPattern: column) < UInt(bitPattern: columnCount), "BUG: no such column")
         return storage.arrays[
             DirectoryArray.blockArrayCount + column * DirectoryArray.columnArrayCount + which]
     }
@@ -210,6 +212,8 @@ package struct BlockDirectory: Sendable {
         guard start <= end, end <= stretchByteCount else {
             throw storage.corrupt(stretchStart, "block \(block) lies outside its stretch")
         }
+        // Safe: stretches lie in the mapped file one after the other, checked when the directory was
+        // read, and the block lies in its stretch, as was just checked.
         let offset = stretchStart + Int(start)
         return (
             UnsafeRawBufferPointer(
@@ -238,7 +242,8 @@ final class DirectoryStorage: Sendable {
         path = file.path
         self.fields = fields
         columnIndexes = Dictionary(
-            fields.enumerated().map { ($0.element.id, $0.offset) }, uniquingKeysWith: { old, _ in old })
+            fields.enumerated().map { ($0.element.id, $0.offset) },
+            uniquingKeysWith: { old, _ in old })
         self.arrays = arrays
         self.groupFirstBlocks = groupFirstBlocks
         self.stretchStarts = stretchStarts

@@ -234,15 +234,20 @@ struct BlockEncoder: ~Copyable {
                 count = try ColumnCodec.decode(
                     encoding, UnsafeRawBufferPointer(rebasing: bytes[start...]), type: slice.type,
                     count: slice.count, values: values, validity: validity, strings: &strings)
-            } catch { preconditionFailure("BUG: an encoded column does not decode: \(error.reason)") }
+            } catch {
+                preconditionFailure("BUG: an encoded column does not decode: \(error.reason)")
+            }
         }
-        let isEqual = count == present && strings.withUnsafeBufferPointer { decoded in
-            slice.type == .string
-                ? Self.stringsEqual(slice, values, validity, decoded)
-                : Self.numbersEqual(slice, values, validity)
-        }
+        let isEqual =
+            count == present
+            && strings.withUnsafeBufferPointer { decoded in
+                slice.type == .string
+                    ? Self.stringsEqual(slice, values, validity, decoded)
+                    : Self.numbersEqual(slice, values, validity)
+            }
         guard isEqual else {
-            preconditionFailure("BUG: a column decodes to other values (encoding \(encoding.rawValue))")
+            preconditionFailure(
+                "BUG: a column decodes to other values (encoding \(encoding.rawValue))")
         }
         scratchStrings = strings
     }

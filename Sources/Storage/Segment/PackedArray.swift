@@ -86,7 +86,8 @@ struct PackedArrayWriter {
         }
         var base = first
         for value in values {
-            let isLower = isSigned
+            let isLower =
+                isSigned
                 ? Int64(bitPattern: value) < Int64(bitPattern: base) : value < base
             if isLower { base = value }
         }
@@ -187,7 +188,8 @@ struct PackedArrayParser {
                 }
                 position = aligned
             }
-            guard position <= bytes.count, count <= (bytes.count - position) / max(width, 1) || width == 0
+            guard position <= bytes.count,
+                count <= (bytes.count - position) / max(width, 1) || width == 0
             else { throw .init(offset: position, reason: "an array passes the directory's end") }
             // Safe: `count` elements of `width` bytes from `position` were just checked to fit.
             arrays.append(

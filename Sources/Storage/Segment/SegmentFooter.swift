@@ -189,6 +189,7 @@ struct SegmentFooter: Sendable, Equatable {
     static func decode(
         _ bytes: UnsafeRawBufferPointer, footerOffset: Int
     ) throws(ByteReader.Malformed) -> SegmentFooter {
+        // Safe: the bytes are read through `ByteReader` alone, which checks each bound.
         var reader = ByteReader(bytes)
         let number: UInt64 = try reader.read()
         let databaseID: UInt32 = try reader.read()
@@ -237,7 +238,9 @@ struct SegmentFooter: Sendable, Equatable {
         _ reader: inout ByteReader, names: [String], footerOffset: Int
     ) throws(ByteReader.Malformed) -> SegmentTableEntry {
         let start = reader.offset
-        func malformed(_ reason: String) -> ByteReader.Malformed { .init(offset: start, reason: reason) }
+        func malformed(_ reason: String) -> ByteReader.Malformed {
+            .init(offset: start, reason: reason)
+        }
         func number32(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> UInt32 {
             UInt32(truncatingIfNeeded: try reader.readCount(limit: Int(UInt32.max)))
         }
@@ -259,7 +262,8 @@ struct SegmentFooter: Sendable, Equatable {
             guard let type = FieldType(rawValue: try reader.read()) else {
                 throw malformed("a field of no known type")
             }
-            schema.fields.append(SegmentField(id: id, name: fieldName, sqlName: sqlName, type: type))
+            schema.fields.append(
+                SegmentField(id: id, name: fieldName, sqlName: sqlName, type: type))
         }
         var table = SegmentTableEntry(schema: schema)
         table.rowCount = try reader.readCount(limit: 1 << 48)

@@ -25,6 +25,7 @@ package final class SegmentReader: Sendable {
 
     private init(file: MappedFile, path: String) throws(StorageError) {
         let footerRange = try SegmentLayout.locateFooter(file.bytes, file: path)
+        // Safe: `locateFooter` gives a range of the file; the bytes live as long as `file`.
         let decoded: SegmentFooter
         do throws(ByteReader.Malformed) {
             decoded = try SegmentFooter.decode(
@@ -90,6 +91,7 @@ package final class SegmentTable: Sendable {
         _ body: (UInt32, UnsafeRawBufferPointer) throws(StorageError) -> Void
     ) throws(StorageError) {
         let start = entry.keysOffset
+        // Safe: the footer was refused unless its tables' sections end before it, inside the file.
         let section = UnsafeRawBufferPointer(rebasing: file.bytes[start..<entry.end])
         guard CRC32C.checksum(section) == entry.keysChecksum else {
             throw .corrupt(

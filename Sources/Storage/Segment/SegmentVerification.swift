@@ -57,13 +57,15 @@ extension SegmentReader {
         for group in 0..<(storage.groupFirstBlocks.count - 1) {
             let lastBlock = storage.groupFirstBlocks[group + 1] - 1
             for stretch in 0...directory.columnCount {
-                let ends = stretch == 0
+                let ends =
+                    stretch == 0
                     ? storage.arrays[DirectoryArray.rowsEnd]
                     : directory.array(stretch - 1, DirectoryArray.end)
                 let index = group * (directory.columnCount + 1) + stretch
                 let byteCount = storage.stretchStarts[index + 1] - storage.stretchStarts[index]
                 if ends[lastBlock] != UInt64(byteCount) {
-                    findings.append((UInt64(storage.stretchStarts[index]), "a stretch is not filled"))
+                    findings.append(
+                        (UInt64(storage.stretchStarts[index]), "a stretch is not filled"))
                 }
             }
         }
@@ -122,6 +124,8 @@ extension SegmentReader {
                     column, block: block, values: scratch.values, validity: scratch.validity,
                     strings: &strings)
                 guard present > 0 else { continue }
+                // Safe: `scratch` has room for the largest block, `decodeColumn` has checked that
+                // slots of strings lie in `strings`, and the slice doesn't leave the closure.
                 let actual = strings.withUnsafeBufferPointer { bytes in
                     ColumnCodec.statistics(
                         of: ColumnSlice(
@@ -133,9 +137,11 @@ extension SegmentReader {
                 if !Self.agree(stated, actual, type: directory.columnType(column)) {
                     let ends = directory.array(column, DirectoryArray.end)
                     let place = try directory.payload(ends, stretch: column + 1, block).fileOffset
-                    findings.append((
-                        UInt64(place), "column \(column), block \(block): the statistics are wrong"
-                    ))
+                    findings.append(
+                        (
+                            UInt64(place),
+                            "column \(column), block \(block): the statistics are wrong"
+                        ))
                 }
             } catch { note(error, at: directory.storage.stretchStarts[0], &findings) }
         }
@@ -181,14 +187,16 @@ extension SegmentReader {
             return
         }
         if let malformedID {
-            findings.append((
-                UInt64(table.entry.keysOffset), "the key of series \(malformedID) is no key"
-            ))
+            findings.append(
+                (
+                    UInt64(table.entry.keysOffset), "the key of series \(malformedID) is no key"
+                ))
         }
         if let seriesIDs, seriesIDs != keyIDs {
-            findings.append((
-                UInt64(table.entry.keysOffset), "keys are not those of the series in the blocks"
-            ))
+            findings.append(
+                (
+                    UInt64(table.entry.keysOffset), "keys are not those of the series in the blocks"
+                ))
         }
     }
 }

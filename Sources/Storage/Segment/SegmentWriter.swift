@@ -230,7 +230,10 @@ private final class OpenTable {
             return
         }
         guard let run = pending.runs.first else { return }
-        let times = UnsafeBufferPointer(start: UnsafePointer(pending.times), count: pending.rowCount)
+        // Safe: `pending` owns room for at least `rowCount` times and is not changed while the
+        // cutter looks; rows are removed only below.
+        let times = UnsafeBufferPointer(
+            start: UnsafePointer(pending.times), count: pending.rowCount)
         var start = 0
         for count in cutter.cuts(times, isFinal: isFinal) {
             encoder.encode(pending, start..<(start + count), runs: [(run.series, count)])
@@ -295,6 +298,7 @@ private final class SegmentOutput {
 
     private func write(_ bytes: [UInt8]) throws(StorageError) {
         var failure: StorageError?
+        // Safe: `write` copies to the file and keeps nothing.
         bytes.withUnsafeBytes { raw in
             do throws(StorageError) { try file.write(raw, at: written) } catch { failure = error }
         }

@@ -124,7 +124,8 @@ extension SeriesKeySection {
                 } else if compression == 1 {
                     let raw = try decompress(stored, rawByteCount: rawByteCount, at: start)
                     defer { raw.deallocate() }
-                    try readEntries(UnsafeRawBufferPointer(raw), count, at: start, &previousID, body)
+                    try readEntries(
+                        UnsafeRawBufferPointer(raw), count, at: start, &previousID, body)
                 } else {
                     throw SectionError.unsupported(UInt32(compression))
                 }
@@ -150,7 +151,8 @@ extension SeriesKeySection {
 
     private static func readEntries(
         _ entries: UnsafeRawBufferPointer, _ count: Int, at start: Int,
-        _ previousID: inout UInt32?, _ body: (UInt32, UnsafeRawBufferPointer) throws(StorageError) -> Void
+        _ previousID: inout UInt32?,
+        _ body: (UInt32, UnsafeRawBufferPointer) throws(StorageError) -> Void
     ) throws {
         var reader = ByteReader(entries)
         var key: [UInt8] = []

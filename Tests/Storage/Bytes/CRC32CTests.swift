@@ -32,7 +32,8 @@ import Testing
             for offset in 0..<9 {
                 let part = bytes[offset..<(offset + length)]
                 let found = bytes.withUnsafeBytes {
-                    CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[offset..<(offset + length)]))
+                    CRC32C.checksum(
+                        UnsafeRawBufferPointer(rebasing: $0[offset..<(offset + length)]))
                 }
                 #expect(found == bitwise(part), "length \(length) offset \(offset)")
                 let portable = Array(part).withUnsafeBytes {

@@ -19,9 +19,9 @@ struct TestColumn {
                 try (validity ?? [0]).withUnsafeBufferPointer { validityBuffer in
                     try body(
                         ColumnSlice(
-                            type: type, count: slots.count, values: slotBuffer.baseAddress!,
-                            validity: validity == nil ? nil : validityBuffer.baseAddress!,
-                            stringBytes: type == .string ? byteBuffer.baseAddress! : nil))
+                            type: type, count: slots.count, values: slotBuffer.start,
+                            validity: validity == nil ? nil : validityBuffer.start,
+                            stringBytes: type == .string ? byteBuffer.start : nil))
                 }
             }
         }
@@ -81,7 +81,7 @@ func decode(
                 outcome = .success(
                     try ColumnCodec.decode(
                         encoded.encoding, UnsafeRawBufferPointer(exact), type: type, count: count,
-                        values: slotBuffer.baseAddress!, validity: validityBuffer.baseAddress!,
+                        values: slotBuffer.start, validity: validityBuffer.start,
                         strings: &strings))
             } catch {
                 outcome = .failure(error)
@@ -114,7 +114,7 @@ func decodeTimes(_ encoded: Encoded, count: Int) throws(CodecError) -> [Int64] {
         encoded.payload.withUnsafeBytes { bytes in
             do throws(CodecError) {
                 try TimestampCodec.decode(
-                    encoded.encoding, bytes, count: count, into: buffer.baseAddress!)
+                    encoded.encoding, bytes, count: count, into: buffer.start)
             } catch {
                 failure = error
             }
@@ -131,9 +131,11 @@ let edgeLengths = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 64, 65, 360, 720, 1023, 
 enum Shapes {
     static let specialDoubles: [UInt64] = [
         0, 0x8000_0000_0000_0000, Double.infinity.bitPattern, (-Double.infinity).bitPattern,
-        Double.nan.bitPattern, 0x7FF0_0000_0000_0001, 0xFFF8_1234_5678_9ABC, 1, 0x000F_FFFF_FFFF_FFFF,
+        Double.nan.bitPattern, 0x7FF0_0000_0000_0001, 0xFFF8_1234_5678_9ABC, 1,
+        0x000F_FFFF_FFFF_FFFF,
         Double.greatestFiniteMagnitude.bitPattern, Double.leastNormalMagnitude.bitPattern,
-        (0.1).bitPattern, (-0.3).bitPattern, (1e22).bitPattern, (9_007_199_254_740_993.0).bitPattern,
+        (0.1).bitPattern, (-0.3).bitPattern, (1e22).bitPattern,
+        (9_007_199_254_740_993.0).bitPattern,
         (2_251_799_813_685_248.0).bitPattern, (-2_251_799_813_685_248.0).bitPattern, UInt64.max,
     ]
 
@@ -185,9 +187,8 @@ enum Shapes {
         add("special") { specialDoubles[$0 % specialDoubles.count] }
         add("any bits") { _ in generator.next() }
         add("unit noise") { _ in generator.unit().bitPattern }
-        for digits in [0, 1, 2, 5, 9, 14] {
+        for (digits, scale) in [(0, 1.0), (1, 10), (2, 100), (5, 1e5), (9, 1e9), (14, 1e14)] {
             var level = 50.0
-            let scale = [1.0, 10, 100, 1e5, 1e9, 1e14][[0, 1, 2, 5, 9, 14].firstIndex(of: digits)!]
             add("walk with \(digits) decimals") { _ in
                 level += generator.normal()
                 return ((level * scale).rounded() / scale).bitPattern
@@ -241,5 +242,21 @@ enum Shapes {
             (0..<count).map { $0 < count / 3 ? 0 : 1 },
             (0..<count).map { $0 < count / 2 ? 1 : 0 },
         ]
+    }
+}
+
+extension UnsafeBufferPointer {
+    /// Where the elements begin; the arrays of these fixtures are never empty.
+    fileprivate var start: UnsafePointer<Element> {
+        guard let baseAddress else { preconditionFailure("BUG: an empty fixture") }
+        return baseAddress
+    }
+}
+
+extension UnsafeMutableBufferPointer {
+    /// Where the elements begin; the arrays of these fixtures are never empty.
+    fileprivate var start: UnsafeMutablePointer<Element> {
+        guard let baseAddress else { preconditionFailure("BUG: an empty fixture") }
+        return baseAddress
     }
 }

@@ -124,7 +124,8 @@ import Testing
             decimalBytes += encode(TestColumn(type: .float64, slots: decimals)).payload.count
         }
         let values = Double(series * count)
-        print("walk of \(count): integers \(Double(integerBytes) / values) bytes a value,",
+        print(
+            "walk of \(count): integers \(Double(integerBytes) / values) bytes a value,",
             "two decimals \(Double(decimalBytes) / values)")
         #expect(Double(integerBytes) / values < 0.42)
         #expect(Double(decimalBytes) / values < 1.25)

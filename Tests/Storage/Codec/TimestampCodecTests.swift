@@ -17,7 +17,9 @@ import Testing
         add("regular") { start + $0 * 10_000_000_000 }
         add("descending") { start - $0 * 10_000_000_000 }
         add("same") { _ in start }
-        add("millisecond jitter") { start + $0 * 10_000_000_000 + Int64(generator.below(9)) * 1_000_000 }
+        add("millisecond jitter") {
+            start + $0 * 10_000_000_000 + Int64(generator.below(9)) * 1_000_000
+        }
         add("nanosecond jitter") { start + $0 * 10_000_000_000 + Int64(generator.below(900_000)) }
         var gap: Int64 = 0
         add("gaps") {
@@ -51,7 +53,8 @@ import Testing
             let encoded = encodeTimes(times)
             let back = try decodeTimes(encoded, count: count)
             #expect(
-                back == times, "\(name), \(count) rows, \(encoded.encoding.name), seed \(random.seed)")
+                back == times,
+                "\(name), \(count) rows, \(encoded.encoding.name), seed \(random.seed)")
         }
     }
 

@@ -15,7 +15,9 @@ private struct Collector: ScanConsumer {
             rows.append(
                 (
                     slice.series, slice.times[row],
-                    slice.columns.map { $0.validity.map { $0[row] != 0 } ?? true ? $0.values[row] : nil }
+                    slice.columns.map {
+                        $0.validity.map { $0[row] != 0 } ?? true ? $0.values[row] : nil
+                    }
                 ))
         }
     }
@@ -26,7 +28,9 @@ private struct Collector: ScanConsumer {
 @Suite struct EngineTests {
     private let hour: Int64 = 3_600_000_000_000
 
-    private func open(_ fileSystem: SimulatedFileSystem, now: Int64 = 1_700_000_000_000_000_000) throws -> StorageEngine {
+    private func open(_ fileSystem: SimulatedFileSystem, now: Int64 = 1_700_000_000_000_000_000)
+        throws -> StorageEngine
+    {
         var options = StorageOptions()
         options.logFileBytes = 1 << 20
         return try StorageEngine(
@@ -49,14 +53,20 @@ private struct Collector: ScanConsumer {
         return collector.rows.sorted { ($0.series, $0.time) < ($1.series, $1.time) }
     }
 
-    private func write(_ engine: StorageEngine, _ hosts: Int, _ times: Range<Int64>, base: Int64 = 1_699_999_000_000_000_000) throws {
+    private func write(
+        _ engine: StorageEngine, _ hosts: Int, _ times: Range<Int64>,
+        base: Int64 = 1_699_999_000_000_000_000
+    ) throws {
         var builder = RowBuilder(database: "default")
         builder.batch.dropGeneration = engine.catalog.dropGeneration
         for step in times {
             for host in 0..<hosts {
                 builder.append(
                     table: "cpu", tags: ["host": "h\(host)"], time: base + step * 10_000_000_000,
-                    fields: [("usage", .int64(Int64(host) * 1000 + step)), ("load", .float64(Double(step) / 4))])
+                    fields: [
+                        ("usage", .int64(Int64(host) * 1000 + step)),
+                        ("load", .float64(Double(step) / 4)),
+                    ])
             }
         }
         let receipt = try engine.commit(builder.batch)
@@ -64,7 +74,10 @@ private struct Collector: ScanConsumer {
         #expect(receipt.rejectedCount == 0)
     }
 
-    @Test func `rows are read back from head, segment and merged segment, and after reopening each`() throws {
+    @Test
+    func `rows are read back from head, segment and merged segment, and after reopening each`()
+        throws
+    {
         let fileSystem = SimulatedFileSystem()
         var engine = try open(fileSystem)
         try write(engine, 5, 0..<40)
@@ -103,7 +116,8 @@ private struct Collector: ScanConsumer {
         let engine = try open(fileSystem)
         func put(_ fields: [(name: String, value: RowBuilder.Value)]) throws {
             var builder = RowBuilder(database: "default")
-            builder.append(table: "t", tags: ["a": "b"], time: 1_699_999_999_000_000_000, fields: fields)
+            builder.append(
+                table: "t", tags: ["a": "b"], time: 1_699_999_999_000_000_000, fields: fields)
             _ = try engine.commit(builder.batch)
         }
         try put([("x", .int64(1)), ("y", .int64(2))])
@@ -122,7 +136,9 @@ private struct Collector: ScanConsumer {
         let engine = try open(SimulatedFileSystem())
         func put(_ time: Int64, _ value: RowBuilder.Value) throws {
             var builder = RowBuilder(database: "default")
-            builder.append(table: "t", tags: [:], time: 1_699_999_999_000_000_000 + time, fields: [("x", value)])
+            builder.append(
+                table: "t", tags: [:], time: 1_699_999_999_000_000_000 + time,
+                fields: [("x", value)])
             _ = try engine.commit(builder.batch)
         }
         try put(0, .int64(7))
@@ -135,10 +151,12 @@ private struct Collector: ScanConsumer {
         #expect(try read(engine, "t", ["x"]).map(\.values) == expected)
     }
 
-    @Test func `a string into a number field is refused alone, with table, field and types`() throws {
+    @Test func `a string into a number field is refused alone, with table, field and types`() throws
+    {
         let engine = try open(SimulatedFileSystem())
         var first = RowBuilder(database: "default")
-        first.append(table: "t", tags: [:], time: 1_699_999_999_000_000_000, fields: [("x", .int64(7))])
+        first.append(
+            table: "t", tags: [:], time: 1_699_999_999_000_000_000, fields: [("x", .int64(7))])
         _ = try engine.commit(first.batch)
         var second = RowBuilder(database: "default")
         second.append(
@@ -154,14 +172,18 @@ private struct Collector: ScanConsumer {
     @Test func `a refused write creates nothing`() throws {
         let engine = try open(SimulatedFileSystem())
         var builder = RowBuilder(database: "new")
-        builder.append(table: "t", tags: [:], time: 1_900_000_000_000_000_000, fields: [("x", .int64(7))])
+        builder.append(
+            table: "t", tags: [:], time: 1_900_000_000_000_000_000, fields: [("x", .int64(7))])
         let receipt = try engine.commit(builder.batch)
         #expect(receipt.rowsStored == 0)
         #expect(receipt.rejections.map(\.kind) == [.future])
         #expect(engine.catalog.database(named: "new") == nil)
     }
 
-    @Test func `a dropped table is gone at once and after reopening, and its name can be used again`() throws {
+    @Test
+    func `a dropped table is gone at once and after reopening, and its name can be used again`()
+        throws
+    {
         let fileSystem = SimulatedFileSystem()
         var engine = try open(fileSystem)
         try write(engine, 3, 0..<10)

@@ -56,7 +56,8 @@ import Testing
         for round in 0..<3 {
             let engine = try StorageEngine(
                 fileSystem: disk, options: options,
-                environment: EngineEnvironment(now: { 1_700_000_000_000_000_000 }, usesThreads: false))
+                environment: EngineEnvironment(
+                    now: { 1_700_000_000_000_000_000 }, usesThreads: false))
             var builder = RowBuilder(database: "default")
             builder.batch.dropGeneration = engine.catalog.dropGeneration
             for step in 0..<3 {
@@ -93,7 +94,8 @@ import Testing
                 for _ in 0..<3 {
                     let engine = try StorageEngine(
                         fileSystem: disk, options: options,
-                        environment: EngineEnvironment(now: { 1_700_000_000_000_000_000 }, usesThreads: false))
+                        environment: EngineEnvironment(
+                            now: { 1_700_000_000_000_000_000 }, usesThreads: false))
                     for step in 0..<20 {
                         var builder = RowBuilder(database: "default")
                         builder.batch.dropGeneration = engine.catalog.dropGeneration
@@ -113,7 +115,8 @@ import Testing
                 disk.afterPowerLoss(keeping: .randomSubset, seed: UInt64(call)),
             ] {
                 // Before its first MANIFEST, a directory is no store yet.
-                guard survivor.exists(Manifest.path) || survivor.exists(Manifest.previousPath) else {
+                guard survivor.exists(Manifest.path) || survivor.exists(Manifest.previousPath)
+                else {
                     continue
                 }
                 let findings = try Self.check(survivor).findings
@@ -135,7 +138,8 @@ import Testing
             guard path != "LOCK" else { continue }
             for addition in [[0], [7], bytes] as [[UInt8]] {
                 disk.setContents(path, bytes + addition)
-                #expect(try Self.check(disk).findings.contains { $0.file == path }, "\(path) longer")
+                #expect(
+                    try Self.check(disk).findings.contains { $0.file == path }, "\(path) longer")
             }
             disk.setContents(path, bytes)
             try disk.remove(path)
@@ -163,7 +167,8 @@ import Testing
         var manifest = try Manifest.decode(try #require(disk.contents(Manifest.path)), path: "m")
         manifest.cleanEnd = nil
         disk.setContents(Manifest.path, manifest.encoded())
-        disk.setContents("log/000002.log", Array(log.dropLast(5)) + [UInt8](repeating: 0, count: 999))
+        disk.setContents(
+            "log/000002.log", Array(log.dropLast(5)) + [UInt8](repeating: 0, count: 999))
         disk.setContents("log/spare-3.log", [1, 2, 3])
         disk.setContents("log/spare-4.new", [1])
         disk.setContents("data/1/0/000009.segment.new", [1])

@@ -41,7 +41,9 @@ struct ScanTable {
     static func randomValue(_ type: FieldType, _ random: inout SeededRandom) -> ScanValue {
         switch type {
         case .float64:
-            .slot(random.oneIn(20) ? Double.nan.bitPattern : (Double(random.below(4_000) - 2_000) / 8).bitPattern)
+            .slot(
+                random.oneIn(20)
+                    ? Double.nan.bitPattern : (Double(random.below(4_000) - 2_000) / 8).bitPattern)
         case .int64: .slot(UInt64(bitPattern: Int64(random.below(900) - 300)))
         case .uint64:
             .slot(UInt64(random.below(1_000)) + (random.oneIn(40) ? 1 << 60 : 0))
@@ -67,7 +69,9 @@ struct ScanTable {
             return (0..<count).map { (start + Int64($0) * 10) * second }
         }
         var times: Set<Int64> = []
-        for _ in 0..<count { times.insert((start + Int64(random.below(count * 12)) / 5 * 5) * second) }
+        for _ in 0..<count {
+            times.insert((start + Int64(random.below(count * 12)) / 5 * 5) * second)
+        }
         return times.sorted()
     }
 
@@ -84,7 +88,8 @@ struct ScanTable {
                 groupBytesMax: random.oneIn(2) ? 3_000 : 16 << 20))
         try writer.beginTable(
             SegmentTableSchema(
-                tableID: Self.tableID, name: "t", firstSequence: 1, lastSequence: 2, tagKeys: ["host"],
+                tableID: Self.tableID, name: "t", firstSequence: 1, lastSequence: 2,
+                tagKeys: ["host"],
                 fields: zip(fields, types).map {
                     SegmentField(id: Self.ids[$0], name: "f\($0)", sqlName: "f\($0)", type: $1)
                 }))
@@ -107,7 +112,8 @@ struct ScanTable {
                         columns[$0][row]?.converted(from: types[$0], to: Self.types[fields[$0]])
                     })
             }
-            try Self.append(writer, series: series * 3, times: times, columns: columns, types: types)
+            try Self.append(
+                writer, series: series * 3, times: times, columns: columns, types: types)
         }
         try writer.endTable()
         _ = try writer.finish()
@@ -175,7 +181,8 @@ struct ScanTable {
                 apply(
                     id, time, fields,
                     fields.indices.map {
-                        values[$0].converted(from: shapes[shape].types[$0], to: Self.types[fields[$0]])
+                        values[$0].converted(
+                            from: shapes[shape].types[$0], to: Self.types[fields[$0]])
                     })
                 order += 1
             }
@@ -200,7 +207,8 @@ struct ScanTable {
                 }
                 chunk.append(
                     HeadChunk.Source(
-                        series: memory.keep(part.map(\.series)), times: memory.keep(part.map(\.time)),
+                        series: memory.keep(part.map(\.series)),
+                        times: memory.keep(part.map(\.time)),
                         order: memory.keep(part.map(\.order)), columns: columns,
                         strings: UnsafeRawPointer(memory.keep(strings))),
                     rows: 0..<part.count, orderBase: 0)

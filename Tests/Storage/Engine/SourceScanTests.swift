@@ -7,7 +7,8 @@ private typealias Rows = [UInt32: [(time: Int64, values: [ScanValue?])]]
 private func randomRequest(_ random: inout SeededRandom) -> ScanRequest {
     var request = ScanRequest()
     if random.oneIn(2) {
-        let lower = (Int64(random.below(9_000)) - 1_000) * ScanTable.second + Int64(random.below(3) - 1)
+        let lower =
+            (Int64(random.below(9_000)) - 1_000) * ScanTable.second + Int64(random.below(3) - 1)
         request.timeRange = TimeRange(
             lower: lower,
             upper: random.oneIn(4) ? .max : lower + Int64(random.below(5_000)) * ScanTable.second)
@@ -110,7 +111,8 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
                     if let values = yielded.removeValue(forKey: row.time) {
                         #expect(values == row.values, "seed \(seed)")
                     } else {
-                        #expect(!matches(row.values[field], type, request.bounds[0]), "seed \(seed)")
+                        #expect(
+                            !matches(row.values[field], type, request.bounds[0]), "seed \(seed)")
                     }
                 }
                 #expect(yielded.isEmpty)
@@ -137,8 +139,10 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
             var request = randomRequest(&random)
             request.fields.removeAll { $0 == 20 && seed % 4 != 0 }
             let width = Int64(1 + random.below(2_000)) * ScanTable.second
-            let buckets: SummaryBuckets = random.oneIn(2)
-                ? .whole : .fixed(originNanoseconds: Int64(random.below(100)), widthNanoseconds: width)
+            let buckets: SummaryBuckets =
+                random.oneIn(2)
+                ? .whole
+                : .fixed(originNanoseconds: Int64(random.below(100)), widthNanoseconds: width)
             request.summaries = buckets
             var counters = ScanCounters()
             let found = try collect(table, request, &random, counters: &counters)
@@ -152,7 +156,8 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
                 #expect(rows.count == summary.rowCount && rows.first?.time == summary.firstTime)
                 #expect(rows.last?.time == summary.lastTime)
                 if case .fixed(let origin, let width) = buckets {
-                    let places = Set(rows.map { (Double($0.time - origin) / Double(width)).rounded(.down) })
+                    let places = Set(
+                        rows.map { (Double($0.time - origin) / Double(width)).rounded(.down) })
                     #expect(places.count == 1)
                 }
                 for (field, type) in types(request).enumerated() {
@@ -192,7 +197,8 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
         let sum = numbers.reduce(0, +)
         switch statistics.sum {
         case .none: #expect(type == .bool)
-        case .integer(let total): #expect(type != .float64 && abs(Double(total) - sum) <= abs(sum) * 1e-9)
+        case .integer(let total):
+            #expect(type != .float64 && abs(Double(total) - sum) <= abs(sum) * 1e-9)
         case .float(let total): #expect(type == .float64 && abs(total - sum) <= 1e-6)
         }
     }
@@ -237,11 +243,17 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
         try table.addSegment(&random)
         let none = ScanRequest(series: SeriesSet(capacity: 100))
         #expect(
-            try SourceScan(inputs: table.inputs, request: none, fieldTypes: []).pieces(rowsPerMorsel: 10).isEmpty)
-        let early = ScanRequest(timeRange: TimeRange(lower: .min, upper: -1_000_000 * ScanTable.second))
+            try SourceScan(inputs: table.inputs, request: none, fieldTypes: []).pieces(
+                rowsPerMorsel: 10
+            ).isEmpty)
+        let early = ScanRequest(
+            timeRange: TimeRange(lower: .min, upper: -1_000_000 * ScanTable.second))
         #expect(
-            try SourceScan(inputs: table.inputs, request: early, fieldTypes: []).pieces(rowsPerMorsel: 10).isEmpty)
-        #expect(try SourceScan(inputs: [], request: ScanRequest(), fieldTypes: []).estimatedRows == 0)
+            try SourceScan(inputs: table.inputs, request: early, fieldTypes: []).pieces(
+                rowsPerMorsel: 10
+            ).isEmpty)
+        #expect(
+            try SourceScan(inputs: [], request: ScanRequest(), fieldTypes: []).estimatedRows == 0)
     }
 
     @Test func `a field of a type that cannot become the table's is reported`() throws {

@@ -24,7 +24,9 @@ struct AnnotatedBytes {
     }
 
     @discardableResult
-    mutating func number(_ count: Int, _ meaning: String, show: (UInt64) -> String = { "\($0)" }) -> UInt64 {
+    mutating func number(_ count: Int, _ meaning: String, show: (UInt64) -> String = { "\($0)" })
+        -> UInt64
+    {
         var value: UInt64 = 0
         for index in 0..<min(count, max(bytes.count - offset, 0)) {
             value |= UInt64(bytes[offset + index]) << UInt64(8 * index)
@@ -38,7 +40,8 @@ struct AnnotatedBytes {
         Int64(bitPattern: number(8, meaning) { "\(Int64(bitPattern: $0))" })
     }
 
-    mutating func checksum(_ meaning: String, of range: Range<Int>, and second: Range<Int> = 0..<0) {
+    mutating func checksum(_ meaning: String, of range: Range<Int>, and second: Range<Int> = 0..<0)
+    {
         let actual = CRC32C.checksum(
             Array(bytes[second]), continuing: CRC32C.checksum(Array(bytes[range])))
         number(4, meaning) { $0 == UInt64(actual) ? "(right)" : "(WRONG)" }

@@ -77,7 +77,9 @@ enum AnnotatedFiles {
     }
 
     private static func annotateEntry(_ file: inout AnnotatedBytes) {
-        let names = ["?", "database", "table", "tag", "field", "series", "drop table", "drop database"]
+        let names = [
+            "?", "database", "table", "tag", "field", "series", "drop table", "drop database",
+        ]
         let kind = Int(file.number(1, "kind") { "\($0): \(names[min(Int($0), 7)])" })
         switch kind {
         case 1:
@@ -168,7 +170,9 @@ enum AnnotatedFiles {
             for (index, type) in types.enumerated() {
                 if type == 4 {
                     var total = 0
-                    for _ in 0..<rows { total += Int(file.varint("  column \(index), string length")) }
+                    for _ in 0..<rows {
+                        total += Int(file.varint("  column \(index), string length"))
+                    }
                     file.raw(total, "  column \(index), strings")
                 } else {
                     let width = Int(file.number(1, "  column \(index), width"))

@@ -117,7 +117,8 @@ enum AnnotatedSegment {
             let blocks = Int(file.varint("· blockCount"))
             var byteCounts = [Int(file.varint("  bytes of the rows stretch"))]
             for column in 0..<columnCount {
-                byteCounts.append(Int(file.varint("  bytes of \(table.columns[column].name)'s stretch")))
+                byteCounts.append(
+                    Int(file.varint("  bytes of \(table.columns[column].name)'s stretch")))
             }
             groups.append((blocks, byteCounts))
         }

@@ -105,7 +105,9 @@ enum GoldenStore {
     }
 
     private static func double(_ value: Double) -> PlainValue { .slot(value.bitPattern) }
-    private static func integer(_ value: Int) -> PlainValue { .slot(UInt64(bitPattern: Int64(value))) }
+    private static func integer(_ value: Int) -> PlainValue {
+        .slot(UInt64(bitPattern: Int64(value)))
+    }
 
     /// Short series in one block: irregular times, absent values, every kind of NaN and zero.
     private static func packedTable(_ id: UInt32) -> PlainTable {
@@ -149,7 +151,9 @@ enum GoldenStore {
                 },
                 times.map { _ in .slot(id == 0 ? UInt64(random.below(8)) : 300) },
                 times.indices.map { .slot($0 < 100 ? 1 : 0) },
-                times.indices.map { .text(Array(["running", "stopped", "unknown"][$0 / 50].utf8)) },
+                times.indices.map {
+                    .text(Array(["running", "stopped", "unknown"][$0 / 50].utf8))
+                },
             ]
             return PlainSeries(id: UInt32(id), key: key(id), times: times, columns: columns)
         }
@@ -182,7 +186,8 @@ enum GoldenStore {
         let writer = try SegmentWriter(
             fileSystem: disk, path: Manifest.Segment.path(databaseID, start, number),
             identity: identity,
-            options: SegmentWriterOptions(encoding: EncodeOptions(level: number == 4 ? .cold : .hot)))
+            options: SegmentWriterOptions(
+                encoding: EncodeOptions(level: number == 4 ? .cold : .hot)))
         for table in tables {
             var schema = table.schema
             schema.firstSequence = identity.firstSequence
@@ -233,7 +238,10 @@ enum GoldenStore {
         let database = DatabaseEntry(
             id: 1, name: "fleet", partitionNanoseconds: day, retentionNanoseconds: 0)
         let table = TableEntry(id: 1, name: "cpu", database: database)
-        func group(_ fields: [FieldColumn], rows: [(line: UInt32, series: UInt32, time: Int64, slots: [UInt64])]) {
+        func group(
+            _ fields: [FieldColumn],
+            rows: [(line: UInt32, series: UInt32, time: Int64, slots: [UInt64])]
+        ) {
             let shape = RowShape(
                 table: Array("cpu".utf8), fieldNames: fields.map { Array($0.name.utf8) },
                 types: fields.map(\.type))
@@ -243,7 +251,9 @@ enum GoldenStore {
                 group.series[group.rowCount] = row.series
                 group.times[group.rowCount] = row.time
                 group.lines[group.rowCount] = row.line
-                for (index, slot) in row.slots.enumerated() { group.column(index)[group.rowCount] = slot }
+                for (index, slot) in row.slots.enumerated() {
+                    group.column(index)[group.rowCount] = slot
+                }
                 group.rowCount += 1
             }
             group.binding = ShapeBinding(table: table, typeVersion: 0, fields: fields)

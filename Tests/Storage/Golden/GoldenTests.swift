@@ -65,7 +65,9 @@ import Testing
         ] {
             let reader = try SegmentReader.open(disk, path: path)
             for (table, expected) in zip(reader.tables, GoldenStore.tables(path)) {
-                #expect(normalized(try readTable(table)).series == normalized(expected).series, "\(path)")
+                #expect(
+                    normalized(try readTable(table)).series == normalized(expected).series,
+                    "\(path)")
             }
         }
         var entries: [CatalogEntry] = []
@@ -139,6 +141,7 @@ import Testing
         for encoding in expected {
             #expect(text.contains(": \(encoding.name)\n"), "\(encoding.name)")
         }
-        #expect(text.contains(": \(Encoding.lz4.name)\n") || text.contains(": \(Encoding.zstd.name)\n"))
+        #expect(
+            text.contains(": \(Encoding.lz4.name)\n") || text.contains(": \(Encoding.zstd.name)\n"))
     }
 }

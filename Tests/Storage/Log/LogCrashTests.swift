@@ -79,7 +79,8 @@ import Testing
                     disk, seed: seed &* 4 &+ life, acknowledged: &acknowledged, written: &written,
                     flushed: &flushed)
                 // Every other life ends in a power cut, which must not undo what the next replayed.
-                disk = life % 2 == 0
+                disk =
+                    life % 2 == 0
                     ? disk.afterProcessKill()
                     : disk.afterPowerLoss(keeping: .randomSubset, seed: seed)
                 if life % 2 == 1 { written = 0 }

@@ -57,7 +57,8 @@ import Testing
         disk.recordsCalls = true
         try LogFixture.commit(writer, count: 1)
         let kinds = disk.callLog.map(\.kind).filter { $0.changes && $0 != .remove }
-        #expect(kinds == [.create, .allocate, .write, .sync, .rename, .syncDirectory, .write, .sync])
+        #expect(
+            kinds == [.create, .allocate, .write, .sync, .rename, .syncDirectory, .write, .sync])
     }
 
     @Test func `recycled files replay only what they hold now`() throws {

@@ -47,7 +47,9 @@ final class MemoryFile: FileHandle {
     }
 
     var size: Int { get throws(StorageError) { fileSystem.contents(path)?.count ?? 0 } }
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageError) -> Int { 0 }
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageError)
+        -> Int
+    { 0 }
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError) {
         let copy = Array(bytes)
         fileSystem.files.withLock { files in

@@ -45,7 +45,8 @@ func plainSchema(_ id: UInt32, _ types: [FieldType], name: String = "cpu") -> Se
         tagKeys: ["host", "region"],
         fields: types.enumerated().map {
             SegmentField(
-                id: UInt32($0.offset) * 3 + 1, name: "f\($0.offset)", sqlName: "field_f\($0.offset)",
+                id: UInt32($0.offset) * 3 + 1, name: "f\($0.offset)",
+                sqlName: "field_f\($0.offset)",
                 type: $0.element)
         })
 }

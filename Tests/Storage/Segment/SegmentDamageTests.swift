@@ -8,10 +8,14 @@ private func smallTables() -> [PlainTable] {
     var random = SplitMix(state: 3)
     let types: [FieldType] = [.int64, .float64, .string, .bool]
     func series(_ id: Int, rows: Int, jitter: Int) -> PlainSeries {
-        let times = (0..<rows).map { Int64($0 * 10 + (jitter > 0 ? random.below(jitter) : 0)) * second }
+        let times = (0..<rows).map {
+            Int64($0 * 10 + (jitter > 0 ? random.below(jitter) : 0)) * second
+        }
         let columns: [[PlainValue?]?] = [
             times.map { .slot(UInt64($0 / second / 7)) },
-            times.map { _ in random.below(5) == 0 ? nil : .slot(Double(random.below(500)).bitPattern) },
+            times.map { _ in
+                random.below(5) == 0 ? nil : .slot(Double(random.below(500)).bitPattern)
+            },
             times.map { _ in .text(Array("value \(random.below(3))".utf8)) },
             id % 2 == 0 ? nil : times.map { _ in .slot(UInt64(random.below(2))) },
         ]
@@ -20,7 +24,10 @@ private func smallTables() -> [PlainTable] {
     return [
         PlainTable(
             schema: plainSchema(1, types),
-            series: [series(0, rows: 3, jitter: 5), series(2, rows: 4, jitter: 0), series(3, rows: 40, jitter: 0)]),
+            series: [
+                series(0, rows: 3, jitter: 5), series(2, rows: 4, jitter: 0),
+                series(3, rows: 40, jitter: 0),
+            ]),
         PlainTable(schema: plainSchema(2, types), series: [series(9, rows: 9, jitter: 4)]),
     ]
 }
@@ -97,8 +104,10 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
             var forged = bytes
             for _ in 0...random.below(3) {
                 let offset = footerOffset + random.below(footerCount)
-                forged[offset] = random.below(2) == 0
-                    ? UInt8(truncatingIfNeeded: random.next()) : forged[offset] ^ (1 << UInt8(random.below(8)))
+                forged[offset] =
+                    random.below(2) == 0
+                    ? UInt8(truncatingIfNeeded: random.next())
+                    : forged[offset] ^ (1 << UInt8(random.below(8)))
             }
             let footer = Array(forged[footerOffset..<(footerOffset + footerCount)])
             store(CRC32C.checksum(footer), &forged, bytes.count - 24)
@@ -125,11 +134,15 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
             let old = checksumBytes(CRC32C.checksum(Array(bytes[range])))
             for _ in 0...random.below(3) {
                 let offset = range.lowerBound + random.below(range.count)
-                forged[offset] = random.below(2) == 0
-                    ? UInt8(truncatingIfNeeded: random.next()) : forged[offset] ^ (1 << UInt8(random.below(8)))
+                forged[offset] =
+                    random.below(2) == 0
+                    ? UInt8(truncatingIfNeeded: random.next())
+                    : forged[offset] ^ (1 << UInt8(random.below(8)))
             }
             let place = try #require(
-                (footerOffset..<(footerOffset + footerCount - 3)).first { Array(bytes[$0..<($0 + 4)]) == old })
+                (footerOffset..<(footerOffset + footerCount - 3)).first {
+                    Array(bytes[$0..<($0 + 4)]) == old
+                })
             store(CRC32C.checksum(Array(forged[range])), &forged, place)
             let footer = Array(forged[footerOffset..<(footerOffset + footerCount)])
             store(CRC32C.checksum(footer), &forged, bytes.count - 24)

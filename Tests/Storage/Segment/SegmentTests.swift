@@ -17,7 +17,9 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
         let gapChance = [0, 0, 10, 90][random.below(4)]
         var walk = random.below(100)
         for _ in 0..<rowCount {
-            time += Int64(interval) * second + (random.below(20) == 0 ? Int64(random.below(7_000)) * second : 0)
+            time +=
+                Int64(interval) * second
+                + (random.below(20) == 0 ? Int64(random.below(7_000)) * second : 0)
             times.append(time)
             walk += random.below(3) - 1
             for column in types.indices {
@@ -30,7 +32,8 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
                 case .int64: value = .slot(UInt64(bitPattern: Int64(walk - 30)))
                 case .float64:
                     value = .slot(
-                        random.below(50) == 0 ? Double.nan.bitPattern : (Double(walk) / 100).bitPattern)
+                        random.below(50) == 0
+                            ? Double.nan.bitPattern : (Double(walk) / 100).bitPattern)
                 case .uint64: value = .slot(random.next())
                 case .bool: value = .slot(UInt64(random.below(2)))
                 case .string: value = .text(Array("state \(random.below(5))".utf8))
@@ -53,7 +56,8 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
     func `rows come back as they were written, whatever the pieces`(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let tables = [
-            randomTable(&random, id: 4, seriesCount: 40), randomTable(&random, id: 2, seriesCount: 1),
+            randomTable(&random, id: 4, seriesCount: 40),
+            randomTable(&random, id: 2, seriesCount: 1),
             PlainTable(schema: plainSchema(9, [.int64]), series: []),
             randomTable(&random, id: 700, seriesCount: 12),
         ]
@@ -104,7 +108,9 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
         }
         var expected: [Int64] = []
         for series in table.series {
-            for case .slot(let slot)? in series.columns[0] ?? [] { expected.append(Int64(bitPattern: slot)) }
+            for case .slot(let slot)? in series.columns[0] ?? [] {
+                expected.append(Int64(bitPattern: slot))
+            }
         }
         #expect(count == expected.count)
         #expect(sum == expected.reduce(0) { $0 + Int128($1) })
@@ -138,11 +144,13 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
             blocks.prefix(5) == [[1, 2, 6], [5, 5, 350], [5, 5, 360], [5, 5, 10], [6, 6, 100]])
         for block in 0..<directory.blockCount where directory.firstSeries(block) >= 7 {
             #expect(directory.rowCount(block) <= 1_024)
-            let isFirst = block == 0 || directory.firstSeries(block - 1) != directory.firstSeries(block)
+            let isFirst =
+                block == 0 || directory.firstSeries(block - 1) != directory.firstSeries(block)
             // 3,600 rows an hour are cut at quarters.
             let cell = directory.firstSeries(block) == 7 ? hour / 4 : hour
             if !isFirst {
-                #expect(directory.minTime(block) % cell < 60 * second, "block \(block) is not aligned")
+                #expect(
+                    directory.minTime(block) % cell < 60 * second, "block \(block) is not aligned")
             }
         }
         #expect(directory.regularStep(1) == 10 * second)
@@ -174,7 +182,8 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
         let table = PlainTable(
             schema: plainSchema(1, [.int64]),
             series: (0..<30_000).map {
-                PlainSeries(id: UInt32($0) * 2, key: plainKey($0), times: [5], columns: [[.slot(1)]])
+                PlainSeries(
+                    id: UInt32($0) * 2, key: plainKey($0), times: [5], columns: [[.slot(1)]])
             })
         let fileSystem = MemoryFileSystem()
         let summary = try writeSegment([table], to: fileSystem)
@@ -196,7 +205,8 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
                 for column in 0..<10 {
                     // cpu-only: a step of a normal distribution, rounded, clamped to 0 ... 100.
                     let steps = [-2, -1, -1, -1, 0, 0, 0, 0, 0, 1, 1, 1, 2]
-                    walks[column] = min(max(walks[column] + steps[random.below(steps.count)], 0), 100)
+                    walks[column] = min(
+                        max(walks[column] + steps[random.below(steps.count)], 0), 100)
                     columns[column]?.append(.slot(UInt64(walks[column])))
                 }
             }
@@ -213,7 +223,9 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
                     blockRowsMax: rowsMax, encoding: EncodeOptions(level: level)))
             let perValue = Double(summary.byteCount) / 720_000
             let read = try SegmentReader.open(fileSystem, path: "s").tables[0]
-            print("size: directory \(Double(read.directoryRange.count) / 720_000) of", terminator: " ")
+            print(
+                "size: directory \(Double(read.directoryRange.count) / 720_000) of", terminator: " "
+            )
             print("\(level) \(rowsMax): \(perValue) bytes a value, \(summary.blockCount) blocks")
             if rowsMax == 1_024 { #expect(perValue < 0.5) }
         }
