@@ -103,10 +103,14 @@ final class Accumulator {
                 argumentType == .uint64
                 ? AggregateKernels.sumUnsigned(run) : AggregateKernels.sumSigned(run)
         case .extremeDouble:
-            guard let value = AggregateKernels.extremeDouble(run, greatest: greatest) else { return }
+            guard let value = AggregateKernels.extremeDouble(run, greatest: greatest) else {
+                return
+            }
             offer(group, value)
         case .extremeSigned:
-            guard let value = AggregateKernels.extremeSigned(run, greatest: greatest) else { return }
+            guard let value = AggregateKernels.extremeSigned(run, greatest: greatest) else {
+                return
+            }
             offer(group, UInt64(bitPattern: value))
         case .extremeUnsigned:
             guard let value = AggregateKernels.extremeUnsigned(run, greatest: greatest) else {

@@ -95,7 +95,8 @@ final class SegmentInput: Sendable {
                 }
                 throw .corrupt(
                     file: directory.storage.path, offset: 0,
-                    reason: "field \(id) is \(stored.name), the table's is \(fieldTypes[index].name)")
+                    reason:
+                        "field \(id) is \(stored.name), the table's is \(fieldTypes[index].name)")
             }
             fields.append(ScanField(column: column, stored: stored, conversion: conversion))
         }
@@ -190,10 +191,14 @@ final class ScanPlan: Sendable {
         var segmentEstimates: [Int] = []
         var chunkEstimates: [Int] = []
         if let span, let seriesRange {
-            for input in request.latestOnly ? inputs.sorted(by: { $0.lastTime > $1.lastTime }) : inputs {
+            for input in request.latestOnly
+                ? inputs.sorted(by: { $0.lastTime > $1.lastTime }) : inputs
+            {
                 switch input.source {
                 case .segment(let table):
-                    guard table.rowCount > 0, span.overlaps(table.minTime, table.maxTime) else { continue }
+                    guard table.rowCount > 0, span.overlaps(table.minTime, table.maxTime) else {
+                        continue
+                    }
                     let segment = try SegmentInput(
                         try table.directory(), request: request, fieldTypes: fieldTypes,
                         priority: input.priority)
@@ -202,7 +207,9 @@ final class ScanPlan: Sendable {
                     segments.append(segment)
                     segmentEstimates.append(rows)
                 case .chunk(let view):
-                    guard view.rowCount > 0, span.overlaps(view.firstTime, view.lastTime) else { continue }
+                    guard view.rowCount > 0, span.overlaps(view.firstTime, view.lastTime) else {
+                        continue
+                    }
                     let chunk = try ChunkInput(
                         view, request: request, fieldTypes: fieldTypes, priority: input.priority)
                     let rows = Self.estimate(view, request.series, span, seriesRange)
