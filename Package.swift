@@ -52,7 +52,7 @@ let package = Package(
             name: "ApusQuery", dependencies: ["ApusStorage", "ApusRegexShim"],
             path: "Sources/Query", swiftSettings: strict),
         .target(
-            name: "Apus", dependencies: ["ApusStorage", "ApusIngest", "ApusQuery"],
+            name: "Apus", dependencies: ["ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels"],
             path: "Sources/Apus", swiftSettings: strict),
         .target(
             name: "ApusServer",

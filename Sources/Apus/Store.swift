@@ -61,6 +61,7 @@ public final class Store: Sendable {
             let parser = LineParser(
                 context: context, database: database, precision: precision.timePrecision,
                 arrivalNanoseconds: wallClockNanoseconds())
+            // Safe: the parser copies what it keeps.
             lines.withUnsafeBytes { parser.feed($0) }
             parser.finish(endsLine: true)
             return parser.takeBatch()

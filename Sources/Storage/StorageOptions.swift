@@ -44,7 +44,9 @@ public struct StorageOptions: Sendable {
         var options = self
         options.partitionSeconds = min(max(partitionSeconds, 60), secondsMax)
         options.acceptFutureSeconds = min(max(acceptFutureSeconds, 0), secondsMax)
-        options.defaultRetentionSeconds = defaultRetentionSeconds.map { min(max($0, 0), secondsMax) }
+        options.defaultRetentionSeconds = defaultRetentionSeconds.map {
+            min(max($0, 0), secondsMax)
+        }
         return options
     }
 }

@@ -72,7 +72,9 @@ struct ScriptRunner {
     static func blocks(of text: String) -> [ScriptBlock] {
         var blocks: [ScriptBlock] = []
         var current: ScriptBlock?
-        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false)
+            .enumerated()
+        {
             if line.hasPrefix("#") { continue }
             if line.isEmpty {
                 if let block = current { blocks.append(block) }
@@ -146,7 +148,9 @@ struct ScriptRunner {
         } catch let error as QueryError {
             #expect(error.code.rawValue == block.kind[1], "\(place): \(error)")
             if block.kind.count > 2 {
-                #expect("\(error.line ?? 0):\(error.column ?? 0)" == block.kind[2], "\(place): \(error)")
+                #expect(
+                    "\(error.line ?? 0):\(error.column ?? 0)" == block.kind[2], "\(place): \(error)"
+                )
             }
             for part in block.expected {
                 #expect(error.description.contains(part), "\(place): \(error)")

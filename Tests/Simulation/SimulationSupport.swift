@@ -81,8 +81,9 @@ struct CrashRun {
             var found: ReferenceDatabase?
             var firstDifference: String?
             for var candidate in candidates() {
-                if let problem = candidate.adoptTypes(of: store.engine.catalog).first { return problem }
-                let difference = candidate.contents(now: clock.now).difference(to: dump.contents)
+                // What was in flight may have widened a field, or not.
+                let types = candidate.adoptTypes(of: store.engine.catalog).first
+                let difference = types ?? candidate.contents(now: clock.now).difference(to: dump.contents)
                 if difference == nil { found = candidate } else if firstDifference == nil { firstDifference = difference }
             }
             guard var reference = found else { return firstDifference }

@@ -90,6 +90,7 @@ final class Accumulator {
     func addRows(_ group: Int, _ rowCount: Int) { counts[group] &+= rowCount }
 
     /// Adds a run of rows of one group. Times ascend, where the aggregate needs them.
+    // Safe: `times` has a time for each row of the run, in the caller's scan memory, read during the call only.
     func add(_ group: Int, _ run: ColumnRun, times: UnsafePointer<Int64>?, series: UInt32) {
         switch kind {
         case .count: counts[group] &+= AggregateKernels.countValid(run)
@@ -102,10 +103,14 @@ final class Accumulator {
                 argumentType == .uint64
                 ? AggregateKernels.sumUnsigned(run) : AggregateKernels.sumSigned(run)
         case .extremeDouble:
-            guard let value = AggregateKernels.extremeDouble(run, greatest: greatest) else { return }
+            guard let value = AggregateKernels.extremeDouble(run, greatest: greatest) else {
+                return
+            }
             offer(group, value)
         case .extremeSigned:
-            guard let value = AggregateKernels.extremeSigned(run, greatest: greatest) else { return }
+            guard let value = AggregateKernels.extremeSigned(run, greatest: greatest) else {
+                return
+            }
             offer(group, UInt64(bitPattern: value))
         case .extremeUnsigned:
             guard let value = AggregateKernels.extremeUnsigned(run, greatest: greatest) else {

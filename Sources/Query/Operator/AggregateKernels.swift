@@ -27,7 +27,8 @@ struct ColumnRun {
     @inline(__always)
     func bytes(_ row: Int) -> UnsafeRawBufferPointer {
         let slot = StringSlot(rawValue: values[row])
-        return UnsafeRawBufferPointer(start: stringBytes.map { $0 + slot.offset }, count: slot.length)
+        return UnsafeRawBufferPointer(
+            start: stringBytes.map { $0 + slot.offset }, count: slot.length)
     }
 }
 

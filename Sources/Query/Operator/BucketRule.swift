@@ -40,7 +40,9 @@ package struct BucketRule: Hashable, Sendable {
         }
         if let (origin, width) = fixed {
             return mapUnary(times, times.type) {
-                UInt64(bitPattern: TimeBucket.floor(Int64(bitPattern: $0), phase: origin, width: width))
+                UInt64(
+                    bitPattern: TimeBucket.floor(Int64(bitPattern: $0), phase: origin, width: width)
+                )
             }
         }
         return mapUnary(times, times.type) {

@@ -90,7 +90,8 @@ private func parsed(
     case .timestampLocal:
         return Constant(type: type, slot: UInt64(bitPattern: try TimestampText.local(trimmed)))
     case .date:
-        return Constant(type: type, slot: UInt64(bitPattern: Int64(try TimestampText.days(trimmed))))
+        return Constant(
+            type: type, slot: UInt64(bitPattern: Int64(try TimestampText.days(trimmed))))
     case .interval: return IntervalValue(try Interval.parse(trimmed)).constant
     case .string: return .string(text)
     }
@@ -129,7 +130,8 @@ private func converted(
     // An integer against time is nanoseconds.
     case (.int64, .timestamp), (.int64, .timestampLocal): return instant(value.int64)
     case (.timestamp, .timestampLocal): return instant(zone.local(ofNanoseconds: value.int64))
-    case (.timestampLocal, .timestamp): return instant(zone.instant(ofLocalNanoseconds: value.int64))
+    case (.timestampLocal, .timestamp):
+        return instant(zone.instant(ofLocalNanoseconds: value.int64))
     case (.timestamp, .date):
         return instant(CalendarMath.floorDivide(zone.local(ofNanoseconds: value.int64), day))
     case (.timestampLocal, .date): return instant(CalendarMath.floorDivide(value.int64, day))
@@ -147,6 +149,7 @@ package func textBytes(of value: Constant, _ zone: TimeZoneRules) -> [UInt8] {
     switch value.type {
     case .string: return value.bytes
     case .interval:
+        // Safe: an interval constant holds exactly the bytes that IntervalValue reads.
         let interval = value.bytes.withUnsafeBytes { IntervalValue($0) }
         return Array(interval.interval.description.utf8)
     case .float64:

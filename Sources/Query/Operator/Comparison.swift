@@ -8,17 +8,33 @@ func compareVectors(_ op: ComparisonOperator, _ left: Vector, _ right: Vector) -
     case (.float64, .float64):
         compareAsDoubles(op, left, right)
     case (.uint64, .uint64):
-        compareIntegers(op, left, right) { $0 } and: { $0 }
+        compareIntegers(op, left, right) {
+            $0
+        } and: {
+            $0
+        }
     case (.int64, .uint64):
-        compareIntegers(op, left, right) { Int128(Int64(bitPattern: $0)) } and: { Int128($0) }
+        compareIntegers(op, left, right) {
+            Int128(Int64(bitPattern: $0))
+        } and: {
+            Int128($0)
+        }
     case (.uint64, .int64):
-        compareIntegers(op, left, right) { Int128($0) } and: { Int128(Int64(bitPattern: $0)) }
+        compareIntegers(op, left, right) {
+            Int128($0)
+        } and: {
+            Int128(Int64(bitPattern: $0))
+        }
     case (.string, _):
         compareByteValues(op, left, right, compareBytes)
     case (.interval, _):
         compareByteValues(op, left, right) { IntervalValue($0).compare(IntervalValue($1)) }
     default:
-        compareIntegers(op, left, right) { Int64(bitPattern: $0) } and: { Int64(bitPattern: $0) }
+        compareIntegers(op, left, right) {
+            Int64(bitPattern: $0)
+        } and: {
+            Int64(bitPattern: $0)
+        }
     }
 }
 
@@ -57,6 +73,7 @@ private func compareAsDoubles(_ op: ComparisonOperator, _ left: Vector, _ right:
 
 private func compareByteValues(
     _ op: ComparisonOperator, _ left: Vector, _ right: Vector,
+    // Safe: `withBytes` lends bytes for the closure; both orders compare within counts.
     _ order: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Int
 ) -> Vector {
     let isConstant = left.isConstant && right.isConstant
@@ -154,7 +171,8 @@ private func kleene(_ left: Vector, _ right: Vector, deciding: UInt64) -> Vector
     for row in 0..<slots {
         let leftValid = left.isValid(row)
         let rightValid = right.isValid(row)
-        if (leftValid && left.slot(row) == deciding) || (rightValid && right.slot(row) == deciding) {
+        if (leftValid && left.slot(row) == deciding) || (rightValid && right.slot(row) == deciding)
+        {
             values[row] = deciding
         } else if !leftValid || !rightValid {
             validity[row] = 0

@@ -22,6 +22,7 @@ struct KeyEncoder {
         key.append(1)
         if vector.type.usesBytes {
             vector.withBytes(row) { raw in
+                // Safe: the bytes are copied into the key.
                 withUnsafeBytes(of: UInt32(truncatingIfNeeded: raw.count)) {
                     key.append(contentsOf: $0)
                 }

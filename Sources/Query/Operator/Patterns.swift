@@ -38,6 +38,7 @@ func matchVector(
 private func patternVector<Pattern>(
     _ operand: Vector, _ pattern: Vector, negated: Bool, at position: SourcePosition,
     _ compile: (String) throws(QueryError) -> Pattern,
+    // Safe: the text is lent for the match.
     matches: (Pattern, UnsafeBufferPointer<UInt8>) -> Bool
 ) throws(QueryError) -> Vector {
     let isConstant = operand.isConstant && pattern.isConstant

@@ -48,7 +48,8 @@ private func appendString(
         out.append(UInt64(found.map { codePointCount(text[..<$0]) + 1 } ?? 0))
     case .substr:
         let start = integer(1)
-        let end = arguments.count > 2 ? start.addingReportingOverflow(max(0, integer(2))) : (.max, false)
+        let end =
+            arguments.count > 2 ? start.addingReportingOverflow(max(0, integer(2))) : (.max, false)
         out.append(text: codePoints(text, start, end.overflow ? .max : end.partialValue))
     case .left, .right:
         let total = codePointCount(text)
@@ -58,7 +59,9 @@ private func appendString(
             text: function == .left
                 ? codePoints(text, 1, kept + 1) : codePoints(text, total - kept + 1, total + 1))
     case .trim, .ltrim, .rtrim:
-        let set = arguments.count > 1 ? Set(String(decoding: bytes(1), as: UTF8.self).unicodeScalars) : [" "]
+        let set =
+            arguments.count > 1
+            ? Set(String(decoding: bytes(1), as: UTF8.self).unicodeScalars) : [" "]
         out.append(text: trimmed(text, set, left: function != .rtrim, right: function != .ltrim))
     case .replace: out.append(text: replacing(text, bytes(1), bytes(2)))
     case .reverse:
@@ -93,7 +96,8 @@ private func codePoints(_ text: [UInt8], _ start: Int, _ end: Int) -> ArraySlice
 private func changeCase(_ text: [UInt8], up: Bool) -> [UInt8] {
     if text.allSatisfy({ $0 < 0x80 }) {
         return up
-            ? text.map { 97...122 ~= $0 ? $0 & 0xDF : $0 } : text.map { 65...90 ~= $0 ? $0 | 0x20 : $0 }
+            ? text.map { 97...122 ~= $0 ? $0 & 0xDF : $0 }
+            : text.map { 65...90 ~= $0 ? $0 | 0x20 : $0 }
     }
     let string = String(decoding: text, as: UTF8.self)
     return Array((up ? string.uppercased() : string.lowercased()).utf8)
@@ -119,7 +123,8 @@ private func replacing(_ text: [UInt8], _ old: [UInt8], _ new: [UInt8]) -> [UInt
 private func trimmed(
     _ text: [UInt8], _ set: Set<Unicode.Scalar>, left: Bool, right: Bool
 ) -> [UInt8] {
-    var scalars = Substring.UnicodeScalarView(String(decoding: text, as: UTF8.self).unicodeScalars[...])
+    var scalars = Substring.UnicodeScalarView(
+        String(decoding: text, as: UTF8.self).unicodeScalars[...])
     while left, let first = scalars.first, set.contains(first) { scalars.removeFirst() }
     while right, let last = scalars.last, set.contains(last) { scalars.removeLast() }
     return Array(String(scalars).utf8)

@@ -56,8 +56,9 @@ package struct Vector: Sendable {
     package func withBytes<R>(_ row: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         let slot = StringSlot(rawValue: slot(row))
         return bytes.withUnsafeBytes { buffer in
-            body(UnsafeRawBufferPointer(
-                rebasing: buffer[slot.offset..<(slot.offset + slot.length)]))
+            body(
+                UnsafeRawBufferPointer(
+                    rebasing: buffer[slot.offset..<(slot.offset + slot.length)]))
         }
     }
 

@@ -97,7 +97,8 @@ final class Binder {
             if test != .null { bound = try asCondition(bound) }
             return BoundExpression(.isTest(bound, test, negated: negated), .bool, at: position)
         case .isDistinct(let left, let right, let negated):
-            let (a, b) = try unify(try bind(left), try bind(right), "IS DISTINCT FROM", at: position)
+            let (a, b) = try unify(
+                try bind(left), try bind(right), "IS DISTINCT FROM", at: position)
             return BoundExpression(.isDistinct(a, b, negated: negated), .bool, at: position)
         case .between(let operand, let low, let high, let negated):
             return try bindBetween(operand, low, high, negated, at: position)
@@ -211,7 +212,8 @@ final class Binder {
                 Constant(type: .timestampLocal, slot: UInt64(bitPattern: local)), at: position)
         case "current_date":
             return BoundExpression(
-                Constant(type: .date, slot: UInt64(bitPattern: CalendarMath.floorDivide(local, day))),
+                Constant(
+                    type: .date, slot: UInt64(bitPattern: CalendarMath.floorDivide(local, day))),
                 at: position)
         case "current_catalog": return BoundExpression(.string(session.database), at: position)
         case "current_schema": return BoundExpression(.string("public"), at: position)

@@ -86,7 +86,8 @@ extension Binder {
         case .minimum, .maximum:
             guard argument.type != .interval else {
                 throw QueryError(
-                    .unsupported, "\(name) of intervals is not available yet", at: argument.position)
+                    .unsupported, "\(name) of intervals is not available yet", at: argument.position
+                )
             }
             return argument.type
         case .first, .last, .latest: return argument.type

@@ -173,7 +173,8 @@ extension Binder {
         for (index, argument) in arguments.enumerated() {
             if index >= integers {
                 guard argument.isUntyped || argument.type.isNumeric else {
-                    throw QueryError(.semantic, "\(name) needs a number here", at: argument.position)
+                    throw QueryError(
+                        .semantic, "\(name) needs a number here", at: argument.position)
                 }
                 bound.append(try coerce(argument, to: .int64))
             } else if function == .concat {

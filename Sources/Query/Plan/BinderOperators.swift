@@ -6,7 +6,8 @@ extension Binder {
     // MARK: - Types
 
     /// Gives a literal the type asked for, or casts where the cast is implied.
-    func coerce(_ bound: BoundExpression, to type: ResultType) throws(QueryError) -> BoundExpression {
+    func coerce(_ bound: BoundExpression, to type: ResultType) throws(QueryError) -> BoundExpression
+    {
         if bound.isUntyped, let constant = bound.constant {
             let value =
                 constant.isNull
@@ -83,7 +84,8 @@ extension Binder {
         let literal = number.constant.map {
             String(decoding: textBytes(of: $0, session.zone.rules), as: UTF8.self)
         }
-        return "\(scope.name(of: scope.used[slot])) is a \(kind) (string): write '\(literal ?? "…")'"
+        return
+            "\(scope.name(of: scope.used[slot])) is a \(kind) (string): write '\(literal ?? "…")'"
     }
 
     // MARK: - Operators
@@ -197,7 +199,8 @@ extension Binder {
             right = try coerce(right, to: .float64)
         }
         let type: ResultType =
-            left.type == .float64 ? .float64
+            left.type == .float64
+            ? .float64
             : (left.type == .uint64 && right.type == .uint64 ? .uint64 : .int64)
         return BoundExpression(.arithmetic(op, left, right), type, at: position)
     }
@@ -246,7 +249,8 @@ extension Binder {
         case (.subtract, _, _) where left.type.isInstant && right.type.isInstant:
             let (a, b) = try unify(left, right, "-", at: position)
             return make(.timestampMinusTimestamp, a, b, .interval)
-        case (.add, .interval, .interval): return make(.intervalPlusInterval, left, right, .interval)
+        case (.add, .interval, .interval):
+            return make(.intervalPlusInterval, left, right, .interval)
         case (.subtract, .interval, .interval):
             return make(.intervalMinusInterval, left, right, .interval)
         case (.multiply, .interval, _) where right.type.isNumeric:

@@ -132,7 +132,8 @@ extension BoundExpression {
             .matches(let a, let b, _, _):
             [a, b]
         case .inList(let a, let list, _): [a] + list
-        case .like(let a, let pattern, let escape, _, _): [a, pattern] + (escape.map { [$0] } ?? [])
+        case .like(let a, let pattern, let escape, _, _):
+            [a, pattern] + (escape.map { [$0] } ?? [])
         case .caseWhen(let branches, let otherwise):
             branches.flatMap { [$0.condition, $0.result] } + (otherwise.map { [$0] } ?? [])
         }
@@ -186,7 +187,8 @@ extension BoundExpression {
             var newBranches: [BoundBranch] = []
             for branch in branches {
                 newBranches.append(
-                    BoundBranch(condition: try body(branch.condition), result: try body(branch.result)))
+                    BoundBranch(
+                        condition: try body(branch.condition), result: try body(branch.result)))
             }
             var newOtherwise: BoundExpression?
             if let otherwise { newOtherwise = try body(otherwise) }

@@ -43,7 +43,9 @@ enum NameResolution {
             let distance = editDistance(wanted, text)
             if distance < best?.distance ?? .max { best = (candidate, distance) }
         }
-        guard let best, best.distance <= (wanted.count < 4 ? 1 : max(2, wanted.count / 3)) else { return nil }
+        guard let best, best.distance <= (wanted.count < 4 ? 1 : max(2, wanted.count / 3)) else {
+            return nil
+        }
         return "did you mean \(quotedIfNeeded(best.name))?"
     }
 
@@ -106,7 +108,8 @@ extension QueryEngine {
         }
     }
 
-    private func unknownTable(_ name: TableName, _ database: String, _ all: [String]) -> QueryError {
+    private func unknownTable(_ name: TableName, _ database: String, _ all: [String]) -> QueryError
+    {
         QueryError(
             .unknownTable, "table not found: \"\(name.table.text)\" in database \"\(database)\"",
             at: name.table.position, hint: NameResolution.hint(for: name.table.text, among: all))

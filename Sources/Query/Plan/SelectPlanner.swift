@@ -60,7 +60,9 @@ struct SelectPlanner {
             }
         }
         if groups || select.isDistinct {
-            let needsTime = binder.aggregates.contains { $0.function == .first || $0.function == .last }
+            let needsTime = binder.aggregates.contains {
+                $0.function == .first || $0.function == .last
+            }
             plan.grouping = GroupingPlan(
                 keys: keys, aggregates: binder.aggregates,
                 timeSlot: needsTime ? scope?.slot(of: .time) : nil)

@@ -16,7 +16,9 @@ indirect enum SeriesPredicate {
     init?(_ expression: BoundExpression, _ columns: [ScanColumn], negated: Bool) {
         switch expression.kind {
         case .not(let inner):
-            guard let inside = SeriesPredicate(inner, columns, negated: !negated) else { return nil }
+            guard let inside = SeriesPredicate(inner, columns, negated: !negated) else {
+                return nil
+            }
             self = inside
             return
         case .and(let list), .or(let list):
@@ -24,7 +26,9 @@ indirect enum SeriesPredicate {
             if slots.count == 1 { break }
             var parts: [SeriesPredicate] = []
             for item in list {
-                guard let part = SeriesPredicate(item, columns, negated: negated) else { return nil }
+                guard let part = SeriesPredicate(item, columns, negated: negated) else {
+                    return nil
+                }
                 parts.append(part)
             }
             let isAnd = if case .and = expression.kind { true } else { false }
@@ -109,6 +113,7 @@ indirect enum SeriesPredicate {
     ) -> SeriesSet {
         var result = SeriesSet(capacity: index.count)
         guard !accepted.isEmpty else { return result }
+        // Safe: indices stay below codes.count.
         index.tags[tag].codes.withUnsafeBufferPointer { codes in
             if accepted.count == 1 {
                 let wanted = accepted[0]

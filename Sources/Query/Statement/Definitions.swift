@@ -111,7 +111,8 @@ extension StatementExecution {
                 throw QueryError(
                     .semantic, "there is no database option `\(option.name.text)`",
                     at: option.name.position,
-                    hint: mayPartition ? "options are retention and partition" : "the option is retention")
+                    hint: mayPartition
+                        ? "options are retention and partition" : "the option is retention")
             }
         }
         return (retention, partition)

@@ -95,7 +95,9 @@ extension StatementExecution {
                         .semantic, "\(name) is a tag (string): write a quoted value",
                         at: syntax.position)
                 }
-                if let value = try constant(.string), !value.bytes.isEmpty { tags[name] = value.text }
+                if let value = try constant(.string), !value.bytes.isEmpty {
+                    tags[name] = value.text
+                }
             case .field(let name, let type):
                 if let value = try constant(ResultType(type)) {
                     fields.append((name, stored(value)))
@@ -117,7 +119,8 @@ extension StatementExecution {
         }
         guard !fields.isEmpty else {
             throw QueryError(
-                .semantic, "a row needs a field that is not NULL", at: row.first?.position ?? position)
+                .semantic, "a row needs a field that is not NULL",
+                at: row.first?.position ?? position)
         }
         builder.append(table: table, tags: tags, time: time, fields: fields)
     }

@@ -16,6 +16,7 @@ package struct NetworkAddress: Sendable, Equatable {
         }
         var six = in6_addr()
         guard inet_pton(AF_INET6, text, &six) == 1 else { return nil }
+        // Safe: in6_addr's own bytes, copied.
         self.init(bytes: withUnsafeBytes(of: six) { Array($0) })
     }
 

@@ -113,6 +113,7 @@ package final class ResultEncoder {
         case .ndjson:
             writer.byte(0x7B)
             for index in 0..<count {
+                // Safe: the writer copies.
                 memberNames[index].withUnsafeBytes { writer.raw($0) }
                 json(batch.columns[index], row)
             }

@@ -199,7 +199,9 @@ final class CommitPipeline: @unchecked Sendable {
 enum HeadApplier {
     static func apply(_ batch: WriteBatch, sequence: UInt64, to head: Head) {
         var firstLine = UInt32.max
-        for group in batch.groups where group.rowCount > 0 { firstLine = min(firstLine, group.lines[0]) }
+        for group in batch.groups where group.rowCount > 0 {
+            firstLine = min(firstLine, group.lines[0])
+        }
         for group in batch.groups {
             guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else {
                 continue
@@ -222,7 +224,9 @@ enum HeadApplier {
         }
         for group in batch.groups {
             guard let binding = group.binding, group.rowCount > 0 else { continue }
-            head.advanceOrder(tableID: binding.table.id, past: group.lines[group.rowCount - 1], firstLine: firstLine)
+            head.advanceOrder(
+                tableID: binding.table.id, past: group.lines[group.rowCount - 1],
+                firstLine: firstLine)
         }
         head.endBatch()
     }
@@ -255,6 +259,8 @@ enum HeadApplier {
                 }
             }
         }
-        if let last = group.order.last { head.advanceOrder(tableID: group.tableID, past: last, firstLine: firstLine) }
+        if let last = group.order.last {
+            head.advanceOrder(tableID: group.tableID, past: last, firstLine: firstLine)
+        }
     }
 }

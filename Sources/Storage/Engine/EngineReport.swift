@@ -55,7 +55,8 @@ extension StorageEngine {
         }
         if state.isRetentionPaused {
             return StorageHealth(
-                status: .warn, message: "the clock jumped by more than an hour: retention is paused",
+                status: .warn,
+                message: "the clock jumped by more than an hour: retention is paused",
                 damagedFiles: damaged)
         }
         if !damaged.isEmpty {

@@ -83,7 +83,9 @@ final class EngineShared: Sendable {
         guard case .corrupt(let file, _, _) = error else { return }
         published.withLock { published in
             let segments = published.version.segments
-            guard segments.contains(where: { $0.entry.path == file && $0.reader != nil }) else { return }
+            guard segments.contains(where: { $0.entry.path == file && $0.reader != nil }) else {
+                return
+            }
             published.version = Version(
                 segments: segments.map { segment in
                     segment.entry.path == file

@@ -29,7 +29,15 @@ final class Maintenance: @unchecked Sendable {
     private let clockAtOpening: Int64
     private var lastTick: (wall: Int64, monotonic: Int64)?
     private var clockJumped = false
+<<<<<<< HEAD
+    /// Why MANIFEST can't be replaced any more: it is unknown which one is on the device.
+    private var manifestFailure: StorageError?
+    /// Directories whose names this process has synced. One that merely exists may be left by a
+    /// process that died before it did.
+    private var durableDirectories: Set<String> = []
+=======
     private var syncedDirectories: Set<String> = []
+>>>>>>> sim
 
     init(
         shared: EngineShared, fileSystem: any FileSystem, spares: LogSpares, manifest: Manifest,
@@ -59,14 +67,6 @@ final class Maintenance: @unchecked Sendable {
     }
 
     private static let clockJumpNanoseconds: Int64 = 3_600_000_000_000
-
-    /// Whether the directory's name is durable; it is made if it isn't there.
-    func makeDirectory(_ path: String, parents: [String]) throws(StorageError) {
-        guard !syncedDirectories.contains(path) else { return }
-        if !fileSystem.exists(path) { try fileSystem.createDirectory(path) }
-        for parent in parents { try fileSystem.syncDirectory(parent) }
-        syncedDirectories.insert(path)
-    }
 
     func process(_ item: MaintenanceItem) {
         switch item {
@@ -254,12 +254,25 @@ final class Maintenance: @unchecked Sendable {
         next.lastClock = max(next.lastClock, shared.environment.now())
         let removed = Set(removing.map(\.entry.number))
         next.segments.removeAll { removed.contains($0.number) }
+<<<<<<< HEAD
+        // Before MANIFEST names them: what can't be read back is no replacement for anything.
+        var opened: [LoadedSegment] = []
+        for entry in adding {
+            let segment = LoadedSegment.open(fileSystem, entry)
+            if let damage = segment.damage { throw damage }
+            opened.append(segment)
+        }
+        // Numbers of a replacement that failed are never used again.
+        self.manifest.nextFileNumber = max(self.manifest.nextFileNumber, next.nextFileNumber)
+        try replaceManifest(with: next)
+=======
         // Readable before MANIFEST says that it is there.
         let opened = adding.map { LoadedSegment.open(fileSystem, $0) }
         for segment in opened { if let damage = segment.damage { throw damage } }
         // Whether a failed replacement took place is unknown: its numbers are never used again.
         self.manifest.nextFileNumber = max(self.manifest.nextFileNumber, next.nextFileNumber)
         try next.store(fileSystem, predecessor: manifestBytes)
+>>>>>>> sim
         self.manifest = next
         manifestBytes = next.encoded()
         shared.published.withLock { published in

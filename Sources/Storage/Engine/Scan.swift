@@ -57,6 +57,7 @@ package struct ScanRequest: Sendable {
 package struct ScanRows {
     package var series: UInt32
     package var count: Int
+    // Safe: memory lent for one `consume` call, `count` rows in `times` and in each column.
     package var times: UnsafePointer<Int64>
     /// In the order of `ScanRequest.fields`, converted to the table's current field types.
     /// A field that no row has is a column whose validity is all zero.

@@ -45,7 +45,8 @@ package struct SourceScan: Sendable {
     /// - Parameter fieldTypes: The table's current types of `request.fields`, in the same order;
     ///   what is stored with a narrower numeric type is converted.
     /// - Throws: `corrupt` if a directory is damaged or holds a field with a type that cannot
-    ///   become the table's.
+    ///   become the table's; `limit` if the inputs know a wider numeric type than `fieldTypes`, which
+    ///   a newer schema has.
     /// - Complexity: O(inputs and blocks that may matter).
     package init(
         inputs: [ScanInput], request: ScanRequest, fieldTypes: [FieldType]

@@ -71,7 +71,9 @@ final class RowBuffer {
         orders.deallocate()
         values.deallocate()
         validity.deallocate()
-        (times, orders, values, validity, stride) = (newTimes, newOrders, newValues, newValidity, wider)
+        (times, orders, values, validity, stride) = (
+            newTimes, newOrders, newValues, newValidity, wider
+        )
     }
 
     /// Forgets all rows but the last.
@@ -143,7 +145,8 @@ final class RowBuffer {
             }
             let presentCount = try input.directory.decodeColumn(
                 field.column, block: block, values: column, validity: present, strings: &strings)
-            counters.bytesRead &+= try input.directory.payloadByteCount(column: field.column, block: block)
+            counters.bytesRead &+= try input.directory.payloadByteCount(
+                column: field.column, block: block)
             if presentCount < rows { hasAbsent[index] = true }
             Self.convert(column, count: rows, field.conversion)
         }
@@ -183,7 +186,8 @@ final class RowBuffer {
     /// - Precondition: `rows` is at least 1.
     /// - Returns: Whether their times are all different; if not, they want merging.
     func append(
-        positions start: Int, _ rows: Int, of input: ChunkInput, _ sorted: SortedRows, withOrders: Bool
+        positions start: Int, _ rows: Int, of input: ChunkInput, _ sorted: SortedRows,
+        withOrders: Bool
     ) -> Bool {
         reserve(rows)
         let storage = input.view.storage
@@ -191,7 +195,8 @@ final class RowBuffer {
             // Safe: the order's rows lie below the view's count, where the chunk doesn't change.
             let chosen = UnsafeBufferPointer(rebasing: all[start..<(start + rows)])
             let isInPlace = sorted.isInPlace
-            let isStrict = isInPlace
+            let isStrict =
+                isInPlace
                 ? Self.copyTimes(storage.times + start, rows, into: times + count)
                 : Self.gatherTimes(chosen, storage.times, into: times + count)
             if withOrders {
@@ -264,7 +269,8 @@ final class RowBuffer {
             target[index] = StringSlot(offset: strings.count, length: slot.length).rawValue
             guard slot.length > 0, let heap else { continue }
             strings.append(
-                contentsOf: UnsafeBufferPointer(start: heap.bytes + slot.offset, count: slot.length))
+                contentsOf: UnsafeBufferPointer(start: heap.bytes + slot.offset, count: slot.length)
+            )
         }
     }
 

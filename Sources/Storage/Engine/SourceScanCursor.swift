@@ -83,12 +83,14 @@ struct SegmentCursor {
             countSkipped(before: block, &counters)
             guard
                 target.span.overlaps(
-                    Int64(bitPattern: input.minTimes[block]), Int64(bitPattern: input.maxTimes[block]))
+                    Int64(bitPattern: input.minTimes[block]),
+                    Int64(bitPattern: input.maxTimes[block]))
             else {
                 block += 1
                 continue
             }
-            let found = try input.runCounts[block] == 1
+            let found =
+                try input.runCounts[block] == 1
                 ? UInt32(truncatingIfNeeded: input.firstSeries[block]) : run(reaching: from)
             if found == from || found <= target.upper && (target.series?.contains(found) ?? true) {
                 return UInt64(found)
@@ -122,7 +124,8 @@ struct SegmentCursor {
             return
         }
         let count = input.lastSeries.count
-        while block < count, input.firstSeries[block] == UInt64(series), input.runCounts[block] == 1 {
+        while block < count, input.firstSeries[block] == UInt64(series), input.runCounts[block] == 1
+        {
             let first = Int64(bitPattern: input.minTimes[block])
             let last = Int64(bitPattern: input.maxTimes[block])
             if last >= reached, target.span.overlaps(first, last) {
@@ -216,7 +219,8 @@ struct ChunkCursor {
         self.input = input
         sorted = input.sortedRows(request)
         staged = RowBuffer(fieldCount: input.fields.count)
-        mayStage = !request.latestOnly && !sorted.isInPlace
+        mayStage =
+            !request.latestOnly && !sorted.isInPlace
             && request.timeRange.covers(first: input.view.firstTime, last: input.view.lastTime)
         position = sorted.firstPosition(reaching: lower, from: 0)
     }
@@ -246,7 +250,9 @@ struct ChunkCursor {
     func isStrict(_ slice: ScanSlice) -> Bool {
         let times = staged.times + slice.stagedStart
         var isStrict = true
-        for index in 1..<max(1, slice.rowCount) { isStrict = isStrict && times[index - 1] < times[index] }
+        for index in 1..<max(1, slice.rowCount) {
+            isStrict = isStrict && times[index - 1] < times[index]
+        }
         return isStrict
     }
 
@@ -295,7 +301,8 @@ struct ChunkCursor {
                 lower += RowBuffer.lowerBound(times + start, end - start, target.span.first)
             }
             if times[end - 1] > target.span.last {
-                upper = lower + RowBuffer.lowerBound(times + lower, end - lower, target.span.last + 1)
+                upper =
+                    lower + RowBuffer.lowerBound(times + lower, end - lower, target.span.last + 1)
             }
             guard lower < upper else { return }
             slices.append(
@@ -337,7 +344,8 @@ struct ChunkCursor {
     func trimToLast(_ slice: inout ScanSlice) {
         let times = input.view.storage.times
         let kept = sorted.rows.withUnsafeBufferPointer { rows in
-            Self.lowerBound(rows, times, slice.rowStart, slice.rowStart + slice.rowCount, slice.last)
+            Self.lowerBound(
+                rows, times, slice.rowStart, slice.rowStart + slice.rowCount, slice.last)
         }
         slice.rowCount -= kept - slice.rowStart
         slice.rowStart = kept

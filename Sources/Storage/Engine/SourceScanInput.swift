@@ -19,6 +19,11 @@ enum SlotConversion: UInt8, Sendable {
         default: return nil
         }
     }
+
+    /// The field was widened after the caller had read the schema, and before it took the inputs.
+    static func outdated(_ field: UInt32, _ stored: FieldType) -> StorageError {
+        .limit("field \(field) became \(stored.name) while the scan was planned: plan it again")
+    }
 }
 
 /// Where an input has a wanted field.
@@ -85,9 +90,13 @@ final class SegmentInput: Sendable {
             }
             let stored = directory.columnType(column)
             guard let conversion = SlotConversion(from: stored, to: fieldTypes[index]) else {
+                guard !stored.isNumeric || !fieldTypes[index].isNumeric else {
+                    throw SlotConversion.outdated(id, stored)
+                }
                 throw .corrupt(
                     file: directory.storage.path, offset: 0,
-                    reason: "field \(id) is \(stored.name), the table's is \(fieldTypes[index].name)")
+                    reason:
+                        "field \(id) is \(stored.name), the table's is \(fieldTypes[index].name)")
             }
             fields.append(ScanField(column: column, stored: stored, conversion: conversion))
         }
@@ -114,8 +123,9 @@ final class ChunkInput: Sendable {
     let priority: Int
     private let sorted: Mutex<SortedRows?>
 
-    /// Nil if a field's type cannot become the table's: a view of another time than the schema.
-    init?(_ view: ChunkView, request: ScanRequest, fieldTypes: [FieldType], priority: Int) {
+    init(
+        _ view: ChunkView, request: ScanRequest, fieldTypes: [FieldType], priority: Int
+    ) throws(StorageError) {
         self.view = view
         self.priority = priority
         sorted = Mutex(view.sortedRows)
@@ -127,7 +137,7 @@ final class ChunkInput: Sendable {
             }
             let stored = view.shape.types[column]
             guard let conversion = SlotConversion(from: stored, to: fieldTypes[index]) else {
-                return nil
+                throw SlotConversion.outdated(id, stored)
             }
             fields.append(ScanField(column: column, stored: stored, conversion: conversion))
         }
@@ -181,10 +191,14 @@ final class ScanPlan: Sendable {
         var segmentEstimates: [Int] = []
         var chunkEstimates: [Int] = []
         if let span, let seriesRange {
-            for input in request.latestOnly ? inputs.sorted(by: { $0.lastTime > $1.lastTime }) : inputs {
+            for input in request.latestOnly
+                ? inputs.sorted(by: { $0.lastTime > $1.lastTime }) : inputs
+            {
                 switch input.source {
                 case .segment(let table):
-                    guard table.rowCount > 0, span.overlaps(table.minTime, table.maxTime) else { continue }
+                    guard table.rowCount > 0, span.overlaps(table.minTime, table.maxTime) else {
+                        continue
+                    }
                     let segment = try SegmentInput(
                         try table.directory(), request: request, fieldTypes: fieldTypes,
                         priority: input.priority)
@@ -193,11 +207,11 @@ final class ScanPlan: Sendable {
                     segments.append(segment)
                     segmentEstimates.append(rows)
                 case .chunk(let view):
-                    guard view.rowCount > 0, span.overlaps(view.firstTime, view.lastTime) else { continue }
-                    guard
-                        let chunk = ChunkInput(
-                            view, request: request, fieldTypes: fieldTypes, priority: input.priority)
-                    else { preconditionFailure("BUG: a chunk's field has no way to the table's type") }
+                    guard view.rowCount > 0, span.overlaps(view.firstTime, view.lastTime) else {
+                        continue
+                    }
+                    let chunk = try ChunkInput(
+                        view, request: request, fieldTypes: fieldTypes, priority: input.priority)
                     let rows = Self.estimate(view, request.series, span, seriesRange)
                     guard rows > 0 else { continue }
                     chunks.append(chunk)

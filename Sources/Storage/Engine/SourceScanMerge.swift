@@ -92,7 +92,8 @@ extension ScanRun {
             buffer = spareBuffer()
             priority = segments[slice.input].input.priority
             try buffer.append(
-                block: slice.block, of: segments[slice.input].input, in: target.span, counters: &counters)
+                block: slice.block, of: segments[slice.input].input, in: target.span,
+                counters: &counters)
         case .packed:
             buffer = try segments[slice.input].packedRows(&counters)
             priority = segments[slice.input].input.priority
@@ -102,7 +103,8 @@ extension ScanRun {
             buffer = spareBuffer()
             priority = cursor.input.priority
             _ = buffer.append(
-                positions: slice.rowStart, slice.rowCount, of: cursor.input, cursor.sorted, withOrders: true)
+                positions: slice.rowStart, slice.rowCount, of: cursor.input, cursor.sorted,
+                withOrders: true)
         }
         let lane = MergeLane(
             buffer: buffer, isSpare: slice.kind != .packed, priority: priority,
@@ -200,7 +202,8 @@ extension ScanRun {
             let place = field * merge.lanes[lane].stride + merge.candidates[index].row
             guard merge.lanes[lane].validity[place] != 0 else { continue }
             let value = merge.lanes[lane].values[place]
-            gathered.values[slot] = plan.fieldTypes[field] == .string
+            gathered.values[slot] =
+                plan.fieldTypes[field] == .string
                 ? gathered.copyString(value, of: merge.lanes[lane].buffer) : value
             gathered.validity[slot] = 1
             return

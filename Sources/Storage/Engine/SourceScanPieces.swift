@@ -10,7 +10,8 @@ extension ScanPlan {
             return [SourceScanPiece(series: seriesRange, estimatedRows: estimatedRows)]
         }
         let range = presentRange()
-        let width = (UInt64(range.upperBound - range.lowerBound) + 1 + UInt64(Self.bucketCount) - 1)
+        let width =
+            (UInt64(range.upperBound - range.lowerBound) + 1 + UInt64(Self.bucketCount) - 1)
             / UInt64(Self.bucketCount)
         var weights = [Int](repeating: 0, count: Self.bucketCount)
         func bucket(_ series: UInt32) -> Int {
@@ -39,7 +40,9 @@ extension ScanPlan {
             let bucketStart = UInt64(range.lowerBound) + UInt64(index) * width
             guard bucketStart <= UInt64(range.upperBound) else { break }
             // Cut before a bucket that would make the piece much too large, or once it is full.
-            if rows >= rowsPerMorsel || (rows > rowsPerMorsel / 2 && rows + weights[index] > rowsPerMorsel * 2) {
+            if rows >= rowsPerMorsel
+                || (rows > rowsPerMorsel / 2 && rows + weights[index] > rowsPerMorsel * 2)
+            {
                 pieces.append(
                     SourceScanPiece(
                         series: UInt32(start)...UInt32(bucketStart - 1), estimatedRows: rows))
@@ -80,7 +83,9 @@ extension ScanPlan {
             last = max(last, segment.directory.lastSeries(segment.lastSeries.count - 1))
         }
         for chunk in chunks {
-            if let sorted = chunk.view.sortedRows, let low = sorted.series.first, let high = sorted.series.last {
+            if let sorted = chunk.view.sortedRows, let low = sorted.series.first,
+                let high = sorted.series.last
+            {
                 first = min(first, low)
                 last = max(last, high)
             } else {
@@ -115,10 +120,14 @@ extension ScanPlan {
         let shared = Double(min(span.last, view.lastTime)) - Double(max(span.first, view.firstTime))
         if length > 0, shared < length { rows *= max(shared / length, 0) }
         if let set {
-            guard let sorted = view.sortedRows, let first = sorted.series.first, let last = sorted.series.last
+            guard let sorted = view.sortedRows, let first = sorted.series.first,
+                let last = sorted.series.last
             else {
                 // Nothing is known of its series.
-                return max(1, min(Int(rows), Int(rows) / 4_096 * set.count(first: 0, last: .max, upTo: 4_096)))
+                return max(
+                    1,
+                    min(Int(rows), Int(rows) / 4_096 * set.count(first: 0, last: .max, upTo: 4_096))
+                )
             }
             let members = set.count(first: first, last: last, upTo: 64)
             guard members > 0 else { return 0 }
@@ -162,7 +171,8 @@ extension ScanPlan {
             let last = UInt32(truncatingIfNeeded: segment.lastSeries[block])
             guard first <= range.upperBound else { return }
             if let set {
-                guard let member = set.next(from: max(first, range.lowerBound)), member <= range.upperBound
+                guard let member = set.next(from: max(first, range.lowerBound)),
+                    member <= range.upperBound
                 else { return }
                 if member > last {
                     block = segment.firstBlock(reaching: member, from: block + 1)
@@ -170,7 +180,8 @@ extension ScanPlan {
                 }
             }
             if span.overlaps(
-                Int64(bitPattern: segment.minTimes[block]), Int64(bitPattern: segment.maxTimes[block]))
+                Int64(bitPattern: segment.minTimes[block]),
+                Int64(bitPattern: segment.maxTimes[block]))
             {
                 var rows = Int(segment.rowCounts[block])
                 let runs = Int(segment.runCounts[block])

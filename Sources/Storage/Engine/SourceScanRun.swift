@@ -24,7 +24,8 @@ struct ScanRun: ~Copyable {
     let gathered: RowBuffer
     var merge = MergeState()
 
-    init(plan: ScanPlan, piece: SourceScanPiece, counters: inout ScanCounters) throws(StorageError) {
+    init(plan: ScanPlan, piece: SourceScanPiece, counters: inout ScanCounters) throws(StorageError)
+    {
         self.plan = plan
         let request = plan.request
         isLatest = request.latestOnly
@@ -87,7 +88,8 @@ struct ScanRun: ~Copyable {
                 chunks[index].collect(index: base + index, target, into: &slices)
                 if isLatest, let last = slices.last?.last { reached = max(reached, last) }
             }
-            currents[base + index] = series < target.upper
+            currents[base + index] =
+                series < target.upper
                 ? chunks[index].seek(series + 1, target) : CursorTarget.none
         }
         for index in 0..<base where currents[index] == UInt64(series) {
@@ -99,7 +101,8 @@ struct ScanRun: ~Copyable {
                     reached = max(reached, slice.last)
                 }
             }
-            currents[index] = series < target.upper
+            currents[index] =
+                series < target.upper
                 ? try segments[index].seek(series + 1, target, &counters) : CursorTarget.none
         }
     }
@@ -147,13 +150,15 @@ struct ScanRun: ~Copyable {
 
     /// A slice that overlaps no other.
     private mutating func scanLone<Consumer: ScanConsumer>(
-        _ index: Int, _ series: UInt32, into consumer: inout Consumer, _ counters: inout ScanCounters
+        _ index: Int, _ series: UInt32, into consumer: inout Consumer,
+        _ counters: inout ScanCounters
     ) throws(StorageError) {
         let slice = slices[index]
         switch slice.kind {
         case .block:
             let input = segments[slice.input].input
-            if let buckets = plan.request.summaries, !isLatest, slice.isFirstExact, slice.isLastExact,
+            if let buckets = plan.request.summaries, !isLatest, slice.isFirstExact,
+                slice.isLastExact,
                 buckets.hold(slice.first, slice.last),
                 let statistics = input.summary(of: slice.block, types: plan.fieldTypes)
             {
@@ -288,14 +293,16 @@ struct ScanRun: ~Copyable {
                 let slice = ColumnSlice(
                     type: types[field], count: rows.count,
                     values: UnsafePointer(buffer.values + start),
-                    validity: buffer.hasAbsent[field] ? UnsafePointer(buffer.validity + start) : nil,
+                    validity: buffer.hasAbsent[field]
+                        ? UnsafePointer(buffer.validity + start) : nil,
                     stringBytes: types[field] == .string ? bytes.baseAddress : nil)
                 (columns + field).initialize(to: slice)
             }
             // Safe: the consumer may look at the slices during the call only.
             try consumer.consume(
                 ScanRows(
-                    series: series, count: rows.count, times: UnsafePointer(buffer.times + rows.lowerBound),
+                    series: series, count: rows.count,
+                    times: UnsafePointer(buffer.times + rows.lowerBound),
                     columns: UnsafeBufferPointer(start: columns, count: fieldCount)))
         }
     }

@@ -52,7 +52,8 @@ extension SegmentInput {
             }
             // A NaN may be Prometheus' stale marker, which reads as NULL: only the rows can tell.
             guard statistics.nanCount == 0 else { return nil }
-            guard statistics.hasRange, let converted = Self.convert(statistics, field, to: types[index]),
+            guard statistics.hasRange,
+                let converted = Self.convert(statistics, field, to: types[index]),
                 !types[index].isNumeric || converted.sum != .none
             else { return nil }
             all.append(converted)

@@ -30,7 +30,8 @@ package enum ChunkSort {
 
     /// The chunk's rows, copied into their order. Reading a series then takes its rows from one place
     /// instead of a cache line each, which made scans of a head half as fast again.
-    package static func rearrange(_ view: ChunkView) -> (sorted: SortedRows, storage: ChunkStorage) {
+    package static func rearrange(_ view: ChunkView) -> (sorted: SortedRows, storage: ChunkStorage)
+    {
         let sorted = sort(view)
         // Safe: the rows of an order lie below the view's count.
         let storage = sorted.rows.withUnsafeBufferPointer { view.storage.rearranged($0) }

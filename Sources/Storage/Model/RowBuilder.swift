@@ -36,7 +36,11 @@ package struct RowBuilder {
     private var provisional: [SeriesName: UInt32] = [:]
     private var line: UInt32 = 0
 
-    package init(database: String) { batch = WriteBatch(database: database) }
+    package init(database: String) {
+        batch = WriteBatch(database: database)
+        // All series are provisional: no drop can make their ids stale.
+        batch.dropGeneration = .max
+    }
 
     /// Adds a row. Tags with empty values are absent. Fields must not be empty.
     package mutating func append(

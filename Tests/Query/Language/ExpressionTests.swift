@@ -45,7 +45,8 @@ import Testing
         ("1.5e3 + .5 + 2.", "((1500.0f + 0.5f) + 2.0f)"),
         ("a /* x /* y */ z */ + -- c\n b", "(a + b)"),
     ])
-    func `an expression is read with PostgreSQL's precedence`(text: String, expected: String) throws {
+    func `an expression is read with PostgreSQL's precedence`(text: String, expected: String) throws
+    {
         #expect(written(try Parser.parseExpression(text)) == expected)
     }
 

@@ -30,16 +30,19 @@ import Testing
     }
 
     @Test func `LATEST ON is a clause and latest a name`() throws {
-        let statement = try select("SELECT latest FROM cpu WHERE a LATEST ON time PARTITION BY host, b")
+        let statement = try select(
+            "SELECT latest FROM cpu WHERE a LATEST ON time PARTITION BY host, b")
         #expect(statement.latestOn?.partitionColumns.map(\.name.text) == ["host", "b"])
         #expect(try select("SELECT * FROM cpu latest WHERE a").from?.alias?.text == "latest")
     }
 
     @Test func `words that are not reserved are columns`() throws {
-        let words = "time user system name type value state interval in out read write first last "
+        let words =
+            "time user system name type value state interval in out read write first last "
             + "sample fill latest default date timestamp key tag field current_date"
         for word in words.split(separator: " ") {
-            let statement = try select("SELECT \(word), x AS \(word) FROM \(word) WHERE \(word) > 1 ORDER BY \(word)")
+            let statement = try select(
+                "SELECT \(word), x AS \(word) FROM \(word) WHERE \(word) > 1 ORDER BY \(word)")
             #expect(statement.items.count == 2, "\(word)")
         }
     }
@@ -58,7 +61,8 @@ import Testing
 
     @Test(arguments: [
         "FLUSH", "COMPACT", "COMPACT cpu", "COMPACT TABLE cpu;", "DROP TABLE IF EXISTS a.b",
-        "DROP DATABASE metrics", "CREATE DATABASE IF NOT EXISTS m WITH (retention = '90d', partition = 1d)",
+        "DROP DATABASE metrics",
+        "CREATE DATABASE IF NOT EXISTS m WITH (retention = '90d', partition = 1d)",
         "ALTER DATABASE m SET (retention = '30d')", "DELETE FROM cpu WHERE host = 'h1'",
         "EXPLAIN ANALYZE DELETE FROM cpu",
         "INSERT INTO cpu (time, host, \"type\"::field) VALUES (now(), 'a', -1), (1, NULL, $1)",
@@ -68,7 +72,8 @@ import Testing
     }
 
     @Test func `CREATE TABLE knows tags, fields and time`() throws {
-        let text = "CREATE TABLE IF NOT EXISTS cpu (time TIMESTAMP, host TAG, a DOUBLE PRECISION, "
+        let text =
+            "CREATE TABLE IF NOT EXISTS cpu (time TIMESTAMP, host TAG, a DOUBLE PRECISION, "
             + "b INT, c UBIGINT, d BOOL, e VARCHAR)"
         guard case .createTable(let statement) = try Parser.parse(text).kind else {
             Issue.record("no CREATE TABLE")
@@ -83,8 +88,14 @@ import Testing
     }
 
     @Test(arguments: [
-        ("SELECT host FROM cpu WHERE", "expected an expression after WHERE, found end of query", 27),
-        ("SELECT host FROM cpu WHERE  ", "expected an expression after WHERE, found end of query", 27),
+        (
+            "SELECT host FROM cpu WHERE", "expected an expression after WHERE, found end of query",
+            27
+        ),
+        (
+            "SELECT host FROM cpu WHERE  ",
+            "expected an expression after WHERE, found end of query", 27
+        ),
         ("", "the statement is empty", 1), (" -- nothing", "the statement is empty", 1),
         ("SELECT FROM cpu", "expected an expression after SELECT, found FROM", 8),
         ("SELECT é, 'ü' FRM cpu x", "expected end of query after `FRM`, found `cpu`", 19),
@@ -98,7 +109,10 @@ import Testing
         ("SELECT /* x", "the comment that begins here has no end", 8),
         ("SELECT a == b", "`==` is not an operator", 10),
         ("SELECT x NOT 5", "expected IN, LIKE, ILIKE or BETWEEN after NOT, found `5`", 14),
-        ("SELECT * FROM cpu LATEST ON time PARTITION BY a WHERE b", "WHERE goes before LATEST ON", 49),
+        (
+            "SELECT * FROM cpu LATEST ON time PARTITION BY a WHERE b",
+            "WHERE goes before LATEST ON", 49
+        ),
         ("SELECT f(a)::tag", "::tag goes directly behind a column's name", 14),
         ("INSERT INTO t (a, b) VALUES (1)", "the row has 1 values for 2 columns", 29),
         ("SELECT * FROM my-table", "expected the end of a table's name, found `-`", 17),
@@ -113,7 +127,8 @@ import Testing
             try Parser.parse(text)
         } throws: { error in
             guard let error = error as? QueryError else { return false }
-            let isRight = error.code == .syntax && error.message == message
+            let isRight =
+                error.code == .syntax && error.message == message
                 && error.line == 1 && error.column == column
             if !isRight { Issue.record("\(text): \(error)") }
             return isRight
@@ -128,7 +143,10 @@ import Testing
         ("SELECT a FROM x SAMPLE BY 5m", "SAMPLE BY is not available yet", 17),
         ("SELECT 1 UNION SELECT 2", "UNION is not available yet", 10),
         ("WITH a AS (SELECT 1) SELECT 2", "WITH is not available yet", 1),
-        ("SELECT sum(a) OVER (PARTITION BY b) FROM x", "a window function is not available yet", 15),
+        (
+            "SELECT sum(a) OVER (PARTITION BY b) FROM x", "a window function is not available yet",
+            15
+        ),
         ("SELECT a FROM x WHERE b IN (SELECT 1)", "a subquery is not available yet", 29),
         ("SELECT DISTINCT ON (a) b FROM x", "DISTINCT ON is not available yet", 17),
         ("SELECT * EXCLUDE (a) FROM x", "* EXCLUDE is not available yet", 10),
@@ -143,13 +161,15 @@ import Testing
     }
 
     @Test func `lines and columns count characters`() {
-        #expect(throws: QueryError(
-            .syntax, "expected an expression after WHERE, found `)`", line: 3, column: 8)
+        #expect(
+            throws: QueryError(
+                .syntax, "expected an expression after WHERE, found `)`", line: 3, column: 8)
         ) { try Parser.parse("SELECT 'é'\nFROM cpu\n WHERE )") }
     }
 
     @Test func `no cut and no flipped byte of a statement traps`() throws {
-        let text = "SELECT time_bucket('1 min', time) AS t, E'\\x41', -1.5e3 FROM \"a\".b WHERE h ~ 'x' "
+        let text =
+            "SELECT time_bucket('1 min', time) AS t, E'\\x41', -1.5e3 FROM \"a\".b WHERE h ~ 'x' "
             + "AND c IS NOT NULL LATEST ON time PARTITION BY host ORDER BY 1 DESC LIMIT $1 -- end"
         let bytes = Array(text.utf8)
         for index in bytes.indices {

@@ -15,7 +15,9 @@ struct BudgetTests {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let store = try await Store.open(at: directory, options: options)
         var lines = ""
-        for row in 0..<20_000 { lines += "t,host=h\(row % 10) v=\((row * 7_919) % 20_000)i \(row)000\n" }
+        for row in 0..<20_000 {
+            lines += "t,host=h\(row % 10) v=\((row * 7_919) % 20_000)i \(row)000\n"
+        }
         _ = try await store.write(lines: Array(lines.utf8))
         try await body(ScriptRunner(store: store, state: .head))
         try await store.close()
@@ -39,7 +41,8 @@ struct BudgetTests {
         }
     }
 
-    @Test func `groups, sorts and distinct sets past the budget are refused by name`() async throws {
+    @Test func `groups, sorts and distinct sets past the budget are refused by name`() async throws
+    {
         try await withStore { runner in
             var options = QueryOptions()
             options.memoryBytesMax = 200_000
@@ -79,10 +82,12 @@ struct BudgetTests {
 
     @Test func `the top rows are those of a whole sort`() async throws {
         try await withStore { runner in
-            for order in ["v", "v DESC", "time DESC", "time", "v % 100 DESC, time", "host, v DESC"] {
+            for order in ["v", "v DESC", "time DESC", "time", "v % 100 DESC, time", "host, v DESC"]
+            {
                 let all = try runner.query("SELECT time, host, v FROM t ORDER BY \(order)").rows
                 let top = try runner.query(
-                    "SELECT time, host, v FROM t ORDER BY \(order) LIMIT 25 OFFSET 5").rows
+                    "SELECT time, host, v FROM t ORDER BY \(order) LIMIT 25 OFFSET 5"
+                ).rows
                 #expect(top == Array(all[5..<30]), "\(order)")
             }
         }

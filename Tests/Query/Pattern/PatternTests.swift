@@ -4,7 +4,8 @@ import Testing
 @Suite struct PatternTests {
     @Test(arguments: [
         ("abc", "abc", true), ("abc", "ab", false), ("a%", "a", true), ("%c", "abc", true),
-        ("%b%", "abc", true), ("%", "", true), ("_", "é", true), ("_", "", false), ("__", "é", false),
+        ("%b%", "abc", true), ("%", "", true), ("_", "é", true), ("_", "", false),
+        ("__", "é", false),
         ("a%b%c", "a1b2b3c", true), ("a%b_c", "axbbxc", true), ("a\\%", "a%", true),
         ("a\\%", "ab", false), ("%é_", "xéy", true), ("", "", true), ("", "a", false),
         ("%a%a%a%", "aa", false),
@@ -30,14 +31,20 @@ import Testing
         func slow(_ pattern: ArraySlice<Character>, _ text: ArraySlice<Character>) -> Bool {
             guard let first = pattern.first else { return text.isEmpty }
             if first == "%" {
-                return (text.startIndex...text.endIndex).contains { slow(pattern.dropFirst(), text[$0...]) }
+                return (text.startIndex...text.endIndex).contains {
+                    slow(pattern.dropFirst(), text[$0...])
+                }
             }
-            guard let character = text.first, first == "_" || first == character else { return false }
+            guard let character = text.first, first == "_" || first == character else {
+                return false
+            }
             return slow(pattern.dropFirst(), text.dropFirst())
         }
         var random = SplitMix(state: 7)
         func word(_ letters: [Character], _ lengthMax: UInt64) -> [Character] {
-            (0..<random.next() % lengthMax).map { _ in letters[Int(random.next() % UInt64(letters.count))] }
+            (0..<random.next() % lengthMax).map { _ in
+                letters[Int(random.next() % UInt64(letters.count))]
+            }
         }
         for _ in 0..<20_000 {
             let pattern = word(["a", "é", "%", "_"], 7)
@@ -57,7 +64,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("a(?=b)", "look-ahead `(?=`"), ("a(?!b)", "look-ahead `(?!`"), ("(?<=a)b", "look-behind `(?<=`"),
+        ("a(?=b)", "look-ahead `(?=`"), ("a(?!b)", "look-ahead `(?!`"),
+        ("(?<=a)b", "look-behind `(?<=`"),
         ("(?<!a)b", "look-behind `(?<!`"), ("(a)\\1", "back-reference `\\1`"),
         ("a(", "not valid"),
     ])

@@ -11,19 +11,24 @@ import Testing
         ("1.5 months", "1 mon 15 days"), ("@ 1 week", "7 days"), ("0 s", "00:00:00"),
         ("100 hours", "100:00:00"), ("250 ms", "00:00:00.25"), ("1 decade", "10 years"),
     ])
-    func `an interval is read and written as PostgreSQL does`(text: String, expected: String) throws {
+    func `an interval is read and written as PostgreSQL does`(text: String, expected: String) throws
+    {
         #expect(try Interval.parse(text).description == expected)
     }
 
-    @Test(arguments: ["", "x", "1 parsec", "1 hour x", "P", "P1", "PT1D", "1:2:3:4", "9999999999 years", "ago"])
+    @Test(arguments: [
+        "", "x", "1 parsec", "1 hour x", "P", "P1", "PT1D", "1:2:3:4", "9999999999 years", "ago",
+    ])
     func `anything else is no interval`(text: String) {
         #expect(throws: QueryError.self) { try Interval.parse(text) }
     }
 
     @Test(arguments: [
-        ("5m", Interval(nanoseconds: 300_000_000_000)), ("1h30m", Interval(nanoseconds: 5_400_000_000_000)),
+        ("5m", Interval(nanoseconds: 300_000_000_000)),
+        ("1h30m", Interval(nanoseconds: 5_400_000_000_000)),
         ("90d", Interval(days: 90)), ("2w", Interval(days: 14)), ("3mo", Interval(months: 3)),
-        ("3M", Interval(months: 3)), ("1y", Interval(months: 12)), ("7us", Interval(nanoseconds: 7_000)),
+        ("3M", Interval(months: 3)), ("1y", Interval(months: 12)),
+        ("7us", Interval(nanoseconds: 7_000)),
     ])
     func `a bare duration is read by its unit's case`(text: String, expected: Interval) throws {
         #expect(try Interval.duration(text) == expected)

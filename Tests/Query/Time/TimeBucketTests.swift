@@ -10,8 +10,10 @@ import Testing
 
     @Test(arguments: [
         ("1 minute", "2026-01-01 12:34:56", "2026-01-01T12:34:00Z"),
-        ("7 days", "2026-01-01", "2025-12-29T00:00:00Z"), ("1 mon", "2026-05-17", "2026-05-01T00:00:00Z"),
-        ("5 years", "2026-05-17", "2025-01-01T00:00:00Z"), ("2 days", "1970-01-01", "1969-12-31T00:00:00Z"),
+        ("7 days", "2026-01-01", "2025-12-29T00:00:00Z"),
+        ("1 mon", "2026-05-17", "2026-05-01T00:00:00Z"),
+        ("5 years", "2026-05-17", "2025-01-01T00:00:00Z"),
+        ("2 days", "1970-01-01", "1969-12-31T00:00:00Z"),
         ("7 minutes", "2000-01-02 23:59", "2000-01-02T23:53:00Z"),
     ])
     func `time_bucket starts on a Monday, months and years on 2000-01-01`(
@@ -28,7 +30,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("hour", "2026-03-29T10:00:00Z"), ("day", "2026-03-28T23:00:00Z"), ("week", "2026-03-22T23:00:00Z"),
+        ("hour", "2026-03-29T10:00:00Z"), ("day", "2026-03-28T23:00:00Z"),
+        ("week", "2026-03-22T23:00:00Z"),
         ("month", "2026-02-28T23:00:00Z"), ("quarter", "2025-12-31T23:00:00Z"),
         ("year", "2025-12-31T23:00:00Z"), ("decade", "2019-12-31T23:00:00Z"),
         ("century", "2000-12-31T23:00:00Z"), ("millennium", "2000-12-31T23:00:00Z"),
@@ -56,7 +59,10 @@ import Testing
         #expect(width == 6 * 3_600_000_000_000)
     }
 
-    @Test(arguments: ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "UTC"])
+    @Test(arguments: [
+        "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Apia",
+        "America/Sao_Paulo", "UTC",
+    ])
     func `a start never lies behind its times and never falls`(zone: String) throws {
         let rules = try TimeZoneRules.named(zone)
         for width in [Interval(days: 1), Interval(days: 7), Interval(months: 1)] {
@@ -84,7 +90,9 @@ import Testing
     }
 
     @Test func `a width of zero, below it, or mixed is refused`() {
-        for width in [Interval.zero, Interval(days: -1), Interval(months: 1, days: 1), Interval(months: -1)] {
+        for width in [
+            Interval.zero, Interval(days: -1), Interval(months: 1, days: 1), Interval(months: -1),
+        ] {
             #expect(throws: QueryError.self) { try TimeBucket.timeBucket(width: width) }
         }
         #expect(throws: QueryError.self) { try TimeBucket.dateTrunc(unit: "fortnight") }

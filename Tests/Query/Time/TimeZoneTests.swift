@@ -20,7 +20,8 @@ import Testing
         ("Australia/Lord_Howe", "2026-07-15 00:00", "2026-07-14T13:30:00Z"),
         ("Australia/Lord_Howe", "2100-01-15 00:00", "2100-01-14T13:00:00Z"),
         ("Asia/Kolkata", "2026-01-01", "2025-12-31T18:30:00Z"),
-        ("+02:00", "2026-01-01", "2025-12-31T22:00:00Z"), ("UTC", "2026-01-01", "2026-01-01T00:00:00Z"),
+        ("+02:00", "2026-01-01", "2025-12-31T22:00:00Z"),
+        ("UTC", "2026-01-01", "2026-01-01T00:00:00Z"),
         ("Europe/Berlin", "2026-01-01 00:00+03", "2025-12-31T21:00:00Z"),
         ("Europe/Berlin", "2026-01-01 00:00 America/New_York", "2026-01-01T05:00:00Z"),
     ])
@@ -30,12 +31,18 @@ import Testing
         #expect(try utc(local, zone) == expected)
     }
 
-    @Test(arguments: ["", "../etc/passwd", "/etc/localtime", "Europe/", "Europe", "a//b", "Nowhere/X", "+99", "tzdata.zi", "Europe/Berlin\0"])
+    @Test(arguments: [
+        "", "../etc/passwd", "/etc/localtime", "Europe/", "Europe", "a//b", "Nowhere/X", "+99",
+        "tzdata.zi", "Europe/Berlin\0",
+    ])
     func `a name that is no zone is refused`(name: String) {
         #expect(throws: QueryError.self) { try TimeZoneRules.named(name) }
     }
 
-    @Test(arguments: ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca"])
+    @Test(arguments: [
+        "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia",
+        "Africa/Casablanca",
+    ])
     func `local time and back is the same instant, but for the repeated hour`(name: String) throws {
         let zone = try TimeZoneRules.named(name)
         let minute: Int64 = 60_000_000_000

@@ -12,7 +12,9 @@ import Testing
             #expect(CalendarMath.days(year: year, month: month, day: day) == number)
             number += 1
             day += 1
-            if day > CalendarMath.dayCount(year: year, month: month) { (day, month) = (1, month + 1) }
+            if day > CalendarMath.dayCount(year: year, month: month) {
+                (day, month) = (1, month + 1)
+            }
             if month > 12 { (month, year) = (1, year + 1) }
         }
     }
@@ -20,7 +22,9 @@ import Testing
     @Test func `any instant survives being written and read`() throws {
         var random = SplitMix(state: 20_260_101)
         for _ in 0..<20_000 {
-            let unit = [1, 1_000, 1_000_000, 1_000_000_000, 86_400_000_000_000][Int(random.next() % 5)] as Int64
+            let unit =
+                [1, 1_000, 1_000_000, 1_000_000_000, 86_400_000_000_000][Int(random.next() % 5)]
+                as Int64
             let value = Int64(bitPattern: random.next()) / unit * unit
             #expect(try TimestampText.instant(TimestampText.text(value)) == value)
             #expect(try TimestampText.local(TimestampText.localText(value)) == value)
@@ -34,8 +38,10 @@ import Testing
         ("2026-01-01", "2026-01-01T00:00:00Z"), ("2026-1-5 3:04", "2026-01-05T03:04:00Z"),
         ("2026-01-01t12:00:00.5z", "2026-01-01T12:00:00.5Z"),
         ("2026/01/01 12:00:00.123456789123", "2026-01-01T12:00:00.123456789Z"),
-        ("2026-01-01 24:00", "2026-01-02T00:00:00Z"), ("2026-01-01 12:00 -0330", "2026-01-01T15:30:00Z"),
-        ("2026-06-30 23:59:60", "2026-07-01T00:00:00Z"), ("1969-12-31 23:59:59.999999999", "1969-12-31T23:59:59.999999999Z"),
+        ("2026-01-01 24:00", "2026-01-02T00:00:00Z"),
+        ("2026-01-01 12:00 -0330", "2026-01-01T15:30:00Z"),
+        ("2026-06-30 23:59:60", "2026-07-01T00:00:00Z"),
+        ("1969-12-31 23:59:59.999999999", "1969-12-31T23:59:59.999999999Z"),
         ("epoch", "1970-01-01T00:00:00Z"), ("2026-01-01 00:00 UTC", "2026-01-01T00:00:00Z"),
     ])
     func `PostgreSQL's forms are read`(text: String, expected: String) throws {
@@ -44,7 +50,8 @@ import Testing
 
     @Test(arguments: [
         "", "2026", "2026-13-01", "2026-02-29", "2026-01-01T", "2026-01-01 25:00", "2026-01-01 12",
-        "2026-01-0112:00", "2026-01-01 12:60", "2026-01-01 12:00 +", "x", "2026-01-01 12:00 Nowhere",
+        "2026-01-0112:00", "2026-01-01 12:60", "2026-01-01 12:00 +", "x",
+        "2026-01-01 12:00 Nowhere",
         "9999-01-01", "1677-01-01", "2026-01-01 24:00:01", "2026-01-01 12:00 + 2",
     ])
     func `anything else is refused`(text: String) {

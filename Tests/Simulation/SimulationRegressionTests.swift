@@ -1,0 +1,76 @@
+import ApusStorage
+import ApusTestKit
+import Testing
+
+/// Bugs that the simulation found once, each by its shortest path.
+@Suite struct SimulationRegressionTests {
+    private struct Run {
+        let store: SimulatedStore
+        var reference: ReferenceDatabase
+        private var generator = PointGenerator(seed: 21, options: .small)
+
+        init() throws(StorageError) {
+            let options = SimulatedStore.smallOptions()
+            store = try SimulatedStore(disk: SimulatedFileSystem(), options: options)
+            reference = ReferenceDatabase(options: options)
+            try write()
+        }
+
+        mutating func write() throws(StorageError) {
+            let operation = StoreOperation.write(
+                database: "default", rows: generator.rows(now: store.clock.now))
+            try store.perform(operation)
+            reference.apply(operation, now: store.clock.now)
+        }
+
+        func difference(on image: SimulatedFileSystem) throws(StorageError) -> String? {
+            try SimulatedStore(disk: image, options: store.options, clock: store.clock)
+                .difference(from: reference)
+        }
+    }
+
+    @Test func `a MANIFEST whose name could not be synced keeps the files it names`() throws {
+        // Of the directory syncs of a flush, the last one of the root is that of MANIFEST's name.
+        let counting = try Run()
+        counting.store.disk.recordsCalls = true
+        try counting.store.perform(.flush)
+        let syncs = counting.store.disk.callLog.filter { $0.kind == .syncDirectory }
+        let last = try #require(syncs.lastIndex { $0.path.isEmpty })
+
+        var run = try Run()
+        let disk = run.store.disk
+        disk.fail(.syncDirectory, number: last + 1, with: .inputOutput)
+        #expect(throws: StorageError.self) { try run.store.perform(.flush) }
+        #expect(try run.difference(on: disk.afterProcessKill()) == nil)
+        #expect(try run.difference(on: disk.afterPowerLoss(keeping: .nothingUnsynced)) == nil)
+        // The next flush makes files of its own, and fails as well.
+        try run.write()
+        disk.fail(.syncDirectory, number: 2, with: .inputOutput)
+        _ = try? run.store.perform(.flush)
+        #expect(try run.store.difference(from: run.reference) == nil)
+        #expect(try run.difference(on: disk.afterProcessKill()) == nil)
+        #expect(try run.difference(on: disk.afterPowerLoss(keeping: .nothingUnsynced)) == nil)
+    }
+
+    @Test func `a partition's directory is synced even if it exists already`() throws {
+        let run = try Run()
+        let disk = run.store.disk
+        let partition = PointGenerator.startNanoseconds
+        for offset in -6...30 {
+            try disk.createDirectory("data/1/\(partition + Int64(offset) * 3_600_000_000_000)")
+        }
+        try run.store.perform(.flush)
+        #expect(disk.paths.contains { $0.hasSuffix(".segment") })
+        #expect(try run.difference(on: disk.afterPowerLoss(keeping: .nothingUnsynced)) == nil)
+    }
+
+    @Test func `a segment that can't be mapped replaces no head`() throws {
+        let run = try Run()
+        run.store.disk.fail(.map, with: .inputOutput)
+        #expect(throws: StorageError.self) { try run.store.perform(.flush) }
+        #expect(try run.store.difference(from: run.reference) == nil)
+        try run.store.perform(.flush)
+        #expect(try run.store.difference(from: run.reference) == nil)
+        #expect(run.store.engine.health().damagedFiles.isEmpty)
+    }
+}
