@@ -41,12 +41,9 @@ import Testing
         let disk = run.store.disk
         disk.fail(.syncDirectory, number: last + 1, with: .inputOutput)
         #expect(throws: StorageError.self) { try run.store.perform(.flush) }
-        #expect(try run.difference(on: disk.afterProcessKill()) == nil)
-        #expect(try run.difference(on: disk.afterPowerLoss(keeping: .nothingUnsynced)) == nil)
-        // The next flush makes files of its own, and fails as well.
-        try run.write()
-        disk.fail(.syncDirectory, number: 2, with: .inputOutput)
-        _ = try? run.store.perform(.flush)
+        // Which MANIFEST a reopening finds is unknown: nothing is written any more.
+        #expect(run.store.engine.health().status == .fail)
+        #expect(throws: StorageError.self) { try run.write() }
         #expect(try run.store.difference(from: run.reference) == nil)
         #expect(try run.difference(on: disk.afterProcessKill()) == nil)
         #expect(try run.difference(on: disk.afterPowerLoss(keeping: .nothingUnsynced)) == nil)
@@ -66,11 +63,23 @@ import Testing
 
     @Test func `a segment that can't be mapped replaces no head`() throws {
         let run = try Run()
-        run.store.disk.fail(.map, with: .inputOutput)
+        run.store.disk.fail(.map, with: .inputOutput, forEver: true)
         #expect(throws: StorageError.self) { try run.store.perform(.flush) }
         #expect(try run.store.difference(from: run.reference) == nil)
+        run.store.disk.clearFaults()
         try run.store.perform(.flush)
         #expect(try run.store.difference(from: run.reference) == nil)
         #expect(run.store.engine.health().damagedFiles.isEmpty)
+    }
+
+    @Test func `one time at the end of 64 bits doesn't refuse its neighbours`() throws {
+        let run = try Run()
+        let now = run.store.clock.now
+        let rows = [Int64.min, now, .min + 1, .max].map {
+            ReferenceRow(
+                table: "t", tags: [:], time: $0, fields: [(name: "v", value: .int64(1))])
+        }
+        let outcome = try run.store.perform(.write(database: "default", rows: rows))
+        #expect(outcome == ReferenceDatabase.WriteOutcome(rowsStored: 1, hasRefusals: true))
     }
 }

@@ -118,10 +118,13 @@ package struct ReferenceDatabase: Sendable {
     package var databases: [String: Database] = [:]
     private let defaultRetentionSeconds: Int
     private let acceptFutureSeconds: Int
+    /// Times this near to the ends of 64 bits are refused.
+    private let edgeNanoseconds: Int64
 
     package init(options: StorageOptions) {
         defaultRetentionSeconds = options.defaultRetentionSeconds ?? 0
         acceptFutureSeconds = options.acceptFutureSeconds
+        edgeNanoseconds = Int64(options.partitionSeconds) * 2_000_000_000
     }
 
     /// Does what the operation says; flushes and the like change nothing here.
@@ -157,7 +160,7 @@ package struct ReferenceDatabase: Sendable {
         let latest =
             acceptFutureSeconds > 0 ? now + Int64(acceptFutureSeconds) * 1_000_000_000 : .max
         for row in rows {
-            guard row.time >= oldest, row.time <= latest else {
+            guard row.time >= max(oldest, .min + edgeNanoseconds), row.time <= latest else {
                 outcome.hasRefusals = true
                 continue
             }

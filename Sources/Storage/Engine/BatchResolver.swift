@@ -52,6 +52,12 @@ struct BatchResolver {
                 Int64(options.acceptFutureSeconds) &* 1_000_000_000)
             if !sum.overflow { latest = sum.partialValue }
         }
+        // The partition of a time has to have an end, and a neighbour on either side.
+        let partition =
+            database?.partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
+        let floor = Int64.min + 2 * partition
+        let ceiling = Int64.max - 3 * partition
+        let (earliest, latest) = (max(earliest, floor), min(latest, ceiling))
         for group in batch.groups {
             var first = Int64.max
             var last = Int64.min
@@ -63,16 +69,26 @@ struct BatchResolver {
             group.filterRows { row in
                 let time = group.times[row]
                 if time >= earliest, time <= latest { return true }
-                let old = time < earliest
-                batch.reject(
-                    LineRejection(
-                        line: Int(group.lines[row]), kind: old ? .retention : .future,
-                        reason: old
-                            ? "the time is older than the database's retention (is the precision right?)"
-                            : "the time is too far in the future (is the precision right?)"))
+                batch.reject(timeRejection(line: Int(group.lines[row]), time, earliest, floor, ceiling))
                 return false
             }
         }
+    }
+
+    private func timeRejection(
+        line: Int, _ time: Int64, _ earliest: Int64, _ floor: Int64, _ ceiling: Int64
+    ) -> LineRejection {
+        if time < floor || time > ceiling {
+            return LineRejection(
+                line: line, kind: .limit,
+                reason: "the time is at the end of what 64 bits hold (is the precision right?)")
+        }
+        let isOld = time < earliest
+        return LineRejection(
+            line: line, kind: isOld ? .retention : .future,
+            reason: isOld
+                ? "the time is older than the database's retention (is the precision right?)"
+                : "the time is too far in the future (is the precision right?)")
     }
 
     private func checkPartitions(

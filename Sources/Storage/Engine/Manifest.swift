@@ -235,8 +235,22 @@ package struct Manifest: Sendable, Equatable {
     }
 
     /// Makes this the store's manifest and keeps `predecessor` beside it. Durable on return.
+    ///
+    /// - Throws: `readOnly` if it is unknown which of the two a reopening will find: no file that
+    ///   either names may be removed or replaced, and no third MANIFEST written, until then. After
+    ///   any other error the predecessor is still the store's manifest.
     func store(_ fileSystem: any FileSystem, predecessor: [UInt8]?) throws(StorageError) {
         if let predecessor { try fileSystem.writeFileAtomically(Self.previousPath, predecessor) }
-        try fileSystem.writeFileAtomically(Self.path, encoded())
+        let temporary = Self.path + ".new"
+        try fileSystem.remove(temporary)
+        let file = try fileSystem.open(temporary, create: true)
+        try file.writeBytes(encoded(), at: 0)
+        try file.sync()
+        do throws(StorageError) {
+            try fileSystem.rename(temporary, to: Self.path)
+            try fileSystem.syncDirectory("")
+        } catch {
+            throw .readOnly(reason: "replacing \(Self.path) failed: \(error)")
+        }
     }
 }

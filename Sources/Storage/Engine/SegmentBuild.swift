@@ -86,11 +86,7 @@ struct SegmentBuild {
         guard !tables.isEmpty else { return nil }
         let fileSystem = maintenance.fileSystem
         let directory = Manifest.Segment.directory(database.id, partition)
-<<<<<<< HEAD
         try maintenance.makeDurableDirectory(directory)
-=======
-        try maintenance.makeDirectory(directory, parents: ["data/\(database.id)", "data", ""])
->>>>>>> sim
         let path = Manifest.Segment.path(database.id, partition, number)
         let writer = try SegmentWriter(
             fileSystem: fileSystem, path: path,

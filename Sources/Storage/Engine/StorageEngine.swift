@@ -205,8 +205,9 @@ package final class StorageEngine: Sendable {
                 throw .exists("database \"\(name)\"")
             }
             let partition = partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
-            guard partition >= 60_000_000_000 else {
-                throw .limit("a partition is at least a minute long")
+            // A few of them have to fit what 64 bits hold.
+            guard partition >= 60_000_000_000, partition <= 3_155_760_000 * 1_000_000_000 / 2 else {
+                throw .limit("a partition is at least a minute and at most fifty years long")
             }
             _ = catalog.makeDatabase(
                 &state, name: name, partitionNanoseconds: partition,
