@@ -45,7 +45,7 @@ struct BatchResolver {
             database?.retentionNanoseconds
             ?? options.defaultRetentionSeconds.map { Int64($0) * 1_000_000_000 } ?? 0
         let oldest = nowNanoseconds.subtractingReportingOverflow(retention)
-        let earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
+        var earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
         var latest = Int64.max
         if options.acceptFutureSeconds > 0 {
             let sum = nowNanoseconds.addingReportingOverflow(
@@ -57,7 +57,8 @@ struct BatchResolver {
             database?.partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
         let floor = Int64.min + 2 * partition
         let ceiling = Int64.max - 3 * partition
-        let (earliest, latest) = (max(earliest, floor), min(latest, ceiling))
+        earliest = max(earliest, floor)
+        latest = min(latest, ceiling)
         for group in batch.groups {
             var first = Int64.max
             var last = Int64.min
