@@ -45,7 +45,7 @@ struct BatchResolver {
             database?.retentionNanoseconds
             ?? options.defaultRetentionSeconds.map { Int64($0) * 1_000_000_000 } ?? 0
         let oldest = nowNanoseconds.subtractingReportingOverflow(retention)
-        let earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
+        var earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
         var latest = Int64.max
         if options.acceptFutureSeconds > 0 {
             let sum = nowNanoseconds.addingReportingOverflow(
@@ -53,11 +53,13 @@ struct BatchResolver {
             if !sum.overflow { latest = sum.partialValue }
         }
         // The partition of a time has to have an end, and a neighbour on either side.
-        let partition =
-            database?.partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
+        let partition = min(
+            Int64.max / 8,
+            database?.partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000)
         let floor = Int64.min + 2 * partition
         let ceiling = Int64.max - 3 * partition
-        let (earliest, latest) = (max(earliest, floor), min(latest, ceiling))
+        earliest = max(earliest, floor)
+        latest = min(latest, ceiling)
         for group in batch.groups {
             var first = Int64.max
             var last = Int64.min
