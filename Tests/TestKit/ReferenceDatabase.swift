@@ -113,6 +113,11 @@ package struct ReferenceDatabase: Sendable {
     package struct WriteOutcome: Sendable, Equatable {
         package var rowsStored = 0
         package var hasRefusals = false
+
+        package init(rowsStored: Int = 0, hasRefusals: Bool = false) {
+            self.rowsStored = rowsStored
+            self.hasRefusals = hasRefusals
+        }
     }
 
     package var databases: [String: Database] = [:]

@@ -53,8 +53,9 @@ struct BatchResolver {
             if !sum.overflow { latest = sum.partialValue }
         }
         // The partition of a time has to have an end, and a neighbour on either side.
-        let partition =
-            database?.partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
+        let partition = min(
+            Int64.max / 8,
+            database?.partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000)
         let floor = Int64.min + 2 * partition
         let ceiling = Int64.max - 3 * partition
         earliest = max(earliest, floor)
