@@ -29,7 +29,9 @@ private struct Recording {
                 throw ClientFault("a line of the recording: \(text)")
             }
             events.append(
-                Event(order: order, word: String(words[1]), descriptor: descriptor, detail: String(words[3])))
+                Event(
+                    order: order, word: String(words[1]), descriptor: descriptor,
+                    detail: String(words[3])))
         }
         self.events = events.sorted { $0.order < $1.order }
     }
@@ -46,9 +48,11 @@ private struct Recording {
         for event in events {
             switch event.word {
             case "asked": asked[event.descriptor] = event.detail
-            case "wrote": written[event.detail] = written[event.detail] ?? (event.order, event.descriptor)
+            case "wrote":
+                written[event.detail] = written[event.detail] ?? (event.order, event.descriptor)
             case "synced":
-                syncedSince[event.descriptor] = max(syncedSince[event.descriptor] ?? 0, Int(event.detail) ?? 0)
+                syncedSince[event.descriptor] = max(
+                    syncedSince[event.descriptor] ?? 0, Int(event.detail) ?? 0)
             case "answering":
                 guard let marker = asked.removeValue(forKey: event.descriptor) else { continue }
                 answers += 1
@@ -57,7 +61,8 @@ private struct Recording {
                     continue
                 }
                 if (syncedSince[place.descriptor] ?? 0) < place.order {
-                    tooEarly.append("\(marker) was answered before a sync that began after its write returned")
+                    tooEarly.append(
+                        "\(marker) was answered before a sync that began after its write returned")
                 }
             default: break
             }
@@ -77,8 +82,10 @@ private final class RecordedServer {
         defer { close(ends[0]) }
         processID = try Binary.spawn(
             [
-                "/usr/bin/env", "LD_PRELOAD=\(library)", "APUS_RECORDING=\(recording)", try Binary.path(),
-                "serve", "--data", directory + "/data", "--http", "127.0.0.1:0", "--line-tcp", "off",
+                "/usr/bin/env", "LD_PRELOAD=\(library)", "APUS_RECORDING=\(recording)",
+                try Binary.path(),
+                "serve", "--data", directory + "/data", "--http", "127.0.0.1:0", "--line-tcp",
+                "off",
                 "--line-udp", "off", "--log-level", "error", "--durability", durability,
             ], output: ends[1])
         close(ends[1])
@@ -140,7 +147,10 @@ private func markerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
         let library = directory + "/recorder.so"
         for compiler in ["clang", "cc", "gcc"] {
             let process = try Binary.spawn(
-                ["/usr/bin/env", compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"],
+                [
+                    "/usr/bin/env", compiler, "-shared", "-fPIC", "-O1", "-o", library, source,
+                    "-ldl",
+                ],
                 output: 2)
             if Binary.wait(process) == 0 { return library }
         }
@@ -152,7 +162,8 @@ private func markerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
         let library = try buildRecorder(directory.path)
         let recording = directory.path + "/recording"
         let server = try RecordedServer(
-            directory: directory.path, library: library, recording: recording, durability: durability)
+            directory: directory.path, library: library, recording: recording,
+            durability: durability)
         let threads = (1...senders).map { number in
             let sender = MarkerSender(number: number, port: server.httpPort, count: requests)
             var thread = pthread_t()

@@ -25,18 +25,21 @@ import Testing
         var generator = PointGenerator(seed: 11, options: generatorOptions)
         let store = try SimulatedStore(disk: SimulatedFileSystem(), options: options)
         for step in 0..<14 {
-            try store.perform(.write(database: "default", rows: generator.rows(now: store.clock.now)))
+            try store.perform(
+                .write(database: "default", rows: generator.rows(now: store.clock.now)))
             if step == 4 || step == 9 { try store.perform(.flush) }
         }
         let contents = try ScanDump.read(store.engine).contents
         if !killed { try store.engine.close() }
         return Closed(
-            disk: store.disk.afterProcessKill(), contents: contents, clock: store.clock, options: options)
+            disk: store.disk.afterProcessKill(), contents: contents, clock: store.clock,
+            options: options)
     }
 
     /// What is wrong with how the store takes the damage; nil if all is as promised.
     private static func verdict(
-        _ image: SimulatedFileSystem, _ store: Closed, damaged path: String, mayLoseSilently: Bool = false
+        _ image: SimulatedFileSystem, _ store: Closed, damaged path: String,
+        mayLoseSilently: Bool = false
     ) -> String? {
         do throws(StorageError) {
             let opened = try SimulatedStore(disk: image, options: store.options, clock: store.clock)
@@ -54,12 +57,16 @@ import Testing
                 return isClear(error, path) ? nil : "reading throws \(error)"
             }
             if contents == store.contents { return nil }
-            if let wrong = contents.firstWrong(comparedTo: store.contents) { return "wrong: \(wrong)" }
+            if let wrong = contents.firstWrong(comparedTo: store.contents) {
+                return "wrong: \(wrong)"
+            }
             let health = opened.engine.health()
-            let isNamed = health.damagedFiles.contains { $0.contains(path) }
+            let isNamed =
+                health.damagedFiles.contains { $0.contains(path) }
                 || warnings.contains { $0.contains(path) } || health.message.contains(path)
             if isNamed || mayLoseSilently { return nil }
-            return "\(contents.rowCount) of \(store.contents.rowCount) rows, and nobody names \(path): "
+            return
+                "\(contents.rowCount) of \(store.contents.rowCount) rows, and nobody names \(path): "
                 + "\(health.status) \(health.message)"
         } catch {
             return isClear(error, path) ? nil : "opening throws \(error)"
@@ -68,7 +75,8 @@ import Testing
 
     private static func isClear(_ error: StorageError, _ path: String) -> Bool {
         switch error {
-        case .corrupt(let file, _, let reason): file.contains(path) || path.contains(file) || reason.contains(path)
+        case .corrupt(let file, _, let reason):
+            file.contains(path) || path.contains(file) || reason.contains(path)
         case .unsupportedFormat(let file, _, _): file.contains(path) || path.contains(file)
         default: false
         }
@@ -90,17 +98,25 @@ import Testing
         #expect(!paths.isEmpty)
         for path in paths {
             let count = store.disk.contents(path)?.count ?? 0
-            for offset in Self.offsets(count, limit: limit * simulationRounds, seed: 1) where !failures.areTooMany {
+            for offset in Self.offsets(count, limit: limit * simulationRounds, seed: 1)
+            where !failures.areTooMany {
                 let image = store.disk.afterProcessKill()
                 image.flipBit(path, offset: offset, bit: offset % 8)
-                if let wrong = verdict(image, store, damaged: path, mayLoseSilently: mayLoseSilently) {
-                    failures.add("\(path), bit \(offset % 8) of byte \(offset) of \(count) flipped: \(wrong)")
+                if let wrong = verdict(
+                    image, store, damaged: path, mayLoseSilently: mayLoseSilently)
+                {
+                    failures.add(
+                        "\(path), bit \(offset % 8) of byte \(offset) of \(count) flipped: \(wrong)"
+                    )
                 }
             }
-            for size in Self.offsets(count, limit: limit / 3 * simulationRounds, seed: 2) where !failures.areTooMany {
+            for size in Self.offsets(count, limit: limit / 3 * simulationRounds, seed: 2)
+            where !failures.areTooMany {
                 let image = store.disk.afterProcessKill()
                 image.truncate(path, size: size)
-                if let wrong = verdict(image, store, damaged: path, mayLoseSilently: mayLoseSilently) {
+                if let wrong = verdict(
+                    image, store, damaged: path, mayLoseSilently: mayLoseSilently)
+                {
                     failures.add("\(path) cut to \(size) of \(count) bytes: \(wrong)")
                 }
             }
@@ -112,7 +128,9 @@ import Testing
         Self.sweep(store, paths: ["MANIFEST"], limit: 2_000)
     }
 
-    @Test func `a damaged MANIFEST of a killed process is replaced by its predecessor or named`() throws {
+    @Test func `a damaged MANIFEST of a killed process is replaced by its predecessor or named`()
+        throws
+    {
         let store = try Self.closedStore(killed: true)
         Self.sweep(store, paths: ["MANIFEST"], limit: 2_000)
     }
@@ -151,16 +169,22 @@ import Testing
         for path in store.disk.paths where path != "LOCK" && path != "MANIFEST.previous" {
             let image = store.disk.afterProcessKill()
             try image.remove(path)
-            let opened = Result { try SimulatedStore(disk: image, options: store.options, clock: store.clock) }
+            let opened = Result {
+                try SimulatedStore(disk: image, options: store.options, clock: store.clock)
+            }
             switch opened {
             case .failure(let error):
-                #expect("\(error)".contains(path) || "\(error)".contains("log"), "\(path) missing: \(error)")
+                #expect(
+                    "\(error)".contains(path) || "\(error)".contains("log"),
+                    "\(path) missing: \(error)")
             case .success(let opened):
                 let dump = try ScanDump.read(opened.engine, checksScans: false)
-                #expect(dump.contents.firstWrong(comparedTo: store.contents) == nil, "\(path) missing")
+                #expect(
+                    dump.contents.firstWrong(comparedTo: store.contents) == nil, "\(path) missing")
                 let health = opened.engine.health()
                 #expect(
-                    dump.contents == store.contents || health.damagedFiles.contains { $0.contains(path) }
+                    dump.contents == store.contents
+                        || health.damagedFiles.contains { $0.contains(path) }
                         || health.message.contains(path), "\(path) missing: \(health.message)")
             }
         }

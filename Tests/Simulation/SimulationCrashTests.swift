@@ -19,9 +19,11 @@ import Testing
                     failures.add("seed \(seed), crash at change \(call): \(surprise)")
                 }
                 for (name, image) in Self.images(disk, seed: UInt64(call)) {
-                    if let wrong = run.verify(image, options: options, continuing: Self.continuing) {
+                    if let wrong = run.verify(image, options: options, continuing: Self.continuing)
+                    {
                         failures.add(
-                            "seed \(seed), crash at change \(call) in \(run.inFlight?.summary ?? "opening or the end"), \(name):\n\(wrong)")
+                            "seed \(seed), crash at change \(call) in \(run.inFlight?.summary ?? "opening or the end"), \(name):\n\(wrong)"
+                        )
                         break
                     }
                 }
@@ -70,7 +72,8 @@ import Testing
             if let surprise = run.surprise { failures.add("seed \(seed): \(surprise)") }
             let image = crashing.afterPowerLoss(keeping: .nothingUnsynced)
             if let wrong = run.verify(image, options: options, continuing: Self.continuing) {
-                failures.add("seed \(seed), in \(run.inFlight?.summary ?? "opening or the end"):\n\(wrong)")
+                failures.add(
+                    "seed \(seed), in \(run.inFlight?.summary ?? "opening or the end"):\n\(wrong)")
             }
         }
     }
@@ -110,7 +113,8 @@ import Testing
             if let wrong = run.verify(
                 disk.afterProcessKill(), options: options, continuing: Self.continuing)
             {
-                failures.add("seed \(seed), in \(run.inFlight?.summary ?? "opening or the end"):\n\(wrong)")
+                failures.add(
+                    "seed \(seed), in \(run.inFlight?.summary ?? "opening or the end"):\n\(wrong)")
             }
         }
     }

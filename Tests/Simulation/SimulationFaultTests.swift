@@ -21,7 +21,8 @@ import Testing
             var first: String?
             for var candidate in candidates {
                 _ = candidate.adoptTypes(of: engine.catalog)
-                guard let difference = candidate.contents(now: now).difference(to: dump.contents) else {
+                guard let difference = candidate.contents(now: now).difference(to: dump.contents)
+                else {
                     return (candidate, "")
                 }
                 first = first ?? difference
@@ -65,17 +66,23 @@ import Testing
                     known.reference.apply(operation, now: clock.now)
                     if operation.isWrite {
                         known.alternatives = []
-                        if isReadOnly { return "operation \(position): a write succeeded on a read-only store" }
+                        if isReadOnly {
+                            return "operation \(position): a write succeeded on a read-only store"
+                        }
                     }
                 } catch {
                     if case .readOnly = error { isReadOnly = true }
                     if case .corrupt = error { return "operation \(position): \(error)" }
-                    if let wrong = try known.noteFailure(of: operation, store.engine, now: clock.now) {
-                        return "operation \(position) (\(operation.summary)) failed (\(error)), then:\n\(wrong)"
+                    if let wrong = try known.noteFailure(
+                        of: operation, store.engine, now: clock.now)
+                    {
+                        return
+                            "operation \(position) (\(operation.summary)) failed (\(error)), then:\n\(wrong)"
                     }
                 }
             }
-            let (found, difference) = try Known.match([known.reference], store.engine, now: clock.now)
+            let (found, difference) = try Known.match(
+                [known.reference], store.engine, now: clock.now)
             guard found != nil else { return "at the end:\n\(difference)" }
         } catch {
             return "\(error)"
@@ -118,7 +125,9 @@ import Testing
     ]
 
     @Test(arguments: [SimulatedFileSystem.Failure.noSpace, .inputOutput])
-    func `whatever call fails, what was acknowledged is served`(failure: SimulatedFileSystem.Failure) {
+    func `whatever call fails, what was acknowledged is served`(
+        failure: SimulatedFileSystem.Failure
+    ) {
         let options = SimulatedStore.smallOptions()
         let operations = smallWorkload(seed: 4, count: 30).filter {
             if case .reopen = $0 { false } else { true }
@@ -136,14 +145,17 @@ import Testing
                     let disk = SimulatedFileSystem()
                     disk.fail(kind, number: number, with: failure, forEver: forEver)
                     if let wrong = Self.run(operations, disk, options) {
-                        failures.add("\(kind) \(number) fails with \(failure)\(forEver ? " for ever" : ""):\n\(wrong)")
+                        failures.add(
+                            "\(kind) \(number) fails with \(failure)\(forEver ? " for ever" : ""):\n\(wrong)"
+                        )
                     }
                 }
             }
         }
     }
 
-    @Test func `a full disk refuses writes, serves reads, and takes writes again when there is room`() {
+    @Test
+    func `a full disk refuses writes, serves reads, and takes writes again when there is room`() {
         var failures = Failures()
         for round in 0..<(60 * simulationRounds) where !failures.areTooMany {
             let options = SimulatedStore.smallOptions()
@@ -156,7 +168,8 @@ import Testing
                 let store = try SimulatedStore(disk: disk, options: options, clock: clock)
                 disk.bytesMax = (300 << 10) + round * 7_919
                 for step in 0..<400 {
-                    let operation: StoreOperation = step % 25 == 24
+                    let operation: StoreOperation =
+                        step % 25 == 24
                         ? .flush : .write(database: "default", rows: generator.rows(now: clock.now))
                     do throws(StorageError) {
                         try store.perform(operation)
@@ -210,19 +223,25 @@ import Testing
         let store = try SimulatedStore(disk: disk, options: options)
         var reference = ReferenceDatabase(options: options)
         var generator = PointGenerator(seed: 5, options: .small)
-        let first = StoreOperation.write(database: "default", rows: generator.rows(now: store.clock.now))
+        let first = StoreOperation.write(
+            database: "default", rows: generator.rows(now: store.clock.now))
         try store.perform(first)
         reference.apply(first, now: store.clock.now)
         disk.fail(.sync, with: .inputOutput, pathContains: "log/")
         for _ in 0..<3 {
-            let write = StoreOperation.write(database: "default", rows: generator.rows(now: store.clock.now))
+            let write = StoreOperation.write(
+                database: "default", rows: generator.rows(now: store.clock.now))
             #expect(throws: StorageError.self) { try store.perform(write) }
             _ = reference.adoptTypes(of: store.engine.catalog)
             #expect(try store.difference(from: reference, checksScans: false) == nil)
         }
         #expect(store.engine.health().status == .fail)
-        #expect(throws: StorageError.self) { try store.perform(.dropTable(database: "default", table: "cpu")) }
-        #expect(throws: StorageError.self) { try store.perform(.createDatabase("other", retentionSeconds: 0)) }
+        #expect(throws: StorageError.self) {
+            try store.perform(.dropTable(database: "default", table: "cpu"))
+        }
+        #expect(throws: StorageError.self) {
+            try store.perform(.createDatabase("other", retentionSeconds: 0))
+        }
         let again = try SimulatedStore(disk: disk.afterProcessKill(), options: options)
         #expect(again.engine.health().status == .pass)
         try again.perform(first)

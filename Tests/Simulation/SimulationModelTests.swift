@@ -4,28 +4,34 @@ import Testing
 
 @Suite struct SimulationModelTests {
     /// Runs random operations and compares now and then.
-    private static func run(seed: UInt64, count: Int, options: StorageOptions, failures: inout Failures) {
+    private static func run(
+        seed: UInt64, count: Int, options: StorageOptions, failures: inout Failures
+    ) {
         let clock = ManualClock()
         var reference = ReferenceDatabase(options: options)
         var generator = PointGenerator(seed: seed)
         var position = 0
         var last = "opening"
         do throws(StorageError) {
-            let store = try SimulatedStore(disk: SimulatedFileSystem(), options: options, clock: clock)
+            let store = try SimulatedStore(
+                disk: SimulatedFileSystem(), options: options, clock: clock)
             while position < count {
                 let operation = generator.next(now: clock.now)
                 last = operation.summary
                 let outcome = try store.perform(operation)
                 let expected = reference.apply(operation, now: clock.now)
                 if operation.isWrite, outcome != expected {
-                    failures.add("seed \(seed), operation \(position) (\(last)): \(outcome), expected \(expected)")
+                    failures.add(
+                        "seed \(seed), operation \(position) (\(last)): \(outcome), expected \(expected)"
+                    )
                     return
                 }
                 position += 1
                 let isEvent = if case .write = operation { false } else { true }
                 guard position % 20 == 0 || isEvent else { continue }
                 if let difference = try store.difference(from: reference) {
-                    failures.add("seed \(seed), after operation \(position) (\(last)):\n\(difference)")
+                    failures.add(
+                        "seed \(seed), after operation \(position) (\(last)):\n\(difference)")
                     return
                 }
             }
@@ -41,7 +47,8 @@ import Testing
     @Test func `the engine answers what the reference database answers`() {
         var failures = Failures()
         for seed in UInt64(1)...UInt64(12 * simulationRounds) where !failures.areTooMany {
-            Self.run(seed: seed, count: 300, options: SimulatedStore.smallOptions(), failures: &failures)
+            Self.run(
+                seed: seed, count: 300, options: SimulatedStore.smallOptions(), failures: &failures)
         }
     }
 
@@ -80,7 +87,8 @@ import Testing
         func calls() -> [SimulatedFileSystem.Call] {
             let disk = SimulatedFileSystem()
             disk.recordsCalls = true
-            _ = CrashRun.run(smallWorkload(seed: 3), on: disk, options: SimulatedStore.smallOptions())
+            _ = CrashRun.run(
+                smallWorkload(seed: 3), on: disk, options: SimulatedStore.smallOptions())
             return disk.callLog
         }
         #expect(calls() == calls())

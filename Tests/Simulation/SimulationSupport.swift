@@ -69,7 +69,9 @@ struct CrashRun {
     }
 
     /// Opens what survived, compares, and carries on. Returns what is wrong.
-    func verify(_ image: SimulatedFileSystem, options: StorageOptions, continuing: [StoreOperation]) -> String? {
+    func verify(_ image: SimulatedFileSystem, options: StorageOptions, continuing: [StoreOperation])
+        -> String?
+    {
         let clock = ManualClock(nanoseconds: clock.now)
         do throws(StorageError) {
             let store = try SimulatedStore(disk: image, options: options, clock: clock)
@@ -77,14 +79,21 @@ struct CrashRun {
             if let problem = dump.problems.first { return problem }
             if let warning = dump.warnings.first { return "warning: \(warning)" }
             let health = store.engine.health()
-            if !health.damagedFiles.isEmpty || health.status == .fail { return "health: \(health.message)" }
+            if !health.damagedFiles.isEmpty || health.status == .fail {
+                return "health: \(health.message)"
+            }
             var found: ReferenceDatabase?
             var firstDifference: String?
             for var candidate in candidates() {
                 // What was in flight may have widened a field, or not.
                 let types = candidate.adoptTypes(of: store.engine.catalog).first
-                let difference = types ?? candidate.contents(now: clock.now).difference(to: dump.contents)
-                if difference == nil { found = candidate } else if firstDifference == nil { firstDifference = difference }
+                let difference =
+                    types ?? candidate.contents(now: clock.now).difference(to: dump.contents)
+                if difference == nil {
+                    found = candidate
+                } else if firstDifference == nil {
+                    firstDifference = difference
+                }
             }
             guard var reference = found else { return firstDifference }
             for operation in continuing {

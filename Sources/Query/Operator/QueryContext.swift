@@ -61,8 +61,8 @@ extension QueryError {
         let code: Code =
             switch error {
             case .corrupt, .unsupportedFormat: .damaged
-            case .overloaded: .overloaded
-            case .readOnly, .diskFull: .readOnly
+            // Not the caller's fault: 503, send it again later.
+            case .overloaded, .readOnly, .diskFull: .overloaded
             case .limit: .limit
             case .unknownDatabase: .unknownDatabase
             case .unknownTable: .unknownTable

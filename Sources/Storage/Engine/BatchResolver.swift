@@ -71,7 +71,8 @@ struct BatchResolver {
             group.filterRows { row in
                 let time = group.times[row]
                 if time >= earliest, time <= latest { return true }
-                batch.reject(timeRejection(line: Int(group.lines[row]), time, earliest, floor, ceiling))
+                batch.reject(
+                    timeRejection(line: Int(group.lines[row]), time, earliest, floor, ceiling))
                 return false
             }
         }
@@ -278,6 +279,7 @@ struct BatchResolver {
             let index = Int(group.series[row] & ~WriteBatch.provisional)
             if batch.newSeries[index].resolved == nil {
                 let key = batch.newSeries[index].key
+                // Safe: the bytes are the batch's, lent for the look-up.
                 let known = key.withUnsafeBytes { table.seriesID(forKey: $0) }
                 if known == nil, let limit = passedLimit(table, key) {
                     refused = limit

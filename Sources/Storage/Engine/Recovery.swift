@@ -197,6 +197,7 @@ enum Recovery {
         if let failure = shared.state.withLock({ $0.maintenanceFailure }) { throw failure }
     }
 
+    // Safe: the payload is the reader's, valid during the call; everything kept is copied.
     private static func apply(
         _ sequence: UInt64, _ kind: LogRecord.Kind, _ payload: UnsafeRawBufferPointer,
         _ shared: EngineShared

@@ -175,6 +175,7 @@ private struct SegmentFeed: ScanConsumer {
         columns.reserveCapacity(rows.columns.count)
         for column in rows.columns { columns.append(isAbsent(column) ? nil : column) }
         var failure: StorageError?
+        // Safe: the writer copies key and rows before it returns.
         key.withUnsafeBytes { bytes in
             do throws(StorageError) {
                 try writer.append(
