@@ -4,9 +4,15 @@
 
 /// A slice's rows in a merge.
 ///
-/// Safe: the pointers are the buffer's, which doesn't change while the lane lives.
+/// Safe: the pointers are the buffer's, which doesn't change while the lane lives, or the chunk's,
+/// which the plan keeps.
 struct MergeLane {
-    var buffer: RowBuffer
+    /// Nil while the rows are read where they lie in a chunk that is in order itself; only `times`
+    /// and `orders` are good then.
+    var buffer: RowBuffer?
+    /// That chunk's cursor, and the first row's place in it.
+    var chunk = 0
+    var chunkStart = 0
     /// Whether the buffer goes back to the spare ones; else a cursor owns it.
     var isSpare: Bool
     var priority: Int
@@ -100,6 +106,10 @@ extension ScanRun {
             start = slice.rowStart
         case .chunk:
             let cursor = chunks[slice.input - segments.count]
+            if cursor.sorted.isInPlace {
+                openInPlace(slice, cursor)
+                return
+            }
             buffer = spareBuffer()
             priority = cursor.input.priority
             _ = buffer.append(
@@ -116,6 +126,34 @@ extension ScanRun {
         if lane.position >= lane.end { closeLane(merge.lanes.count - 1) }
     }
 
+    /// Adds a slice of a chunk without copying its rows first: most are copied straight behind what
+    /// has been gathered.
+    private mutating func openInPlace(_ slice: ScanSlice, _ cursor: ChunkCursor) {
+        let storage = cursor.input.view.storage
+        // Safe: a slice lies below the view's count, where the chunk doesn't change.
+        merge.lanes.append(
+            MergeLane(
+                buffer: nil, chunk: slice.input - segments.count, chunkStart: slice.rowStart,
+                isSpare: false, priority: cursor.input.priority, isChunk: true, position: 0,
+                end: slice.rowCount, times: storage.times + slice.rowStart,
+                orders: storage.order + slice.rowStart, values: gathered.values,
+                validity: gathered.validity, stride: 0))
+    }
+
+    /// Copies what is left of a lane that is read in place.
+    private mutating func fillBuffer(_ index: Int) {
+        let buffer = spareBuffer()
+        let (position, end) = (merge.lanes[index].position, merge.lanes[index].end)
+        let chunk = merge.lanes[index].chunk
+        _ = buffer.append(
+            positions: merge.lanes[index].chunkStart + position, end - position,
+            of: chunks[chunk].input, chunks[chunk].sorted, withOrders: true)
+        merge.lanes[index] = MergeLane(
+            buffer: buffer, isSpare: true, priority: merge.lanes[index].priority, isChunk: true,
+            position: 0, end: buffer.count, times: buffer.times, orders: buffer.orders,
+            values: buffer.values, validity: buffer.validity, stride: buffer.stride)
+    }
+
     private mutating func spareBuffer() -> RowBuffer {
         let buffer = merge.spares.popLast() ?? RowBuffer(fieldCount: plan.fieldTypes.count)
         buffer.removeAll()
@@ -124,7 +162,7 @@ extension ScanRun {
 
     private mutating func closeLane(_ index: Int) {
         let lane = merge.lanes.remove(at: index)
-        if lane.isSpare { merge.spares.append(lane.buffer) }
+        if lane.isSpare, let buffer = lane.buffer { merge.spares.append(buffer) }
     }
 
     /// The lane with the least time, that time, and the least time of the others, if there are some.
@@ -154,17 +192,25 @@ extension ScanRun {
 
     /// Copies rows of a lane up to the next lane's time, or to rows that share a time.
     private mutating func copyRun(_ index: Int, before limit: Int64?) {
-        let lane = merge.lanes[index]
-        let times = lane.times
-        var end = lane.position + 1
-        while end < lane.end {
+        let (position, laneEnd) = (merge.lanes[index].position, merge.lanes[index].end)
+        let times = merge.lanes[index].times
+        let isChunk = merge.lanes[index].isChunk
+        var end = position + 1
+        while end < laneEnd {
             if let limit, times[end] >= limit { break }
-            if lane.isChunk, end + 1 < lane.end, times[end + 1] == times[end] { break }
+            if isChunk, end + 1 < laneEnd, times[end + 1] == times[end] { break }
             end += 1
         }
-        gathered.append(lane.position..<end, of: lane.buffer, types: plan.fieldTypes)
+        if let buffer = merge.lanes[index].buffer {
+            gathered.append(position..<end, of: buffer, types: plan.fieldTypes)
+        } else {
+            let chunk = merge.lanes[index].chunk
+            _ = gathered.append(
+                positions: merge.lanes[index].chunkStart + position, end - position,
+                of: chunks[chunk].input, chunks[chunk].sorted, withOrders: false)
+        }
         merge.lanes[index].position = end
-        if end >= lane.end { closeLane(index) }
+        if end >= laneEnd { closeLane(index) }
     }
 
     /// Makes one row of all rows at a time.
@@ -172,6 +218,11 @@ extension ScanRun {
         merge.candidates.removeAll(keepingCapacity: true)
         var isFinished = false
         for index in 0..<merge.lanes.count {
+            if merge.lanes[index].buffer == nil,
+                merge.lanes[index].times[merge.lanes[index].position] == time
+            {
+                fillBuffer(index)
+            }
             var row = merge.lanes[index].position
             let end = merge.lanes[index].end
             let times = merge.lanes[index].times
@@ -202,9 +253,11 @@ extension ScanRun {
             let place = field * merge.lanes[lane].stride + merge.candidates[index].row
             guard merge.lanes[lane].validity[place] != 0 else { continue }
             let value = merge.lanes[lane].values[place]
-            gathered.values[slot] =
-                plan.fieldTypes[field] == .string
-                ? gathered.copyString(value, of: merge.lanes[lane].buffer) : value
+            gathered.values[slot] = value
+            // A lane that has a row at a shared time has filled its buffer.
+            if plan.fieldTypes[field] == .string, let buffer = merge.lanes[lane].buffer {
+                gathered.values[slot] = gathered.copyString(value, of: buffer)
+            }
             gathered.validity[slot] = 1
             return
         }
