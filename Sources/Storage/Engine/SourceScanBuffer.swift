@@ -233,6 +233,24 @@ final class RowBuffer {
         return isStrict
     }
 
+    /// Copies rows of a chunk that is in order itself behind the rows there are.
+    func append(inPlace start: Int, _ rows: Int, of chunk: ChunkColumns) {
+        reserve(rows)
+        // Safe: the rows lie below the view's count, and `reserve` made the room.
+        (times + count).update(from: chunk.times + start, count: rows)
+        for field in 0..<fieldCount {
+            guard let source = chunk.columns[field] else {
+                setAbsent(field, count: rows)
+                continue
+            }
+            (validity + field * stride + count).update(repeating: 1, count: rows)
+            let target = values + field * stride + count
+            target.update(from: source + start, count: rows)
+            Self.convert(target, count: rows, chunk.conversions[field])
+        }
+        count += rows
+    }
+
     private static func copyTimes(
         _ source: UnsafeMutablePointer<Int64>, _ rows: Int, into target: UnsafeMutablePointer<Int64>
     ) -> Bool {

@@ -105,11 +105,11 @@ extension ScanRun {
             priority = segments[slice.input].input.priority
             start = slice.rowStart
         case .chunk:
-            let cursor = chunks[slice.input - segments.count]
-            if cursor.sorted.isInPlace {
-                openInPlace(slice, cursor)
+            if let inPlace = chunks[slice.input - segments.count].inPlace {
+                openInPlace(slice, inPlace)
                 return
             }
+            let cursor = chunks[slice.input - segments.count]
             buffer = spareBuffer()
             priority = cursor.input.priority
             _ = buffer.append(
@@ -128,15 +128,14 @@ extension ScanRun {
 
     /// Adds a slice of a chunk without copying its rows first: most are copied straight behind what
     /// has been gathered.
-    private mutating func openInPlace(_ slice: ScanSlice, _ cursor: ChunkCursor) {
-        let storage = cursor.input.view.storage
+    private mutating func openInPlace(_ slice: ScanSlice, _ chunk: ChunkColumns) {
         // Safe: a slice lies below the view's count, where the chunk doesn't change.
         merge.lanes.append(
             MergeLane(
                 buffer: nil, chunk: slice.input - segments.count, chunkStart: slice.rowStart,
-                isSpare: false, priority: cursor.input.priority, isChunk: true, position: 0,
-                end: slice.rowCount, times: storage.times + slice.rowStart,
-                orders: storage.order + slice.rowStart, values: gathered.values,
+                isSpare: false, priority: chunk.priority, isChunk: true, position: 0,
+                end: slice.rowCount, times: chunk.times + slice.rowStart,
+                orders: chunk.orders + slice.rowStart, values: gathered.values,
                 validity: gathered.validity, stride: 0))
     }
 
@@ -203,11 +202,9 @@ extension ScanRun {
         }
         if let buffer = merge.lanes[index].buffer {
             gathered.append(position..<end, of: buffer, types: plan.fieldTypes)
-        } else {
-            let chunk = merge.lanes[index].chunk
-            _ = gathered.append(
-                positions: merge.lanes[index].chunkStart + position, end - position,
-                of: chunks[chunk].input, chunks[chunk].sorted, withOrders: false)
+        } else if let chunk = chunks[merge.lanes[index].chunk].inPlace {
+            gathered.append(
+                inPlace: merge.lanes[index].chunkStart + position, end - position, of: chunk)
         }
         merge.lanes[index].position = end
         if end >= laneEnd { closeLane(index) }
