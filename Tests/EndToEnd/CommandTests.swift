@@ -93,4 +93,40 @@ import Testing
         #expect(try client.request("GET", "/ping").status == 204)
         #expect(try client.request("GET", "/sql?q=SELECT+1").status == 401)
     }
+
+    @Test func `a newer format exits with 65, and a directory that can't be made with 74`() throws {
+        let directory = TemporaryDirectory()
+        let data = directory.path + "/data"
+        do { #expect(try ServerProcess(data: data).stop() == 0) }
+        for name in ["MANIFEST", "MANIFEST.previous"] {
+            let descriptor = open("\(data)/\(name)", O_RDWR)
+            guard descriptor >= 0 else { continue }
+            var bytes = [UInt8](repeating: 0, count: 64)
+            let count = pread(descriptor, &bytes, bytes.count, 0)
+            // Everything after the magic is another's.
+            for index in 8..<max(8, count) { bytes[index] ^= 0xFF }
+            _ = pwrite(descriptor, bytes, max(0, count), 0)
+            close(descriptor)
+        }
+        let listeners = ["--http", "127.0.0.1:0", "--line-tcp", "off", "--line-udp", "off"]
+        let unreadable = try Binary.run(["serve", "--data", data] + listeners)
+        #expect(unreadable.code == 65)
+        #expect(unreadable.errors.split(separator: "\n").count == 1, "\(unreadable.errors)")
+        let impossible = try Binary.run(["serve", "--data", "/dev/null/data"] + listeners)
+        #expect(impossible.code == 74)
+        #expect(impossible.errors.contains("/dev/null"), "\(impossible.errors)")
+    }
+
+    @Test func `flags win over the environment`() throws {
+        setenv("APUS_LOG_LEVEL", "nonsense", 1)
+        setenv("APUS_NO_SUCH_FLAG", "1", 1)
+        defer {
+            unsetenv("APUS_LOG_LEVEL")
+            unsetenv("APUS_NO_SUCH_FLAG")
+        }
+        let directory = TemporaryDirectory()
+        let refused = try Binary.run(["serve", "--data", directory.path])
+        #expect(refused.code == 64 && refused.errors.contains("nonsense"))
+        #expect(try ServerProcess(data: directory.path).readyLine.contains(directory.path))
+    }
 }

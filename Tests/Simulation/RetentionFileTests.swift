@@ -1,0 +1,79 @@
+// Retention and the disk: files go when their whole partition is past, and not before.
+//
+// Only the maintenance thread drops files by itself, so these run with threads and wait for it.
+
+import ApusStorage
+import ApusTestKit
+import Glibc
+import Testing
+
+@Suite struct RetentionFileTests {
+    private static let hourNanoseconds: Int64 = 3_600_000_000_000
+    private let disk = SimulatedFileSystem()
+    private let clock = ManualClock()
+
+    private func open() throws -> StorageEngine {
+        try StorageEngine(
+            fileSystem: disk, options: SimulatedStore.smallOptions(),
+            environment: EngineEnvironment(now: { [clock] in clock.now }, usesThreads: true))
+    }
+
+    /// Stores a row an hour, the newest now, and flushes.
+    private func write(_ engine: StorageEngine, hours: Int) throws {
+        var builder = RowBuilder(database: "default")
+        for hour in 0..<hours {
+            builder.append(
+                table: "t", tags: ["k": "a"],
+                time: clock.now - Int64(hour) * Self.hourNanoseconds,
+                fields: [("x", .int64(Int64(hour)))])
+        }
+        builder.batch.dropGeneration = engine.catalog.dropGeneration
+        #expect(try engine.commit(builder.batch).rowsStored == hours)
+        try engine.flush()
+    }
+
+    private var segmentCount: Int { disk.paths.count { $0.hasSuffix(".segment") } }
+
+    /// Whether the engine lets go of all but so many. The files themselves stay as long as
+    /// MANIFEST.previous names them: until the next MANIFEST, at the latest that of a clean end.
+    private func becomes(_ count: Int, _ engine: StorageEngine) -> Bool {
+        for _ in 0..<40 where engine.metrics().segmentCount != count { usleep(100_000) }
+        return engine.metrics().segmentCount == count
+    }
+
+    @Test func `a partition's file goes when all of it is past, and not before`() throws {
+        let engine = try open()
+        try engine.createDatabase(
+            "default", ifNotExists: true, retentionNanoseconds: 600_000_000_000,
+            partitionNanoseconds: nil)
+        try write(engine, hours: 1)
+        #expect(segmentCount == 1)
+        // The row is at the start of its hour: past after 600 s, its partition after 4,200 s.
+        // In steps below an hour, since a clock that jumps pauses retention.
+        for seconds in [3_000, 1_100] {
+            clock.advance(seconds: seconds)
+            usleep(2_500_000)
+            #expect(engine.metrics().segmentCount == 1)
+        }
+        clock.advance(seconds: 200)
+        #expect(becomes(0, engine))
+        try engine.close()
+        #expect(segmentCount == 0)
+        let reopened = try open()
+        #expect(reopened.health().damagedFiles.isEmpty)
+        try reopened.close()
+    }
+
+    @Test func `a retention that is shortened frees the files of what is past`() throws {
+        let engine = try open()
+        try engine.createDatabase(
+            "default", ifNotExists: true, retentionNanoseconds: 0, partitionNanoseconds: nil)
+        try write(engine, hours: 10)
+        #expect(segmentCount == 10)
+        // The partitions of now, of one and of two hours ago end after the retention's edge.
+        try engine.setRetention(ofDatabase: "default", nanoseconds: 2 * Self.hourNanoseconds)
+        #expect(becomes(3, engine))
+        try engine.close()
+        #expect(segmentCount == 3)
+    }
+}
