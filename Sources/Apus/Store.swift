@@ -4,6 +4,7 @@ public import ApusIngest
 public import ApusQuery
 public import ApusStorage
 internal import Glibc
+internal import Synchronization
 
 /// A directory with databases, open in this process. Thread-safe.
 ///
@@ -14,7 +15,8 @@ public final class Store: Sendable {
     package let workers: WorkerPool
     /// The directory, as an absolute path.
     public let path: String
-    private let lock: DirectoryLock
+    /// Nil once closed: whoever still holds the store doesn't keep the directory.
+    private let lock: Mutex<DirectoryLock?>
 
     /// Opens a directory, making it if there is none, and recovers what its log holds.
     ///
@@ -38,7 +40,8 @@ public final class Store: Sendable {
     package init(blockingAt path: String, options: StoreOptions) throws(StorageError) {
         let files = try PosixFileSystem(root: path)
         self.path = files.root
-        lock = try DirectoryLock(directory: files.root)
+        let directoryLock = try DirectoryLock(directory: files.root)
+        lock = Mutex(directoryLock)
         engine = try StorageEngine(fileSystem: files, options: options.storage)
         queries = QueryEngine(storage: engine, options: options.queryOptions())
         workers = WorkerPool(
@@ -135,7 +138,13 @@ public final class Store: Sendable {
     }
 
     /// The same on the calling thread, without ending the workers.
-    package func closeBlocking() throws(StorageError) { try engine.close() }
+    package func closeBlocking() throws(StorageError) {
+        // Inside, so that a second caller can't release the directory while the first still syncs.
+        try lock.withLock { held throws(StorageError) in
+            try engine.close()
+            held = nil
+        }
+    }
 }
 
 /// The unit of the timestamps in line protocol.
