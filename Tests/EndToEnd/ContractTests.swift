@@ -286,7 +286,8 @@ private func gzip(_ bytes: [UInt8]) -> [UInt8] {
         var changed = body
         changed[body.count - 6] ^= 1
         for (name, broken) in [
-            ("cut", Array(body.dropLast(3))), ("checksum", changed), ("trailing", body + [1, 2, 3]),
+            ("cut", Array(body.dropLast(3))), ("checksum", changed),
+            ("trailing", body + [1, 2, 3]),
             ("plain", Array("m v=1 1\n".utf8)),
         ] {
             let answer = try post(broken, name)
