@@ -89,7 +89,7 @@ let package = Package(
             name: "QueryTests", dependencies: ["ApusQuery", "ApusStorage", "Apus", "ApusTestKit"],
             path: "Tests/Query", exclude: ["Scripts"], swiftSettings: strict),
         .testTarget(
-            name: "ApusTests", dependencies: ["Apus", "ApusTestKit"],
+            name: "ApusTests", dependencies: ["Apus", "ApusQuery", "ApusStorage", "ApusTestKit"],
             path: "Tests/Apus", swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
