@@ -129,9 +129,10 @@ package final class LineContext {
     }
 
     private func writeSentinel() {
-        // Safe: the key is never read, since no line has keyCount bytes.
+        // Safe: the key is never read, since no line has keyCount bytes; it points into memory of
+        // ours all the same.
         entries[0] = SeriesEntry(
-            key: UnsafePointer(bitPattern: 8).unsafelyUnwrapped, keyCount: .max,
+            key: UnsafeRawPointer(entries).assumingMemoryBound(to: UInt8.self), keyCount: .max,
             id: SeriesEntry.unresolved, pattern: SeriesEntry.noPattern, database: .max, table: .max)
         entryCount = 1
     }

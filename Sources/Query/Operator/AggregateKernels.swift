@@ -44,8 +44,7 @@ enum AggregateKernels {
     static func sumDoubles(_ run: ColumnRun) -> Double {
         let values = UnsafeRawPointer(run.values).assumingMemoryBound(to: Double.self)
         var total = 0.0
-        guard run.validity == nil else {
-            let validity = run.validity.unsafelyUnwrapped
+        if let validity = run.validity {
             for row in 0..<run.count where validity[row] != 0 { total += values[row] }
             return total
         }
