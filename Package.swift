@@ -5,6 +5,8 @@ import PackageDescription
 //
 //     apus ── ApusServer ── Apus ── ApusIngest ─┐
 //                             └──── ApusQuery ──┴── ApusStorage
+//     apus ── ApusTools ──── Apus, ApusClient
+//     apus ── ApusCollect ── ApusClient
 //
 // Whoever depends on the product `Apus` builds no networking: SwiftNIO hangs below ApusServer.
 
@@ -64,13 +66,25 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Server", swiftSettings: strict),
+        // A small blocking HTTP client, for the commands that speak to a running server.
+        .target(
+            name: "ApusClient", path: "Sources/Client", swiftSettings: strict),
         // The host collector knows nothing of the database but line protocol over HTTP.
         .target(
-            name: "ApusCollect", path: "Sources/Collect", swiftSettings: strict),
+            name: "ApusCollect", dependencies: ["ApusClient"], path: "Sources/Collect", swiftSettings: strict),
+        // What stands behind the commands that work by hand: shell, import, export, inspection.
+        .target(
+            name: "ApusTools",
+            dependencies: [
+                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient",
+                "CZlib", "CZstd",
+            ],
+            path: "Sources/Tools", swiftSettings: strict),
         .executableTarget(
             name: "apus",
             dependencies: [
                 "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
+                "ApusClient", "ApusTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -108,7 +122,11 @@ let package = Package(
             dependencies: ["ApusStorage", "ApusIngest", "Apus", "ApusTestKit"],
             path: "Tests/Simulation", swiftSettings: strict),
         .testTarget(
-            name: "CollectTests", dependencies: ["ApusCollect"],
+            name: "ToolsTests",
+            dependencies: ["ApusTools", "ApusClient", "Apus", "ApusStorage", "ApusTestKit"],
+            path: "Tests/Tools", swiftSettings: strict),
+        .testTarget(
+            name: "CollectTests", dependencies: ["ApusCollect", "ApusClient"],
             path: "Tests/Collect", swiftSettings: strict),
         .testTarget(
             name: "HouseTests", dependencies: [],

@@ -1,5 +1,6 @@
 // The collector as a whole: sleep until the next tick, sample, hand over.
 
+package import ApusClient
 import Glibc
 
 /// What `apus collect` was told.
@@ -29,10 +30,10 @@ package struct Collector: ~Copyable {
     private let log: @Sendable (String) -> Void
     private var sampler: HostSampler<LocalHostFiles>
 
-    /// - Throws: `WriteTargetError` if the URL or the token cannot be used.
+    /// - Throws: `ServerAddressError` if the URL or the token cannot be used.
     package init(
         options: CollectorOptions, log: @escaping @Sendable (String) -> Void
-    ) throws(WriteTargetError) {
+    ) throws(ServerAddressError) {
         self.options = options
         self.log = log
         target = try WriteTarget(
@@ -72,16 +73,16 @@ package struct Collector: ~Copyable {
 
     /// Takes one sample, with percentages over at most a second, and sends it.
     ///
-    /// - Throws: `WriteFailure` if it was not stored.
-    package mutating func once() throws(WriteFailure) {
+    /// - Throws: `ExchangeFailure` if it was not stored.
+    package mutating func once() throws(ExchangeFailure) {
         _ = sampler.sample()
         let pause = min(options.intervalNanoseconds, Self.onceIntervalNanosecondsMax)
         usleep(UInt32(clamping: pause / 1000))
         let sample = sample(timestampNanoseconds: Ticks.now())
-        var client = WriteClient(target: target, timeoutMilliseconds: 5_000)
-        let answer = try client.post(sample.body)
+        var client = HTTPConnection(to: target.address, timeoutMilliseconds: 5_000)
+        let answer = try client.send(target.request(body: sample.body))
         guard (200..<300).contains(answer.status) else {
-            throw WriteFailure(description: "status \(answer.status) \(answer.body)")
+            throw ExchangeFailure(description: "status \(answer.status) \(answer.body)")
         }
     }
 

@@ -12,6 +12,8 @@
 // One line is logged when delivery starts to work, starts to fail, or fails for another reason;
 // never one for each attempt.
 
+package import ApusClient
+
 /// Keeps the state of delivery and says what follows from an answer.
 package struct Delivery: Sendable {
     package struct Step: Equatable, Sendable {
@@ -53,7 +55,7 @@ package struct Delivery: Sendable {
         }
     }
 
-    package mutating func unanswered(_ failure: WriteFailure) -> Step {
+    package mutating func unanswered(_ failure: ExchangeFailure) -> Step {
         failed(failure.description, pauseMillisecondsMin: 0)
     }
 

@@ -1,6 +1,7 @@
 // The thread that sends, apart from the one that samples: a server that hangs must not cost the
 // very samples that would show it.
 
+internal import ApusClient
 import Glibc
 import Synchronization
 
@@ -86,8 +87,8 @@ package final class Sender: Sendable {
     }
 
     private func run() {
-        var client = WriteClient(
-            target: target, timeoutMilliseconds: Self.requestTimeoutMilliseconds)
+        var client = HTTPConnection(
+            to: target.address, timeoutMilliseconds: Self.requestTimeoutMilliseconds)
         var delivery = Delivery(targetText: targetText)
         while true {
             let (sample, isFinishing) = state.withLock { ($0.backlog.oldest, $0.isFinishing) }
@@ -97,8 +98,8 @@ package final class Sender: Sendable {
                 continue
             }
             let step: Delivery.Step
-            do throws(WriteFailure) {
-                step = delivery.answered(try client.post(sample.body))
+            do throws(ExchangeFailure) {
+                step = delivery.answered(try client.send(target.request(body: sample.body)))
             } catch {
                 step = delivery.unanswered(error)
             }

@@ -1,5 +1,6 @@
 // `apus collect`: this host's numbers, pushed as line protocol.
 
+import ApusClient
 import ApusCollect
 import ArgumentParser
 import Glibc
@@ -50,7 +51,7 @@ struct CollectCommand: ParsableCommand {
             Self.log(line)
         }
         if once {
-            do throws(WriteFailure) {
+            do throws(ExchangeFailure) {
                 try collector.once()
             } catch {
                 Self.log("\(options.url): \(error)")
@@ -78,7 +79,7 @@ struct CollectCommand: ParsableCommand {
             }
             return Metric.Tag(String(parts[0]), String(parts[1]))
         }
-        do throws(WriteTargetError) {
+        do throws(ServerAddressError) {
             _ = try WriteTarget(url: url, database: db, token: options.token)
         } catch {
             throw ValidationError(error.description)

@@ -1,5 +1,6 @@
 // What happens to a sample after each kind of answer, and what is logged.
 
+import ApusClient
 import ApusCollect
 import Testing
 
@@ -13,7 +14,7 @@ import Testing
 
     @Test func `one line is logged for a change of state and none for its repetition`() {
         var delivery = Delivery(targetText: "db")
-        let failure = WriteFailure(description: "connect: refused")
+        let failure = ExchangeFailure(description: "connect: refused")
         #expect(delivery.answered(answer(204)).logLine != nil)
         #expect(delivery.answered(answer(204)).logLine == nil)
         #expect(delivery.unanswered(failure).logLine?.contains("refused") == true)
@@ -41,7 +42,7 @@ import Testing
 
     @Test func `the pause doubles up to its bound and starts anew after a success`() {
         var delivery = Delivery(targetText: "db")
-        let failure = WriteFailure(description: "x")
+        let failure = ExchangeFailure(description: "x")
         var pauses: [Int] = []
         for _ in 0..<9 { pauses.append(delivery.unanswered(failure).pauseMilliseconds) }
         #expect(pauses == [250, 500, 1000, 2000, 4000, 8000, 10000, 10000, 10000])

@@ -1,5 +1,6 @@
 // Escaping and number formats of the lines that are sent, and the small parsers of options.
 
+import ApusClient
 import ApusCollect
 import Testing
 
@@ -67,8 +68,8 @@ import Testing
     @Test func `a request names database, length and token`() throws {
         let target = try WriteTarget(
             url: "http://[::1]:99/influx/", database: "a b/ü", token: "secret")
-        #expect(target.host == "::1")
-        #expect(target.port == 99)
+        #expect(target.address.host == "::1")
+        #expect(target.address.port == 99)
         #expect(
             String(decoding: target.request(body: [65, 66]), as: UTF8.self)
                 == "POST /influx/write?db=a%20b%2F%C3%BC&precision=ns HTTP/1.1\r\n"
@@ -78,7 +79,7 @@ import Testing
     }
 
     @Test func `the port defaults to 8086`() throws {
-        #expect(try WriteTarget(url: "http://db", database: "d", token: nil).port == 8086)
+        #expect(try WriteTarget(url: "http://db", database: "d", token: nil).address.port == 8086)
     }
 
     @Test(arguments: [
@@ -87,13 +88,13 @@ import Testing
         "http://db/\r\nX: y",
     ])
     func `other addresses are refused`(url: String) {
-        #expect(throws: WriteTargetError.self) {
+        #expect(throws: ServerAddressError.self) {
             try WriteTarget(url: url, database: "d", token: nil)
         }
     }
 
     @Test func `a token cannot smuggle in a header`() {
-        #expect(throws: WriteTargetError.self) {
+        #expect(throws: ServerAddressError.self) {
             try WriteTarget(url: "http://db", database: "d", token: "a\r\nX: y")
         }
     }

@@ -18,9 +18,15 @@ enum HouseRules {
             "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "CZlib",
             "NIOCore", "NIOPosix", "NIOHTTP1", "Logging", "Foundation", "Dispatch",
         ],
-        "Collect": [],
+        "Client": [],
+        "Collect": ["ApusClient"],
+        "Tools": [
+            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient", "CZlib",
+            "CZstd",
+        ],
         "Command": [
-            "Apus", "ApusServer", "ApusStorage", "ApusCollect", "ArgumentParser", "Logging",
+            "Apus", "ApusServer", "ApusStorage", "ApusCollect", "ApusClient", "ApusTools",
+            "ArgumentParser", "Logging",
             "Foundation", "Dispatch",
         ],
     ]
@@ -34,7 +40,7 @@ enum HouseRules {
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Server/SQL/ResultEncoder",
         "Server/SQL/TextWriter",
-        "Server/Auth/NetworkAddress", "Collect/Socket", "Collect/Sender",
+        "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
         "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
     ]
 

@@ -1,7 +1,7 @@
-// Posts one body after the other over a connection that is kept open.
+// One small request after the other over a connection that is kept open.
 
-/// Why a body was not answered.
-package struct WriteFailure: Error, Equatable, CustomStringConvertible {
+/// Why a request was not answered.
+package struct ExchangeFailure: Error, Equatable, CustomStringConvertible {
     package let description: String
 
     package init(description: String) {
@@ -9,41 +9,41 @@ package struct WriteFailure: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// An HTTP/1.1 client for one target. Not for use by two threads at once.
-package struct WriteClient: ~Copyable {
-    private let target: WriteTarget
+/// An HTTP/1.1 connection to one server, for answers that fit in memory. Not for use by two threads
+/// at once.
+package struct HTTPConnection: ~Copyable {
+    private let server: ServerAddress
     private let timeoutMilliseconds: Int32
     private var socket: Socket?
 
-    package init(target: WriteTarget, timeoutMilliseconds: Int32) {
-        self.target = target
+    package init(to server: ServerAddress, timeoutMilliseconds: Int32) {
+        self.server = server
         self.timeoutMilliseconds = timeoutMilliseconds
     }
 
-    /// Sends the body and waits for the answer, whatever its status.
+    /// Sends a whole request, head and body, and waits for the answer, whatever its status.
     ///
     /// A server may close an idle connection at any moment. When a kept connection fails,
-    /// the request is sent once more over a new one: a sample written twice is stored once, since
-    /// its rows have the same series and time.
+    /// the request is sent once more over a new one, so it has to be one that may arrive twice: rows
+    /// with the same series and time are stored once.
     ///
-    /// - Throws: `WriteFailure` if there is no answer; nothing is known of the body then.
-    package mutating func post(_ body: [UInt8]) throws(WriteFailure) -> HTTPAnswer {
-        let request = target.request(body: body)
+    /// - Throws: `ExchangeFailure` if there is no answer; nothing is known of the request then.
+    package mutating func send(_ request: [UInt8]) throws(ExchangeFailure) -> HTTPAnswer {
         if let kept = socket.take() {
             do {
                 return try exchange(request, over: kept)
             } catch SocketError.timedOut(let operation) {
-                throw WriteFailure(description: "\(operation): timed out")
+                throw ExchangeFailure(description: "\(operation): timed out")
             } catch {
                 // Closed while it lay idle: the usual end of a kept connection. On to a new one.
             }
         }
         do {
             let fresh = try Socket(
-                host: target.host, port: target.port, timeoutMilliseconds: timeoutMilliseconds)
+                host: server.host, port: server.port, timeoutMilliseconds: timeoutMilliseconds)
             return try exchange(request, over: fresh)
         } catch {
-            throw WriteFailure(description: "\(error)")
+            throw ExchangeFailure(description: "\(error)")
         }
     }
 

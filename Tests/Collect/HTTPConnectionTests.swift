@@ -1,5 +1,6 @@
 // The HTTP client and the sending thread against a small server in this process.
 
+import ApusClient
 import ApusCollect
 import Foundation
 import Glibc
@@ -96,21 +97,25 @@ private final class CannedServer: Sendable {
 
 private let stored = "HTTP/1.1 204 No Content\r\n\r\n"
 
-@Suite struct WriteClientTests {
+@Suite struct HTTPConnectionTests {
     private func client(_ server: CannedServer, timeoutMilliseconds: Int32 = 5000) throws
-        -> WriteClient
+        -> HTTPConnection
     {
-        WriteClient(
-            target: try WriteTarget(url: server.url, database: "d", token: nil),
+        HTTPConnection(
+            to: try ServerAddress(url: server.url, token: nil, agent: "test"),
             timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    private func request(_ body: String) -> [UInt8] {
+        Array("POST / HTTP/1.1\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8)
     }
 
     @Test func `two bodies go over one connection`() throws {
         let server = try CannedServer(answers: [stored])
         defer { server.stop() }
         var client = try client(server)
-        #expect(try client.post(Array("a b=1 1\n".utf8)).status == 204)
-        #expect(try client.post(Array("a b=2 2\n".utf8)).status == 204)
+        #expect(try client.send(request("a b=1 1\n")).status == 204)
+        #expect(try client.send(request("a b=2 2\n")).status == 204)
         #expect(server.connectionCount == 1)
         #expect(server.requests.last?.hasSuffix("\r\n\r\na b=2 2\n") == true)
     }
@@ -119,8 +124,8 @@ private let stored = "HTTP/1.1 204 No Content\r\n\r\n"
         let server = try CannedServer(answers: [stored, "", stored])
         defer { server.stop() }
         var client = try client(server)
-        #expect(try client.post([65]).status == 204)
-        #expect(try client.post([66]).status == 204)
+        #expect(try client.send(request("A")).status == 204)
+        #expect(try client.send(request("B")).status == 204)
         #expect(server.connectionCount == 2)
     }
 
@@ -129,7 +134,7 @@ private let stored = "HTTP/1.1 204 No Content\r\n\r\n"
         defer { server.stop() }
         var client = try client(server, timeoutMilliseconds: 50)
         do {
-            _ = try client.post([65])
+            _ = try client.send(request("A"))
             Issue.record("there was no answer to return")
         } catch {
             #expect(error.description == "receive: timed out")
@@ -142,7 +147,7 @@ private let stored = "HTTP/1.1 204 No Content\r\n\r\n"
         defer { server.stop() }
         var client = try client(server)
         do {
-            _ = try client.post([65])
+            _ = try client.send(request("A"))
             Issue.record("nobody listens")
         } catch {
             #expect(error.description.contains("connect: "))
