@@ -71,7 +71,8 @@ let package = Package(
             name: "ApusClient", path: "Sources/Client", swiftSettings: strict),
         // The host collector knows nothing of the database but line protocol over HTTP.
         .target(
-            name: "ApusCollect", dependencies: ["ApusClient"], path: "Sources/Collect", swiftSettings: strict),
+            name: "ApusCollect", dependencies: ["ApusClient"], path: "Sources/Collect",
+            swiftSettings: strict),
         // What stands behind the commands that work by hand: shell, import, export, inspection.
         .target(
             name: "ApusTools",

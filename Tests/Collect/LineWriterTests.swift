@@ -74,8 +74,8 @@ import Testing
             String(decoding: target.request(body: [65, 66]), as: UTF8.self)
                 == "POST /influx/write?db=a%20b%2F%C3%BC&precision=ns HTTP/1.1\r\n"
                 + "Host: [::1]:99\r\nUser-Agent: apus-collect\r\n"
-                + "Content-Type: text/plain; charset=utf-8\r\n"
-                + "Authorization: Token secret\r\nContent-Length: 2\r\n\r\nAB")
+                + "Authorization: Token secret\r\n"
+                + "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n\r\nAB")
     }
 
     @Test func `the port defaults to 8086`() throws {
