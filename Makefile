@@ -1,4 +1,5 @@
 # make run     the server on ./apus-data, with this host's numbers flowing in (ARGS="--http …")
+# make demo    the server on ./apus-demo, with a simulated hypervisor cluster flowing in (docs/tour.md)
 # make test    all tests, in release
 # make kill-test   100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of what was just written
 # make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
@@ -12,12 +13,17 @@ SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency
 SOURCES := Sources Tests Package.swift
 ARGS ?=
 
-.PHONY: run build test kill-test bench-first-step lint format clean
+.PHONY: run demo build test kill-test bench-first-step lint format clean
 
 run:
 	@scripts/setup.sh run
 	@$(MAKE) --no-print-directory build
 	@exec scripts/run.sh $(SCRATCH)/release/apus $(ARGS)
+
+demo:
+	@scripts/setup.sh run
+	@$(MAKE) --no-print-directory build
+	@exec scripts/run.sh --demo $(SCRATCH)/release/apus $(ARGS)
 
 build:
 	swift build $(SWIFT_FLAGS) --product apus
