@@ -13,7 +13,11 @@ struct RootCommand: ParsableCommand {
             """,
         version: VersionCommand.text,
         subcommands: [
-            ServeCommand.self, CollectCommand.self, DemoCommand.self, CheckCommand.self,
+            ServeCommand.self,
+            SQLCommand.self,
+            CollectCommand.self,
+            DemoCommand.self,
+            CheckCommand.self,
             VersionCommand.self,
         ])
 }
