@@ -25,8 +25,8 @@ package struct LineBoundary: Sendable {
     package func completeByteCount(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return 0 }
         if memchr(base, Int32(UInt8(ascii: "\"")), bytes.count) == nil {
-            guard let newline = memrchr(base, 0x0A, bytes.count) else { return 0 }
-            return newline - UnsafeMutableRawPointer(mutating: base) + 1
+            // Every newline ends a line, and the last one is a line's length away at most.
+            return (bytes.lastIndex(of: 0x0A) ?? -1) + 1
         }
         let start = base.assumingMemoryBound(to: UInt8.self)
         let end = start + bytes.count

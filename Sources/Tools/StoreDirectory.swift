@@ -10,18 +10,18 @@ package enum StoreDirectory {
     /// - Parameter create: make it if there is none, or if it is empty.
     package static func open(
         _ path: String, create: Bool, options: StorageOptions
-    ) throws(ImportFailure) -> Store {
+    ) throws(TransferFailure) -> Store {
         var status = stat()
         let isThere = stat(path, &status) == 0
         let isStore = ["MANIFEST", "MANIFEST.previous"].contains { access("\(path)/\($0)", F_OK) == 0 }
         if isThere, status.st_mode & S_IFMT != S_IFDIR {
-            throw ImportFailure(exitCode: ExitCodes.usage, "\(path) is not a directory")
+            throw TransferFailure(exitCode: ExitCodes.usage, "\(path) is not a directory")
         }
         if !isThere, !create {
-            throw ImportFailure(exitCode: ExitCodes.noInput, "\(path): there is no such directory")
+            throw TransferFailure(exitCode: ExitCodes.noInput, "\(path): there is no such directory")
         }
         if isThere, !isStore, !create || !isEmpty(path) {
-            throw ImportFailure(
+            throw TransferFailure(
                 exitCode: ExitCodes.format, "\(path) is not a data directory of Apus")
         }
         do throws(StorageError) {
@@ -33,14 +33,14 @@ package enum StoreDirectory {
         }
     }
 
-    package static func failure(_ error: StorageError) -> ImportFailure {
+    package static func failure(_ error: StorageError) -> TransferFailure {
         switch error {
         case .unsupportedFormat, .corrupt:
-            ImportFailure(exitCode: ExitCodes.format, error.description)
+            TransferFailure(exitCode: ExitCodes.format, error.description)
         case .locked:
-            ImportFailure(
+            TransferFailure(
                 exitCode: ExitCodes.heldByOther, "\(error.description): use its --url instead")
-        default: ImportFailure(exitCode: ExitCodes.inputOutput, error.description)
+        default: TransferFailure(exitCode: ExitCodes.inputOutput, error.description)
         }
     }
 

@@ -25,7 +25,8 @@ enum HouseRules {
             "CZstd",
         ],
         "Command": [
-            "Apus", "ApusServer", "ApusStorage", "ApusCollect", "ApusClient", "ApusTools",
+            "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusClient",
+            "ApusTools",
             "ArgumentParser", "Logging",
             "Foundation", "Dispatch",
         ],
@@ -41,7 +42,7 @@ enum HouseRules {
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Server/SQL/ResultEncoder",
         "Server/SQL/TextWriter",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
-        "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
+        "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
     ]
 
     /// Words that take the compiler's guarantees away.

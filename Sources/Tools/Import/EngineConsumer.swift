@@ -79,7 +79,7 @@ struct EngineConsumer {
 
     /// Takes bodies until there are none left or the run is aborted.
     mutating func run() {
-        do throws(ImportFailure) {
+        do throws(TransferFailure) {
             while let body = queue.take() {
                 let batch = parse(body)
                 guard queue.awaitTurn(body.sequence) else { break }
@@ -108,7 +108,7 @@ struct EngineConsumer {
     }
 
     /// Hands a batch over. A body that touches too many partitions at once goes in halves.
-    private mutating func store(_ body: LineBody, _ batch: WriteBatch?) throws(ImportFailure) {
+    private mutating func store(_ body: LineBody, _ batch: WriteBatch?) throws(TransferFailure) {
         guard let batch else {
             return tally.add(body, rows: 0, values: 0, rejected: 0, rejections: [])
         }
@@ -137,7 +137,7 @@ struct EngineConsumer {
     }
 
     /// Waits for the oldest commit under way.
-    private mutating func settle() throws(ImportFailure) {
+    private mutating func settle() throws(TransferFailure) {
         let commit = underWay.removeFirst()
         switch commit.answer.wait() {
         case .failure(let error): throw Self.failure(error)
@@ -155,13 +155,13 @@ struct EngineConsumer {
         }
     }
 
-    private static func failure(_ error: StorageError) -> ImportFailure {
+    private static func failure(_ error: StorageError) -> TransferFailure {
         switch error {
         case .corrupt, .unsupportedFormat:
-            ImportFailure(exitCode: ExitCodes.format, error.description)
+            TransferFailure(exitCode: ExitCodes.format, error.description)
         case .overloaded:
-            ImportFailure(exitCode: ExitCodes.unavailable, error.description)
-        default: ImportFailure(exitCode: ExitCodes.inputOutput, error.description)
+            TransferFailure(exitCode: ExitCodes.unavailable, error.description)
+        default: TransferFailure(exitCode: ExitCodes.inputOutput, error.description)
         }
     }
 }
@@ -175,14 +175,4 @@ enum Patience {
         let last = max(begun, tally.lastProgressNanoseconds)
         return monotonicNanoseconds() - last < seconds * 1_000_000_000
     }
-}
-
-/// The exit codes of failed imports and exports (those of sysexits.h).
-package enum ExitCodes {
-    package static let usage: Int32 = 64
-    package static let format: Int32 = 65
-    package static let noInput: Int32 = 66
-    package static let unavailable: Int32 = 69
-    package static let inputOutput: Int32 = 74
-    package static let heldByOther: Int32 = 75
 }

@@ -35,7 +35,7 @@ package struct ImportOptions: Sendable {
 package struct ImportReport: Sendable {
     package var counts: ImportCounts
     package var seconds: Double
-    package var failure: ImportFailure?
+    package var failure: TransferFailure?
 
     /// 0 if every line was stored, 1 if some were rejected, else the failure's.
     package var exitCode: Int32 {
@@ -56,7 +56,7 @@ package enum ImportRun {
     ) -> ImportReport {
         let begun = monotonicNanoseconds()
         let tally = ImportTally()
-        do throws(ImportFailure) {
+        do throws(TransferFailure) {
             let inputByteCount = try byteCount(of: options.inputs)
             let ticker = progress.map { progress in
                 Ticker(everyMilliseconds: progressMilliseconds) {
@@ -77,7 +77,7 @@ package enum ImportRun {
     }
 
     /// Looks at all inputs before anything is stored. Nil if one is no regular file.
-    private static func byteCount(of inputs: [String]) throws(ImportFailure) -> Int? {
+    private static func byteCount(of inputs: [String]) throws(TransferFailure) -> Int? {
         var sum: Int? = 0
         do throws(InputFault) {
             for path in inputs {
@@ -90,19 +90,19 @@ package enum ImportRun {
         return sum
     }
 
-    private static func failure(_ fault: InputFault) -> ImportFailure {
+    private static func failure(_ fault: InputFault) -> TransferFailure {
         let code =
             switch fault.kind {
             case .missing: ExitCodes.noInput
             case .broken: ExitCodes.format
             case .inputOutput: ExitCodes.inputOutput
             }
-        return ImportFailure(exitCode: code, fault.description)
+        return TransferFailure(exitCode: code, fault.description)
     }
 
     private static func move(
         _ options: ImportOptions, _ tally: ImportTally
-    ) throws(ImportFailure) {
+    ) throws(TransferFailure) {
         let reading = options.reading
         switch options.target {
         case .server(let address, let connectionCount):
@@ -142,7 +142,7 @@ package enum ImportRun {
         let pool = WorkerPool(
             name: "apus-import", threadCount: consumerCount, queuedJobsMax: consumerCount)
         for _ in 0..<consumerCount where !pool.submit(consumer) {
-            tally.fail(ImportFailure(exitCode: ExitCodes.inputOutput, "no thread could be started"))
+            tally.fail(TransferFailure(exitCode: ExitCodes.inputOutput, "no thread could be started"))
             queue.abort()
         }
         do throws(InputFault) {

@@ -2,17 +2,6 @@
 
 internal import Synchronization
 
-/// Why an import ended before its input did. The text is for the person who started it.
-package struct ImportFailure: Error, Equatable, Sendable, CustomStringConvertible {
-    package let exitCode: Int32
-    package let description: String
-
-    package init(exitCode: Int32, _ description: String) {
-        self.exitCode = exitCode
-        self.description = description
-    }
-}
-
 /// A line that was not stored, or not whole.
 package struct RejectedLine: Equatable, Sendable {
     package var inputIndex: Int
@@ -47,14 +36,14 @@ final class ImportTally: Sendable {
 
     private struct State {
         var counts = ImportCounts()
-        var failure: ImportFailure?
+        var failure: TransferFailure?
         var lastProgressNanoseconds = monotonicNanoseconds()
     }
 
     private let state = Mutex(State())
 
     var counts: ImportCounts { state.withLock { $0.counts } }
-    var failure: ImportFailure? { state.withLock { $0.failure } }
+    var failure: TransferFailure? { state.withLock { $0.failure } }
     var isStopping: Bool { state.withLock { $0.failure != nil } }
     var lastProgressNanoseconds: Int64 { state.withLock { $0.lastProgressNanoseconds } }
 
@@ -91,7 +80,7 @@ final class ImportTally: Sendable {
     }
 
     /// The first failure counts.
-    func fail(_ failure: ImportFailure) {
+    func fail(_ failure: TransferFailure) {
         state.withLock { if $0.failure == nil { $0.failure = failure } }
     }
 

@@ -40,7 +40,7 @@ struct ServerConsumer: ~Copyable {
 
     /// Takes bodies until there are none left or the run is aborted.
     mutating func run() {
-        do throws(ImportFailure) {
+        do throws(TransferFailure) {
             while let body = queue.take() { try deliver(body) }
         } catch {
             tally.fail(error)
@@ -49,7 +49,7 @@ struct ServerConsumer: ~Copyable {
     }
 
     /// Until it is answered once and for all, or the run stops.
-    private mutating func deliver(_ body: LineBody) throws(ImportFailure) {
+    private mutating func deliver(_ body: LineBody) throws(TransferFailure) {
         let begun = monotonicNanoseconds()
         while !tally.isStopping {
             let wait: Wait
@@ -81,7 +81,7 @@ struct ServerConsumer: ~Copyable {
     /// Nil if the body is done with.
     private mutating func settle(
         _ answer: WriteAnswer, _ body: LineBody
-    ) throws(ImportFailure) -> Wait? {
+    ) throws(TransferFailure) -> Wait? {
         switch answer.status {
         case 200...299:
             tally.add(
@@ -122,12 +122,12 @@ struct ServerConsumer: ~Copyable {
         }
     }
 
-    private func unavailable(_ reason: String) -> ImportFailure {
-        ImportFailure(
+    private func unavailable(_ reason: String) -> TransferFailure {
+        TransferFailure(
             exitCode: ExitCodes.unavailable, "\(address.host):\(address.port): \(reason)")
     }
 
-    private func refusal(_ answer: WriteAnswer, _ body: LineBody) -> ImportFailure {
+    private func refusal(_ answer: WriteAnswer, _ body: LineBody) -> TransferFailure {
         let reason = WriteRefusal.message(answer.body)
         let what =
             switch answer.status {
