@@ -20,7 +20,7 @@ struct ServerQuery {
     ///   without one is a string.
     /// - Throws: also if the answer breaks off; the rows before are out then.
     func run<Sink: RowSink>(types: [String]?, into sink: inout Sink) throws(TransferFailure) {
-        let types = try types ?? self.types()
+        let types = if let types { types } else { try self.types() }
         var stream = try open(format: "csv")
         var decoder = CSVDecoder()
         var columnCount: Int?

@@ -5,7 +5,7 @@
 //
 // A commit is handed over in its turn and answered later, so that several share one sync.
 
-internal import ApusIngest
+package import ApusIngest
 package import ApusStorage
 internal import Synchronization
 

@@ -8,7 +8,7 @@
 
 package import ApusClient
 internal import Apus
-package import ApusIngest
+internal import ApusIngest
 package import ApusStorage
 internal import Synchronization
 

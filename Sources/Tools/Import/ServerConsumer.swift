@@ -8,6 +8,7 @@
 //     401, 403, 404, …      the end
 
 internal import ApusClient
+internal import ApusIngest
 
 /// One thread's part. Lives on that thread.
 struct ServerConsumer: ~Copyable {
