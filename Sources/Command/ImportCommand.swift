@@ -103,8 +103,10 @@ struct ImportCommand: ParsableCommand {
             }
         }
         let report = ImportRun.run(options, progress: Self.progress())
-        for line in ImportText.summary(report, inputs: files) {
-            Failure.write(line: line, to: STDOUT_FILENO)
+        if report.failure == nil || report.counts.lines > 0 {
+            for line in ImportText.summary(report, inputs: files) {
+                Failure.write(line: line, to: STDOUT_FILENO)
+            }
         }
         if let failure = report.failure { Failure.report(failure.description) }
         guard report.exitCode == 0 else { throw ExitCode(report.exitCode) }

@@ -65,6 +65,11 @@ package enum ImportText {
         }
         let others = counts.rejected - counts.rejections.count
         if others > 0, !counts.rejections.isEmpty { lines.append("… and \(grouped(others)) more") }
+        if counts.rejections.contains(where: { $0.reason == "missing timestamp" }) {
+            lines.append(
+                "lines without a timestamp would be new rows with every import: "
+                    + "--timestamp gives all of them one")
+        }
         return lines
     }
 
