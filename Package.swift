@@ -124,7 +124,10 @@ let package = Package(
             path: "Tests/Simulation", swiftSettings: strict),
         .testTarget(
             name: "ToolsTests",
-            dependencies: ["ApusTools", "ApusClient", "Apus", "ApusStorage", "ApusTestKit"],
+            dependencies: [
+                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusStorage", "ApusTestKit",
+                "CZlib", "CZstd",
+            ],
             path: "Tests/Tools", swiftSettings: strict),
         .testTarget(
             name: "CollectTests", dependencies: ["ApusCollect", "ApusClient"],

@@ -15,6 +15,8 @@ struct RootCommand: ParsableCommand {
         subcommands: [
             ServeCommand.self,
             SQLCommand.self,
+            ImportCommand.self,
+            ExportCommand.self,
             CollectCommand.self,
             DemoCommand.self,
             CheckCommand.self,

@@ -25,7 +25,8 @@ enum HouseRules {
             "CZstd",
         ],
         "Command": [
-            "Apus", "ApusServer", "ApusStorage", "ApusCollect", "ApusClient", "ApusTools",
+            "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusClient",
+            "ApusTools",
             "ArgumentParser", "Logging",
             "Foundation", "Dispatch",
         ],
@@ -40,7 +41,7 @@ enum HouseRules {
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
-        "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
+        "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
     ]
 
     /// Words that take the compiler's guarantees away.

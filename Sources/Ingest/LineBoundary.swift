@@ -1,0 +1,83 @@
+// Where lines end in bytes that begin with the start of a line: for readers that cut a file into
+// pieces and want every line whole in one of them.
+//
+//     cpu,host=a v=1 1\n       a newline ends a line …
+//     log msg="one\ntwo" 2\n   … but not inside a string, which the splitter knows
+//
+// The rule is the parser's own, its limit on the length of a line included: behind a line that is
+// too long both go on at the next newline.
+
+internal import Glibc
+
+/// Cuts bytes at the ends of lines.
+///
+/// Safe: the functions read between the buffer's start and its end only.
+package struct LineBoundary: Sendable {
+    package let lineBytesMax: Int
+
+    package init(lineBytesMax: Int = IngestLimits().lineBytesMax) {
+        self.lineBytesMax = lineBytesMax
+    }
+
+    /// The count of bytes up to and with the newline of the last complete line.
+    ///
+    /// - Complexity: O(1) for text without quotes but for the search of one, else O(*n*).
+    package func completeByteCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let base = bytes.baseAddress, !bytes.isEmpty else { return 0 }
+        if memchr(base, Int32(UInt8(ascii: "\"")), bytes.count) == nil {
+            // Every newline ends a line, and the last one is a line's length away at most.
+            return (bytes.lastIndex(of: 0x0A) ?? -1) + 1
+        }
+        let start = base.assumingMemoryBound(to: UInt8.self)
+        let end = start + bytes.count
+        var position = start
+        while let next = behindLine(position, end) { position = next }
+        return position - start
+    }
+
+    /// Where a line begins, counted as the parser counts, from 1; nil if there are fewer.
+    package func offset(ofLine number: Int, in bytes: UnsafeRawBufferPointer) -> Int? {
+        guard let base = bytes.baseAddress, number > 0 else { return nil }
+        let start = base.assumingMemoryBound(to: UInt8.self)
+        let end = start + bytes.count
+        var position = start
+        for _ in 1..<number {
+            guard let next = behindLine(position, end) else { return nil }
+            position = next
+        }
+        return position < end ? position - start : nil
+    }
+
+    /// How many newlines there are, those inside of strings included.
+    package static func newlineCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var count = 0
+        var offset = 0
+        while offset + 64 <= bytes.count {
+            let block = bytes.loadUnaligned(fromByteOffset: offset, as: SIMD64<UInt8>.self)
+            let ones = SIMD64<UInt8>.zero.replacing(with: 1, where: block .== 0x0A)
+            count &+= Int(ones.wrappedSum())
+            offset += 64
+        }
+        while offset < bytes.count {
+            if bytes[offset] == 0x0A { count += 1 }
+            offset += 1
+        }
+        return count
+    }
+
+    /// Behind the newline of the line at `start`; nil if it has none yet.
+    private func behindLine(
+        _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+    ) -> UnsafePointer<UInt8>? {
+        guard start < end, let newline = LineParser.newline(start, end) else { return nil }
+        guard memchr(start, Int32(UInt8(ascii: "\"")), newline - start) != nil else {
+            return newline + 1
+        }
+        let windowBytes = lineBytesMax + 1
+        let window = end - start > windowBytes ? start + windowBytes : end
+        var splitter = LineSplitter()
+        if let newline = splitter.advance(start, window) { return newline + 1 }
+        guard window - start == windowBytes else { return nil }
+        return LineParser.newline(window, end).map { $0 + 1 }
+    }
+}
