@@ -58,6 +58,6 @@ enum StopWatchdog {
 private func watchdogBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     sleep(UInt32(Int(bitPattern: context)))
     Failure.report(
-        "stopping took too long and the log is not synced; the next start recovers what the disk has")
+        "stopping took too long, the log is not synced; the next start recovers what the disk has")
     _exit(Failure.inputOutput)
 }
