@@ -117,7 +117,7 @@ let package = Package(
         // Runs the real binary: writes, kills it, starts it again, compares.
         .testTarget(
             name: "EndToEndTests", dependencies: ["ApusTestKit"],
-            path: "Tests/EndToEnd", exclude: ["recorder"], swiftSettings: strict),
+            path: "Tests/EndToEnd", exclude: ["preload"], swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
             dependencies: ["ApusStorage", "ApusIngest", "Apus", "ApusTestKit"],

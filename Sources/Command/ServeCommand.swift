@@ -121,7 +121,9 @@ struct ServeCommand: ParsableCommand {
         signals.waitForStop()
         logger.info("stopping")
         StopWatchdog.start(seconds: options.shutdownSeconds)
-        server.stop()
+        if let failure = server.stop() {
+            throw Failure.exit(Failure.inputOutput, "the log was not synced at the end: \(failure)")
+        }
         logger.info("stopped")
     }
 

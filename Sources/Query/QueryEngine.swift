@@ -61,9 +61,10 @@ package final class QueryEngine: Sendable {
                 .readOnly, "this statement changes something: send it with POST",
                 at: statement.position)
         }
+        try request.access.check(statement)
         let session = Session(
             zone: ZoneHandle(try TimeZoneRules.named(request.timeZone)), now: wallNanoseconds(),
-            database: request.database, parameters: request.parameters)
+            database: request.database, access: request.access, parameters: request.parameters)
         let context = QueryContext(
             options: options, timeoutMilliseconds: request.timeoutMilliseconds,
             cancellation: cancellation)

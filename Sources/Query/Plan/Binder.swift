@@ -8,6 +8,7 @@ struct Session {
     /// `now()`, the same throughout the statement.
     var now: Int64
     var database: String
+    var access: QueryAccess
     var parameters: [QueryParameter]
 }
 

@@ -14,7 +14,7 @@ extension StatementExecution {
     mutating func insert(_ insert: InsertStatement) throws(QueryError) {
         var table: TableEntry?
         do throws(QueryError) {
-            table = try engine.findTable(insert.table, session: session.database)
+            table = try engine.findTable(insert.table, session: session)
         } catch {
             guard error.code == .unknownTable else { throw error }
         }

@@ -41,7 +41,7 @@ struct StatementExecution {
             try translating { () throws(StorageError) in try engine.storage.flush() }
         case .compact(let name):
             let table = try name.map { name throws(QueryError) in
-                try engine.findTable(name, session: session.database)
+                try engine.findTable(name, session: session)
             }
             try sink.begin([])
             try translating { () throws(StorageError) in try engine.storage.compact(table) }

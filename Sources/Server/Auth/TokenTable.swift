@@ -6,6 +6,8 @@
 // One token a line, fields separated by blanks. `admin` may everything. Without databases a token
 // holds for all of them.
 
+internal import ApusQuery
+
 /// What a token is good for.
 package struct Permissions: Sendable, Equatable {
     package var canRead: Bool
@@ -25,6 +27,16 @@ package struct Permissions: Sendable, Equatable {
         canRead: true, canWrite: true, isAdmin: true, databases: nil)
 
     package func covers(_ database: String) -> Bool { databases?.contains(database) ?? true }
+
+    /// The same, for statements: the query engine asks it of each, and of each database named.
+    var queryAccess: QueryAccess {
+        var access = QueryAccess()
+        access.canRead = canRead
+        access.canWrite = canWrite
+        access.isAdmin = isAdmin
+        access.databases = databases
+        return access
+    }
 }
 
 /// The tokens of a server. Immutable.

@@ -159,7 +159,7 @@ package enum ErrorBody {
         case "unknown_table", "unknown_database": .notFound
         case "budget", "overloaded", "cancelled": .serviceUnavailable
         case "timeout": .gatewayTimeout
-        case "read_only": .forbidden
+        case "read_only", "forbidden": .forbidden
         case "internal", "io", "corrupt", "damaged": .internalServerError
         case "exists": .conflict
         case "limit": .payloadTooLarge
