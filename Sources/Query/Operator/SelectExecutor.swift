@@ -117,7 +117,7 @@ extension QueryEngine {
         report.counters = counters
         let merged =
             workers.first ?? GroupingWorker(first, scan: scan, shape: shape, context: context)
-        for worker in workers.dropFirst() { merged.merge(worker) }
+        for worker in workers.dropFirst() { try merged.merge(worker) }
         var frame = try merged.finish()
         report.groupCount = frame.count
         guard plan.latest != nil else { return frame }
