@@ -1,6 +1,8 @@
 # make run     the server on ./apus-data, with this host's numbers flowing in (ARGS="--http …")
+# make demo    the server on ./apus-demo, with a simulated hypervisor cluster flowing in (docs/tour.md)
 # make test    all tests, in release
 # make kill-test   100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of what was just written
+# make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make lint    the formatter's opinion;  make format  follows it
 #
 # Everything is built in one scratch folder with one set of flags: run after test, or test after
@@ -11,12 +13,17 @@ SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency
 SOURCES := Sources Tests Package.swift
 ARGS ?=
 
-.PHONY: run build test kill-test lint format clean
+.PHONY: run demo build test kill-test bench-first-step lint format clean
 
 run:
 	@scripts/setup.sh run
 	@$(MAKE) --no-print-directory build
 	@exec scripts/run.sh $(SCRATCH)/release/apus $(ARGS)
+
+demo:
+	@scripts/setup.sh run
+	@$(MAKE) --no-print-directory build
+	@exec scripts/run.sh --demo $(SCRATCH)/release/apus $(ARGS)
 
 build:
 	swift build $(SWIFT_FLAGS) --product apus
@@ -32,6 +39,9 @@ kill-test: build
 	swift build $(SWIFT_FLAGS) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_KILL_ROUNDS=100 APUS_READ_ROUNDS=10000 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.Durability
+
+bench-first-step: build
+	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh
 
 lint:
 	swift format lint --strict --parallel -r $(SOURCES)
