@@ -112,6 +112,7 @@ let package = Package(
                 "ApusServer", "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusTestKit",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Server", swiftSettings: strict),
         // Runs the real binary: writes, kills it, starts it again, compares.

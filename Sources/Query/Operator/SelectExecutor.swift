@@ -117,7 +117,7 @@ extension QueryEngine {
         report.counters = counters
         let merged =
             workers.first ?? GroupingWorker(first, scan: scan, shape: shape, context: context)
-        for worker in workers.dropFirst() { merged.merge(worker) }
+        for worker in workers.dropFirst() { try merged.merge(worker) }
         var frame = try merged.finish()
         report.groupCount = frame.count
         guard plan.latest != nil else { return frame }
@@ -183,8 +183,11 @@ extension QueryEngine {
         _ context: QueryContext, _ report: inout ExecutionReport, _ sink: inout Sink
     ) throws(QueryError) -> Int {
         if plan.limit == 0 { return 0 }
-        let (workers, counters) = try runScan(snapshot, scan, request, context) {
-            SortWorker(plan, scan, context)
+        let timeLimit = TimeLimit(plan, scan)
+        let (workers, counters) = try runScan(
+            snapshot, scan, request, context, newestFirst: timeLimit?.isDescending ?? false
+        ) {
+            SortWorker(plan, scan, context, timeLimit)
         }
         report.counters = counters
         guard var buffer = workers.first?.buffer else { return 0 }

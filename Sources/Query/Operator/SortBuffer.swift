@@ -44,6 +44,11 @@ struct SortBuffer {
         builders.indices.map { builders[$0].finish() }
     }
 
+    /// Finds the threshold as soon as there are rows enough, without waiting for more.
+    mutating func settle() {
+        if let rowsMax, rowsMax > 0, count >= rowsMax { keepBest(rowsMax) }
+    }
+
     private mutating func keepBest(_ rowsMax: Int) {
         let columns = take()
         let order = Self.order(Array(columns[outputCount...]), keys, limit: rowsMax)

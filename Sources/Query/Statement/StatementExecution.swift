@@ -33,8 +33,7 @@ struct StatementExecution {
         case .delete(let delete):
             throw QueryError(.unsupported, "DELETE is not available yet", at: delete.position)
         case .setTimeZone(let name):
-            // A statement is a session here: a zone that exists is accepted and forgotten.
-            if let name { _ = try TimeZoneRules.named(name) }
+            try setTimeZone(name, at: statement.position)
             try sink.begin([])
         case .flush:
             try sink.begin([])
@@ -49,6 +48,18 @@ struct StatementExecution {
             try sink.begin([])
             try define(statement)
         }
+    }
+
+    /// A statement is a session here: a zone that exists is accepted and forgotten.
+    private mutating func setTimeZone(
+        _ name: String?, at position: SourcePosition
+    ) throws(QueryError) {
+        guard let name else { return }
+        _ = try TimeZoneRules.named(name)
+        let warning = "SET TimeZone has no effect: each statement stands alone"
+        let remedy = "send tz=\(name) with every statement"
+        if strict { throw QueryError(.unsupported, warning, at: position, hint: remedy) }
+        summary.warnings.append("\(warning); \(remedy)")
     }
 
     mutating func note(_ report: ExecutionReport) {
