@@ -13,12 +13,12 @@ enum NameResolution {
     static func match<Value>(
         _ name: Identifier, in candidates: [(name: String, value: Value)]
     ) -> NameMatch<Value> {
-        if let exact = candidates.first(where: { $0.name == name.text }) {
+        if let exact = candidates.first(where: { $0.name.hasSameBytes(as: name.text) }) {
             return .found(exact.value)
         }
         guard !name.isQuoted else { return .missing }
         let folded = asciiLowercased(name.text)
-        let close = candidates.filter { asciiLowercased($0.name) == folded }
+        let close = candidates.filter { asciiLowercased($0.name).hasSameBytes(as: folded) }
         switch close.count {
         case 0: return .missing
         case 1: return .found(close[0].value)
