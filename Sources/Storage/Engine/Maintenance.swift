@@ -81,9 +81,11 @@ final class Maintenance: @unchecked Sendable {
     func tick() {
         guard !isStopped else { return }
         note { () throws(StorageError) in
+            let version = self.manifest.version
             try self.flushFrozen()
             try self.dropExpired()
             try self.compactOnce()
+            if self.manifest.version == version { try self.removeObsolete() }
         }
         if shared.options.durability != .none || shared.environment.usesThreads {
             // Without a spare the log thread makes a file itself.
@@ -298,6 +300,13 @@ final class Maintenance: @unchecked Sendable {
         // The predecessor names nothing of these any more.
         for path in obsolete { try? fileSystem.remove(path) }
         obsolete = removing.map(\.entry.path)
+    }
+
+    /// Writes the same MANIFEST once more, so that its predecessor names no file that is obsolete:
+    /// a store without writes would keep them for ever.
+    private func removeObsolete() throws(StorageError) {
+        guard !obsolete.isEmpty else { return }
+        try install(manifest, adding: [], removing: []) { _ in }
     }
 
     // MARK: Merging
