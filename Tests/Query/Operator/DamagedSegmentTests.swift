@@ -89,7 +89,8 @@ import Testing
         try await store.close()
     }
 
-    @Test func `a query that is the first to meet the damage answers the whole rest`() async throws {
+    @Test func `a query that is the first to meet the damage answers the whole rest`() async throws
+    {
         let directory = FileManager.default.temporaryDirectory
             .appendingPathComponent("apus-damage-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: directory) }

@@ -70,12 +70,14 @@ import Testing
                 let table = "t\(index)_\(calls)"
                 for row in 0..<3 { try Self.write(storage, table, row, "v", .int64(1)) }
                 try storage.flush()
-                intruder.arm(after: calls, [{ try? Self.write(storage, table, 3, "v", .float64(0.5)) }])
+                intruder.arm(
+                    after: calls, [{ try? Self.write(storage, table, 3, "v", .float64(0.5)) }])
                 let answer = try rows(engine, "SELECT \(form) FROM \(table)")
                 intruder.arm(after: 0, [])
                 let expected =
                     form == "v"
-                    ? [[["1"], ["1"], ["1"]], [["1"], ["1"], ["1"], ["0.5"]]] : [[["3"]], [["3.5"]]]
+                    ? [[["1"], ["1"], ["1"]], [["1"], ["1"], ["1"], ["0.5"]]]
+                    : [[["3"]], [["3.5"]]]
                 #expect(expected.contains(answer.rows), "\(form), \(calls): \(answer.rows)")
                 let isWide = answer.rows == expected[1]
                 #expect((answer.columns.map(\.type) == [.float64]) == isWide)

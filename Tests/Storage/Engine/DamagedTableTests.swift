@@ -156,7 +156,8 @@ import Testing
         try engine.close()
     }
 
-    @Test func `a device that can't read a mapped page costs the segment, not the process`() throws {
+    @Test func `a device that can't read a mapped page costs the segment, not the process`() throws
+    {
         let scratch = PosixFileSystemTests.Scratch()
         let files = try PosixFileSystem(root: scratch.path)
         let engine = try open(files)
