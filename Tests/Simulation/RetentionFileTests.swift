@@ -82,6 +82,19 @@ import Testing
         #expect(segmentCount == 3)
     }
 
+    @Test func `retention frees files while a full device refuses the flush`() throws {
+        let engine = try open()
+        defer { try? engine.close() }
+        try engine.createDatabase(
+            "default", ifNotExists: true, retentionNanoseconds: 0, partitionNanoseconds: nil)
+        try write(engine, hours: 10)
+        disk.fail(.create, with: .noSpace, forEver: true, pathContains: "data/")
+        #expect(throws: StorageError.self) { try write(engine, hours: 1) }
+        try engine.setRetention(ofDatabase: "default", nanoseconds: 2 * Self.hourNanoseconds)
+        #expect(becomes(3, engine))
+        #expect(engine.health().status == .warn)
+    }
+
     @Test func `the inputs of a merge go without another write`() throws {
         let engine = try open()
         defer { try? engine.close() }

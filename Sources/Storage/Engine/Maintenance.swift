@@ -82,10 +82,16 @@ final class Maintenance: @unchecked Sendable {
         guard !isStopped else { return }
         note { () throws(StorageError) in
             let version = self.manifest.version
-            try self.flushFrozen()
-            try self.dropExpired()
-            try self.compactOnce()
-            if self.manifest.version == version { try self.removeObsolete() }
+            do throws(StorageError) {
+                // Retention first: it makes room on a device too full to flush to.
+                try self.dropExpired()
+                try self.flushFrozen()
+                try self.compactOnce()
+            } catch {
+                try? self.removeObsolete(ifStillAt: version)
+                throw error
+            }
+            try self.removeObsolete(ifStillAt: version)
         }
         if shared.options.durability != .none || shared.environment.usesThreads {
             // Without a spare the log thread makes a file itself.
@@ -303,9 +309,9 @@ final class Maintenance: @unchecked Sendable {
     }
 
     /// Writes the same MANIFEST once more, so that its predecessor names no file that is obsolete:
-    /// a store without writes would keep them for ever.
-    private func removeObsolete() throws(StorageError) {
-        guard !obsolete.isEmpty else { return }
+    /// a store without writes would keep them for ever. Not if it has just been replaced anyway.
+    private func removeObsolete(ifStillAt version: UInt64) throws(StorageError) {
+        guard !obsolete.isEmpty, manifest.version == version else { return }
         try install(manifest, adding: [], removing: []) { _ in }
     }
 
