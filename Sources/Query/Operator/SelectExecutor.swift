@@ -38,20 +38,25 @@ extension QueryEngine {
         }
         var counting = CountingSink(base: sink)
         defer { sink = counting.base }
-        var damagedBefore = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
+        var damagedBefore = damageCount(scan.table)
         while true {
             do throws(QueryError) {
                 return try scanned(plan, scan, context, strict: strict, into: &counting)
             } catch {
                 // A damaged segment was set aside; the rest answers, with a warning, unless rows
                 // that may depend on it are out already. Each turn takes a segment away.
-                let damaged = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
+                let damaged = damageCount(scan.table)
                 guard error.code == .damaged, !strict, counting.batchCount == 0,
                     damaged > damagedBefore
                 else { throw error }
                 damagedBefore = damaged
+                context.restart()
             }
         }
+    }
+
+    private func damageCount(_ table: TableEntry) -> Int {
+        storage.snapshot(of: [table]).warnings(for: table, in: .all).count
     }
 
     private func scanned<Sink: ResultSink>(
@@ -61,7 +66,7 @@ extension QueryEngine {
         var report = ExecutionReport()
         // The snapshot first: every series it can show is in the index by then.
         let snapshot = storage.snapshot(of: [scan.table])
-        report.warnings = snapshot.warnings(for: scan.table)
+        report.warnings = snapshot.warnings(for: scan.table, in: scan.request.timeRange)
         if strict, let warning = report.warnings.first {
             throw QueryError(.damaged, warning, hint: "without strict=1 the rest is answered")
         }

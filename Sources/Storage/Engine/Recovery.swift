@@ -182,7 +182,6 @@ enum Recovery {
             payloadBytesMax: shared.environment.logRecordBytesMax, liveFiles: recovery.files)
         maintenance.useSpares(log.spares)
         let pipeline = CommitPipeline(log: log, shared: shared)
-        shared.state.withLock { $0.notes = notes }
         return Opened(shared: shared, pipeline: pipeline, maintenance: maintenance, notes: notes)
     }
 

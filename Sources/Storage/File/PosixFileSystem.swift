@@ -134,6 +134,7 @@ package final class PosixFileSystem: FileSystem {
         // Safe: the range is exactly what mmap returned, and is unmapped once, by the last owner.
         return MappedFile(
             path: path, bytes: UnsafeRawBufferPointer(start: address, count: byteCount),
+            isMapping: true,
             release: { bytes in
                 munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
             })

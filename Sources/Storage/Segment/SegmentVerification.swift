@@ -13,6 +13,7 @@ extension SegmentReader {
         let lastEnd = tables.last?.entry.end ?? SegmentLayout.headerByteCount
         checkZeros(lastEnd..<footer.lowerBound, &findings)
         checkZeros(footer.upperBound..<(byteCount - SegmentLayout.trailerByteCount), &findings)
+        if let failure = file.failure { note(failure, at: 0, &findings) }
         return findings
     }
 
