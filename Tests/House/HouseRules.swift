@@ -18,6 +18,7 @@ enum HouseRules {
             "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "CZlib",
             "NIOCore", "NIOPosix", "NIOHTTP1", "Logging", "Foundation", "Dispatch",
         ],
+        "Configuration": ["Apus", "ApusServer", "ApusStorage", "Logging"],
         "Client": [],
         "Collect": ["ApusClient"],
         "Tools": [
@@ -26,8 +27,8 @@ enum HouseRules {
         ],
         "Command": [
             "Apus", "ApusServer", "ApusStorage", "ApusCollect", "ApusClient", "ApusTools",
-            "ArgumentParser", "Logging",
-            "Foundation", "Dispatch",
+            "ApusConfiguration", "ArgumentParser", "Logging",
+            "Foundation", "FoundationEssentials", "Dispatch",
         ],
     ]
 
@@ -41,7 +42,7 @@ enum HouseRules {
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Server/SQL/ResultEncoder",
         "Server/SQL/TextWriter",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
-        "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
+        "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Command/ServiceNotice", "Query/Plan/BinderTime",
     ]
 
     /// Words that take the compiler's guarantees away.

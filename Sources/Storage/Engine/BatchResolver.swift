@@ -187,6 +187,11 @@ struct BatchResolver {
                 }
                 guard !batch.groups.isEmpty else { return }
             }
+            if state.databases[batch.database] == nil, !options.createDatabases {
+                // Dropped since it was looked for: its rows count as written before the drop.
+                batch.groups.removeAll()
+                return
+            }
             let database =
                 state.databases[batch.database]
                 ?? catalog.makeDatabase(
@@ -206,6 +211,10 @@ struct BatchResolver {
         let table: TableEntry
         if let known = database.table(named: name) {
             table = known
+        } else if !options.createTables {
+            let text = "table not found: \"\(name)\", and writes may not create tables"
+            rejectAll(group, batch, .limit, text)
+            return
         } else if database.tableCount < options.tablesPerDatabaseMax {
             table = catalog.makeTable(&state, database: database, name: name)
         } else {
