@@ -15,5 +15,6 @@ struct RootCommand: ParsableCommand {
         subcommands: [
             ServeCommand.self, CollectCommand.self, DemoCommand.self, CheckCommand.self,
             VersionCommand.self,
+            DocumentationCommand.self,
         ])
 }

@@ -18,7 +18,7 @@ struct ServeCommand: ParsableCommand {
             Examples:
               apus serve --data ./apus-data
               apus serve --http 0.0.0.0:8086 --token-file tokens.txt --memory 25%
-              apus serve --line-udp '0.0.0.0:8089?db=hosts&precision=ms' --allow 192.0.2.0/24
+              apus serve --line-udp '0.0.0.0:8089?db=hosts' --allow 192.0.2.0/24
               apus serve --config /etc/apus/apus.toml --check-config
             """)
 

@@ -53,7 +53,7 @@ struct ServiceNotice {
         withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
                 _ = sendto(
-                    descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue), pointer,
+                    descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL), pointer,
                     socklen_t(byteCount))
             }
         }
