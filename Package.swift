@@ -5,6 +5,7 @@ import PackageDescription
 //
 //     apus ── ApusServer ── Apus ── ApusIngest ─┐
 //                             └──── ApusQuery ──┴── ApusStorage
+//     apus ── ApusConfiguration ── ApusServer
 //     apus ── ApusTools ──── Apus, ApusClient
 //     apus ── ApusCollect ── ApusClient
 //
@@ -66,6 +67,14 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Server", swiftSettings: strict),
+        // Flags, environment and file of `apus serve`, from one table of settings.
+        .target(
+            name: "ApusConfiguration",
+            dependencies: [
+                "Apus", "ApusServer", "ApusStorage",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Sources/Configuration", swiftSettings: strict),
         // A small blocking HTTP client, for the commands that speak to a running server.
         .target(
             name: "ApusClient", path: "Sources/Client", swiftSettings: strict),
@@ -85,7 +94,7 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
-                "ApusClient", "ApusTools",
+                "ApusClient", "ApusConfiguration", "ApusTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -115,6 +124,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Server", swiftSettings: strict),
+        .testTarget(
+            name: "ConfigurationTests",
+            dependencies: [
+                "ApusConfiguration", "ApusServer", "ApusStorage",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Configuration", swiftSettings: strict),
         // Runs the real binary: writes, kills it, starts it again, compares.
         .testTarget(
             name: "EndToEndTests", dependencies: ["ApusTestKit"],

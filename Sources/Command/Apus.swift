@@ -21,5 +21,6 @@ struct RootCommand: ParsableCommand {
             DemoCommand.self,
             CheckCommand.self,
             VersionCommand.self,
+            DocumentationCommand.self,
         ])
 }

@@ -24,7 +24,11 @@ enum Failure {
 
     /// One call a line, past the C library's buffers.
     static func write(line: String, to descriptor: Int32) {
-        let bytes = Array("\(line)\n".utf8)
+        write(text: line + "\n", to: descriptor)
+    }
+
+    static func write(text: String, to descriptor: Int32) {
+        let bytes = Array(text.utf8)
         _ = Glibc.write(descriptor, bytes, bytes.count)
     }
 

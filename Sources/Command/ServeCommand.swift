@@ -1,8 +1,7 @@
 // `apus serve`: the server.
 
-import Apus
+import ApusConfiguration
 import ApusServer
-import ApusStorage
 import ArgumentParser
 import Glibc
 import Logging
@@ -12,115 +11,114 @@ struct ServeCommand: ParsableCommand {
         commandName: "serve",
         abstract: "Runs the server.",
         discussion: """
-            Every flag has an environment variable (--line-tcp: APUS_LINE_TCP); flags win. When all \
-            listeners accept, one line goes to standard output; logs go to standard error.
+            Flags win over environment variables (--line-tcp: APUS_LINE_TCP), and those over the \
+            configuration file. When all listeners accept, one line goes to standard output; logs \
+            go to standard error. SIGHUP reads the tokens and the log level again.
 
             Examples:
               apus serve --data ./apus-data
               apus serve --http 0.0.0.0:8086 --token-file tokens.txt --memory 25%
-              apus serve --line-udp '0.0.0.0:8089?db=hosts&precision=ms' --allow 192.0.2.0/24
+              apus serve --line-udp '0.0.0.0:8089?db=hosts' --allow 192.0.2.0/24
+              apus serve --config /etc/apus/apus.toml --check-config
             """)
 
-    @Option(help: ArgumentHelp("The data directory. (default: ./apus-data)", valueName: "dir"))
+    @Option(name: .setting(.data), help: .setting(.data))
     var data: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Where HTTP listens, or off. (default: 127.0.0.1:8086)", valueName: "host:port"))
+    @Option(name: .setting(.http), help: .setting(.http))
     var http: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Where line protocol over TCP listens, or off; ?db=NAME&precision=UNIT may follow. (default: 127.0.0.1:8094)",
-            valueName: "host:port"))
-    var lineTcp: String?
+    @Option(name: .setting(.lineTCP), help: .setting(.lineTCP))
+    var lineTCP: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Where line protocol over UDP listens, or off. (default: 127.0.0.1:8089)",
-            valueName: "host:port"))
-    var lineUdp: String?
+    @Option(name: .setting(.lineUDP), help: .setting(.lineUDP))
+    var lineUDP: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "When a write is acknowledged: always (synced), interval[:ms], none. (default: always)",
-            valueName: "mode"))
+    @Option(name: .setting(.durability), help: .setting(.durability))
     var durability: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Memory for heads, caches and queries: 512MiB, 2GiB, 25%. (default: a quarter of RAM, at most 4GiB)",
-            valueName: "size"))
+    @Option(name: .setting(.memory), help: .setting(.memory))
     var memory: String?
 
     @Option(
-        help: ArgumentHelp(
-            "Tokens, one a line: TOKEN read|write|admin[,…] [database,…].", valueName: "file"))
+        name: .setting(.tokenFile), help: .setting(.tokenFile), completion: .file())
     var tokenFile: String?
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp(
-            "Senders that TCP and UDP take lines from; may be repeated.", valueName: "cidr"))
+    @Option(name: .setting(.allow), parsing: .singleValue, help: .setting(.allow))
     var allow: [String] = []
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp(
-            "A name that browsers may call this server; may be repeated.", valueName: "name"))
+    @Option(name: .setting(.allowHost), parsing: .singleValue, help: .setting(.allowHost))
     var allowHost: [String] = []
 
-    @Flag(help: "Serve everyone who can reach the listeners.")
+    @Flag(name: .setting(.allowUnauthenticated), help: .setting(.allowUnauthenticated))
     var allowUnauthenticated = false
 
-    @Option(
-        help: ArgumentHelp(
-            "How long rows of databases made by a write are kept: 90d. (default: for ever)",
-            valueName: "time"))
+    @Option(name: .setting(.createOnWrite), help: .setting(.createOnWrite))
+    var createOnWrite: String?
+
+    @Option(name: .setting(.retention), help: .setting(.retention))
     var retention: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Rows further ahead than this are refused; 0 takes any. (default: 1d)",
-            valueName: "time"))
+    @Option(name: .setting(.acceptFuture), help: .setting(.acceptFuture))
     var acceptFuture: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "trace, debug, info, notice, warning or error. (default: info)", valueName: "level"))
+    @Option(name: .setting(.logLevel), help: .setting(.logLevel))
     var logLevel: String?
 
-    private static let flags = [
-        "data", "http", "line-tcp", "line-udp", "durability", "memory", "token-file", "allow",
-        "allow-host", "allow-unauthenticated", "retention", "accept-future", "log-level",
-    ]
+    @Option(
+        name: .setting(.config), help: .setting(.config), completion: .file(extensions: ["toml"]))
+    var config: String?
+
+    @Flag(name: .setting(.checkConfig), help: .setting(.checkConfig))
+    var checkConfig = false
+
+    /// What was given, by the settings' names.
+    private var flags: [String: [String]] {
+        let texts: [(Setting, String?)] = [
+            (.data, data), (.http, http), (.lineTCP, lineTCP), (.lineUDP, lineUDP),
+            (.durability, durability), (.memory, memory), (.tokenFile, tokenFile),
+            (.allowUnauthenticated, allowUnauthenticated ? "on" : nil),
+            (.createOnWrite, createOnWrite), (.retention, retention),
+            (.acceptFuture, acceptFuture), (.logLevel, logLevel), (.config, config),
+        ]
+        var flags: [String: [String]] = [
+            Setting.allow.name: allow, Setting.allowHost.name: allowHost,
+        ]
+        for (setting, text) in texts { flags[setting.name] = text.map { [$0] } }
+        return flags
+    }
 
     func run() throws {
         let signals = ServeSignals()
-        let environment = Environment()
-        let level = environmentOr(logLevel, "log-level", environment) ?? "info"
-        guard let logLevel = Logger.Level(rawValue: level) else {
-            throw Failure.exit(
-                Failure.usage,
-                "--log-level: '\(level)' is not trace, debug, info, notice, warning or error")
-        }
-        var logger = Logger(label: "apus") { _ in StandardErrorLog() }
-        logger.logLevel = logLevel
-        for name in environment.unknown(knownFlags: Self.flags) {
-            logger.warning("the environment variable \(name) means nothing here")
-        }
-        let options: ServerOptions
-        do throws(OptionError) { options = try self.options(environment) } catch {
+        var reload = ServeReload(flags: flags)
+        let start: ServeReload.Configuration
+        do throws(OptionError) { start = try reload.read() } catch {
             throw Failure.exit(Failure.usage, error.description)
         }
+        let level = SharedLogLevel(start.logLevel)
+        let logger = Logger(label: "apus") { _ in StandardErrorLog(level) }
+        for name in reload.environment.unknown {
+            logger.warning("the environment variable \(name) means nothing here")
+        }
+        if checkConfig {
+            Failure.write(text: start.settings.report, to: STDOUT_FILENO)
+            return
+        }
+        let notice = ServiceNotice()
         let server: Server
-        do throws(ServerFault) { server = try Server(options, logger: logger) } catch {
+        do throws(ServerFault) { server = try Server(start.options, logger: logger) } catch {
             throw Failure.exit(error)
         }
         printReadyLine(server)
-        signals.waitForStop()
+        notice.ready()
+        while signals.next() == .reload {
+            notice.reloading()
+            reload.run(server: server, level: level, logger: logger)
+            notice.ready()
+        }
+        notice.stopping()
         logger.info("stopping")
-        StopWatchdog.start(seconds: options.shutdownSeconds)
+        StopWatchdog.start(seconds: start.options.shutdownSeconds)
         if let failure = server.stop() {
             throw Failure.exit(Failure.inputOutput, "the log was not synced at the end: \(failure)")
         }
@@ -135,112 +133,17 @@ struct ServeCommand: ParsableCommand {
         line += " data=\(server.dataDirectory)"
         Failure.write(line: line, to: STDOUT_FILENO)
     }
+}
 
-    // MARK: options
-
-    private func environmentOr(_ flag: String?, _ name: String, _ environment: Environment)
-        -> String?
-    {
-        flag ?? environment.value(ofFlag: name)
-    }
-
-    private func options(_ environment: Environment) throws(OptionError) -> ServerOptions {
-        var options = ServerOptions()
-        if let text = environmentOr(data, "data", environment) { options.dataDirectory = text }
-        if let text = environmentOr(http, "http", environment) {
-            options.http = try named("--http") { () throws(OptionError) in
-                try OptionText.listener(text)
-            }
-        }
-        if let text = environmentOr(lineTcp, "line-tcp", environment) {
-            options.lineTCP = try named("--line-tcp") { () throws(OptionError) in
-                try OptionText.listener(text, takesQuery: true)
-            }
-        }
-        if let text = environmentOr(lineUdp, "line-udp", environment) {
-            options.lineUDP = try named("--line-udp") { () throws(OptionError) in
-                try OptionText.listener(text, takesQuery: true)
-            }
-        }
-        options.allowUnauthenticated =
-            allowUnauthenticated
-            || ["1", "true", "yes", "on"].contains(
-                environment.value(ofFlag: "allow-unauthenticated") ?? "")
-        let ranges = allow.isEmpty ? list("allow", environment) : allow
-        for text in ranges {
-            options.allowedSenders.append(
-                try named("--allow") { () throws(OptionError) in try AddressRange(text) })
-        }
-        options.allowedHosts = allowHost.isEmpty ? list("allow-host", environment) : allowHost
-        if let path = environmentOr(tokenFile, "token-file", environment) {
-            options.tokens = try named("--token-file \(path)") { () throws(OptionError) in
-                try TokenTable(text: try TextFile.read(path))
-            }
-        }
-        try storageOptions(environment, &options.store.storage)
-        options.store.queryMemoryBytesMax = max(16 << 20, options.store.storage.memoryBytesMax / 4)
-        return options
-    }
-
-    private func storageOptions(
-        _ environment: Environment, _ storage: inout StorageOptions
-    ) throws(OptionError) {
-        let machine = MachineMemory.bytes
-        storage.memoryBytesMax = min(machine / 4, 4 << 30)
-        if let text = environmentOr(memory, "memory", environment) {
-            storage.memoryBytesMax = try named("--memory") { () throws(OptionError) in
-                try OptionText.bytes(text, whole: machine)
-            }
-            guard storage.memoryBytesMax >= 32 << 20 else {
-                throw OptionError("--memory: at least 32MiB are needed")
-            }
-        }
-        if let text = environmentOr(durability, "durability", environment) {
-            storage.durability = try named("--durability") { () throws(OptionError) in
-                try OptionText.durability(text)
-            }
-        }
-        if let text = environmentOr(retention, "retention", environment) {
-            let milliseconds = try named("--retention") { () throws(OptionError) in
-                try OptionText.milliseconds(text)
-            }
-            storage.defaultRetentionSeconds = milliseconds == 0 ? nil : max(1, milliseconds / 1_000)
-        }
-        if let text = environmentOr(acceptFuture, "accept-future", environment) {
-            let milliseconds = try named("--accept-future") { () throws(OptionError) in
-                try OptionText.milliseconds(text)
-            }
-            storage.acceptFutureSeconds = milliseconds == 0 ? 0 : max(1, milliseconds / 1_000)
-        }
-    }
-
-    private func list(_ flag: String, _ environment: Environment) -> [String] {
-        environment.value(ofFlag: flag)?.split(separator: ",").map(String.init) ?? []
-    }
-
-    /// Puts the flag's name in front of what is wrong with its value.
-    private func named<Value>(
-        _ flag: String, _ body: () throws(OptionError) -> Value
-    ) throws(OptionError) -> Value {
-        do throws(OptionError) { return try body() } catch {
-            throw OptionError("\(flag): \(error.description)")
-        }
+extension NameSpecification {
+    fileprivate static func setting(_ setting: Setting) -> NameSpecification {
+        .customLong(setting.name)
     }
 }
 
-/// Small text files.
-enum TextFile {
-    static func read(_ path: String) throws(OptionError) -> String {
-        guard let file = fopen(path, "re") else { throw OptionError(errnoText(errno)) }
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 16 << 10)
-        while true {
-            let count = fread(&piece, 1, piece.count, file)
-            if count == 0 { break }
-            bytes += piece[..<count]
-            guard bytes.count <= 4 << 20 else { throw OptionError("larger than 4 MiB") }
-        }
-        return String(decoding: bytes, as: UTF8.self)
+extension ArgumentHelp {
+    fileprivate static func setting(_ setting: Setting) -> ArgumentHelp {
+        ArgumentHelp(
+            setting.help, valueName: setting.valueName.isEmpty ? nil : setting.valueName)
     }
 }

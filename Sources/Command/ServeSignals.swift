@@ -1,11 +1,21 @@
-// SIGTERM and SIGINT for the server: the first asks it to stop, the second ends the process.
+// SIGTERM and SIGINT for the server: the first asks it to stop, the second ends the process. SIGHUP
+// asks it to read its configuration again, unless it is the terminal's that went away.
 
 import Dispatch
 import Glibc
+import Synchronization
 
 /// Waits for signals on a thread of its own, which is the only one that takes them.
 final class ServeSignals: Sendable {
-    private let stopRequested = DispatchSemaphore(value: 0)
+    enum Request { case stop, reload }
+
+    private struct State {
+        var isStopping = false
+        var isReloading = false
+    }
+
+    private let requested = DispatchSemaphore(value: 0)
+    private let state = Mutex(State())
 
     /// Call before any other thread is made: they inherit the mask.
     init() {
@@ -17,15 +27,36 @@ final class ServeSignals: Sendable {
         pthread_detach(thread)
     }
 
-    func waitForStop() { stopRequested.wait() }
+    /// Waits for the next request. Stopping goes first, and several reloads are one.
+    func next() -> Request {
+        while true {
+            requested.wait()
+            let request: Request? = state.withLock { state in
+                if state.isStopping { return .stop }
+                defer { state.isReloading = false }
+                return state.isReloading ? .reload : nil
+            }
+            if let request { return request }
+        }
+    }
 
     fileprivate func listen() {
         var set = Self.set()
-        var number: Int32 = 0
-        while sigwait(&set, &number) != 0 {}
-        stopRequested.signal()
-        while sigwait(&set, &number) != 0 {}
-        _exit(128 + number)
+        var isStopping = false
+        while true {
+            var information = siginfo_t()
+            let number = sigwaitinfo(&set, &information)
+            guard number > 0 else { continue }
+            // The kernel's own SIGHUP says that the terminal is gone; a person's comes from kill.
+            if number == SIGHUP, information.si_code <= 0 {
+                state.withLock { $0.isReloading = true }
+            } else {
+                if isStopping, number != SIGHUP { _exit(128 + number) }
+                isStopping = true
+                state.withLock { $0.isStopping = true }
+            }
+            requested.signal()
+        }
     }
 
     private static func set() -> sigset_t {
@@ -33,6 +64,7 @@ final class ServeSignals: Sendable {
         sigemptyset(&set)
         sigaddset(&set, SIGTERM)
         sigaddset(&set, SIGINT)
+        sigaddset(&set, SIGHUP)
         return set
     }
 }

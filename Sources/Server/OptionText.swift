@@ -91,6 +91,15 @@ package enum OptionText {
         return Int(number * factor)
     }
 
+    /// `on` or `off`, and what environments write instead.
+    package static func isOn(_ text: String) throws(OptionError) -> Bool {
+        switch text {
+        case "on", "true", "yes", "1": return true
+        case "off", "false", "no", "0": return false
+        default: throw OptionError("'\(text)' is not on or off")
+        }
+    }
+
     /// `always`, `interval`, `interval:250`, `none`.
     package static func durability(_ text: String) throws(OptionError) -> Durability {
         switch text {

@@ -185,6 +185,9 @@ package final class Server {
         )
     }
 
+    /// Requests that begin from now on are measured by these tokens, which are there before and after.
+    package func replaceTokens(_ tokens: TokenTable) { context.tokens = tokens }
+
     // MARK: the end
 
     /// Stops accepting, lets requests under way finish for a while, syncs and closes the store.

@@ -16,6 +16,7 @@ final class ServerContext: Sendable {
         var channels: [ObjectIdentifier: any Channel] = [:]
         /// Ports of the UDP listeners, whose drops the kernel counts.
         var udpPorts: [Int] = []
+        var tokens: TokenTable?
     }
 
     let options: ServerOptions
@@ -23,11 +24,12 @@ final class ServerContext: Sendable {
     let counters = ServerCounters()
     let logger: Logger
     let receivingBytesMax: Int
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     init(options: ServerOptions, logger: Logger) {
         self.options = options
         self.logger = logger
+        state = Mutex(State(tokens: options.tokens))
         browserGuard = BrowserGuard(options)
         receivingBytesMax =
             options.receivingBytesMax
@@ -48,6 +50,12 @@ final class ServerContext: Sendable {
     var udpPorts: [Int] {
         get { state.withLock { $0.udpPorts } }
         set { state.withLock { $0.udpPorts = newValue } }
+    }
+
+    /// Those of the options, until they are reloaded.
+    var tokens: TokenTable? {
+        get { state.withLock { $0.tokens } }
+        set { state.withLock { $0.tokens = newValue } }
     }
 
     func loop(_ eventLoop: any EventLoop) -> LoopState {

@@ -4,12 +4,30 @@ internal import Apus
 internal import ApusQuery
 internal import Glibc
 package import Logging
+internal import Synchronization
+
+/// The level that all copies of a log share, so that it can change while they are in use.
+package final class SharedLogLevel: Sendable {
+    private let state: Mutex<Logger.Level>
+
+    package init(_ level: Logger.Level) { state = Mutex(level) }
+
+    package var level: Logger.Level {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
+    }
+}
 
 package struct StandardErrorLog: LogHandler {
     package var metadata: Logger.Metadata = [:]
-    package var logLevel = Logger.Level.info
+    private let sharedLevel: SharedLogLevel
 
-    package init() {}
+    package init(_ level: SharedLogLevel) { sharedLevel = level }
+
+    package var logLevel: Logger.Level {
+        get { sharedLevel.level }
+        set { sharedLevel.level = newValue }
+    }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }

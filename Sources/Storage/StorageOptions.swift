@@ -33,6 +33,8 @@ public struct StorageOptions: Sendable {
     public var defaultRetentionSeconds: Int? = nil
     /// Whether a write creates the database it names.
     public var createDatabases = true
+    /// Whether a write creates the tables it names. If not, lines of unknown tables are refused.
+    public var createTables = true
     /// How many segments of a partition wait before they are merged.
     public var compactionFanIn = 4
 

@@ -18,6 +18,7 @@ enum HouseRules {
             "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "CZlib",
             "NIOCore", "NIOPosix", "NIOHTTP1", "Logging", "Foundation", "Dispatch",
         ],
+        "Configuration": ["Apus", "ApusServer", "ApusStorage", "Logging"],
         "Client": [],
         "Collect": ["ApusClient"],
         "Tools": [
@@ -26,9 +27,8 @@ enum HouseRules {
         ],
         "Command": [
             "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusClient",
-            "ApusTools",
-            "ArgumentParser", "Logging",
-            "Foundation", "Dispatch",
+            "ApusTools", "ApusConfiguration", "ArgumentParser", "Logging",
+            "Foundation", "FoundationEssentials", "Dispatch",
         ],
     ]
 
@@ -41,7 +41,8 @@ enum HouseRules {
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
-        "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
+        "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals",
+        "Command/ServiceNotice", "Query/Plan/BinderTime",
     ]
 
     /// Words that take the compiler's guarantees away.

@@ -16,7 +16,9 @@ extension StatementExecution {
         do throws(QueryError) {
             table = try engine.findTable(insert.table, session: session)
         } catch {
-            guard error.code == .unknownTable else { throw error }
+            guard error.code == .unknownTable, engine.storage.options.createTables else {
+                throw error
+            }
         }
         let database: String
         if let table {

@@ -121,7 +121,7 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
         if route.isOpen { return StatusExchange(server: server, endpoint: route.endpoint) }
         guard
             let permissions = Credentials.permissions(
-                server.options.tokens, request.head.headers, request.parameters)
+                server.tokens, request.head.headers, request.parameters)
         else { throw Refusal(.unauthorized, "a token is needed: Authorization: Bearer TOKEN") }
         self.request?.permissions = permissions
         var request = request

@@ -26,6 +26,10 @@ extension BatchResolver {
                     inDatabase: batch.database, since: batch.dropGeneration)
                 batch.groups.removeAll { names.contains($0.shape.table) }
             }
+            if state.databases[NameKey(batch.database)] == nil, !options.createDatabases {
+                // Dropped since it was looked for: its rows count as written before the drop.
+                batch.groups.removeAll()
+            }
             for group in batch.groups { bind(group, batch, &state) }
         }
     }
@@ -64,6 +68,9 @@ extension BatchResolver {
     private func tableProblem(
         _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry?
     ) -> String? {
+        if !options.createTables {
+            return "table not found: \"\(tableName(group))\", and writes may not create tables"
+        }
         if database?.tableCount ?? 0 >= options.tablesPerDatabaseMax {
             return "database \(batch.database) is at its limit of "
                 + "\(options.tablesPerDatabaseMax) tables"

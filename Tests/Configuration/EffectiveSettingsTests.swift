@@ -1,0 +1,86 @@
+import ApusConfiguration
+import ApusServer
+import Testing
+
+@Suite struct EffectiveSettingsTests {
+    private static let file = """
+        http = "127.0.0.1:1"
+        line-tcp = "127.0.0.1:1"
+        line-udp = "127.0.0.1:1"
+        allow = ["192.0.2.1"]
+        """
+
+    private static func settings(
+        flags: [String: [String]], variables: [String: String]
+    ) throws(OptionError) -> EffectiveSettings {
+        try EffectiveSettings(
+            flags: flags, environment: Environment(variables), read: { _ in Self.file })
+    }
+
+    @Test func `flags win over the environment, and that over the file`() throws {
+        let settings = try Self.settings(
+            flags: ["http": ["127.0.0.1:3"], "config": ["f.toml"]],
+            variables: [
+                "APUS_HTTP": "127.0.0.1:2", "APUS_LINE_TCP": "127.0.0.1:2", "APUS_MEMORY": "",
+            ])
+        #expect(settings[.http] == .init(texts: ["127.0.0.1:3"], origin: .flag("--http")))
+        #expect(settings[.lineTCP]?.origin == .variable("APUS_LINE_TCP"))
+        #expect(settings[.lineUDP]?.origin == .file(path: "f.toml", line: 3))
+        #expect(settings[.memory] == nil)
+        let options = try settings.serverOptions(machineMemoryBytes: 8 << 30) { _ in "" }
+        #expect(options.http?.port == 3 && options.lineTCP?.port == 2)
+        #expect(options.lineUDP?.port == 1 && options.allowedSenders.count == 1)
+        #expect(options.store.storage.memoryBytesMax == 2 << 30)
+    }
+
+    @Test func `a variable may name the file, and hold lists with commas`() throws {
+        let settings = try Self.settings(
+            flags: [:], variables: ["APUS_CONFIG": "f.toml", "APUS_ALLOW": "::1,192.0.2.0/24"])
+        #expect(settings[.allow]?.texts == ["::1", "192.0.2.0/24"])
+        #expect(settings[.http]?.origin == .file(path: "f.toml", line: 1))
+    }
+
+    @Test func `errors begin with where the value was given`() {
+        for (flags, variables, start) in [
+            (["memory": ["x"]], [:], "--memory: 'x'"),
+            ([:], ["APUS_MEMORY": "x"], "APUS_MEMORY: 'x'"),
+            ([:], ["APUS_ALLOW_UNAUTHENTICATED": "maybe"], "APUS_ALLOW_UNAUTHENTICATED: 'maybe'"),
+        ] as [([String: [String]], [String: String], String)] {
+            let error = #expect(throws: OptionError.self) {
+                let settings = try Self.settings(flags: flags, variables: variables)
+                _ = try settings.serverOptions(machineMemoryBytes: 8 << 30) { _ in "" }
+            }
+            #expect(error?.description.hasPrefix(start) == true, "\(error as Any)")
+        }
+    }
+
+    @Test func `a file that cannot be read is named`() {
+        let error = #expect(throws: OptionError.self) {
+            try EffectiveSettings(flags: ["config": ["/no/file"]], environment: Environment([:])) {
+                _ throws(OptionError) in throw OptionError("No such file or directory")
+            }
+        }
+        #expect(error?.description.contains("/no/file: No such file") == true)
+    }
+
+    @Test func `only variables that nobody knows are unknown`() {
+        let environment = Environment([
+            "APUS_DATA": "x", "APUS_TOKEN": "x", "APUS_BINARY": "x", "APUS_CONFIG": "x",
+            "APUS_CHECK_CONFIG": "x", "APUS_DTA": "x",
+        ])
+        #expect(environment.unknown == ["APUS_CHECK_CONFIG", "APUS_DTA"])
+    }
+
+    @Test func `the report has every setting with its value and origin`() throws {
+        let report = try Self.settings(
+            flags: ["config": ["f.toml"]], variables: ["APUS_MEMORY": "25%"]
+        ).report
+        let lines = report.split(separator: "\n").map { line in
+            line.split(separator: " ").map(String.init)
+        }
+        #expect(lines.contains(["http", "127.0.0.1:1", "f.toml:1"]))
+        #expect(lines.contains(["memory", "25%", "APUS_MEMORY"]))
+        #expect(lines.contains(["durability", "always", "default"]))
+        #expect(lines.count == Setting.all.filter { $0.places.contains(.file) }.count)
+    }
+}
