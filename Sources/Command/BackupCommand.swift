@@ -41,7 +41,7 @@ struct BackupCommand: ParsableCommand {
 
     func validate() throws {
         guard (destination == nil) != (existing == nil) else {
-            throw ValidationError("give either DEST, for a new backup, or --to DEST, for an older one")
+            throw ValidationError("give DEST, for a new backup, or --to DEST, for an older one")
         }
     }
 

@@ -22,10 +22,14 @@ enum Failure {
         write(line: "apus: \(line)", to: STDERR_FILENO)
     }
 
-    /// One call a line, past the C library's buffers.
+    /// One call a line, past the C library's buffers; more where a pipe takes a part at a time.
     static func write(line: String, to descriptor: Int32) {
-        let bytes = Array("\(line)\n".utf8)
-        _ = Glibc.write(descriptor, bytes, bytes.count)
+        var bytes = Array("\(line)\n".utf8)
+        while !bytes.isEmpty {
+            let count = Glibc.write(descriptor, bytes, bytes.count)
+            guard count > 0 else { return }
+            bytes.removeFirst(count)
+        }
     }
 
     static func exit(_ fault: ServerFault) -> ExitCode {

@@ -30,12 +30,14 @@ private final class Pressure: Sendable {
             let isFine: Bool
             switch kind {
             case .writes(let sender):
-                isFine = (try? client.request("POST", "/write", text: Self.batch(sender, step)))
+                isFine =
+                    (try? client.request("POST", "/write", text: Self.batch(sender, step)))
                     .map { $0.status == 204 } ?? false
                 if isFine { acknowledged.store(step, ordering: .releasing) }
             case .flushes:
                 let statement = step % 3 == 0 ? "COMPACT" : "FLUSH"
-                isFine = (try? client.request("POST", "/sql", text: statement))
+                isFine =
+                    (try? client.request("POST", "/sql", text: statement))
                     .map { $0.status == 200 } ?? false
             }
             if !isFine { failures.add(1, ordering: .relaxed) }
@@ -52,7 +54,8 @@ private final class Pressure: Sendable {
         }
         let late = 1_700_000_000_000_000_000 - (step * 7_919 % 400) * 3_600_000_000_000
         let wide = step < 5 ? "\(step)i" : "\(step).5"
-        body += "mixed,sender=\(sender) wide=\(wide),up=\(step % 2 == 0),text=\"s\(step % 9)\" \(late)\n"
+        let others = "up=\(step % 2 == 0),text=\"s\(step % 9)\""
+        body += "mixed,sender=\(sender) wide=\(wide),\(others) \(late)\n"
         body += "mixed,sender=\(sender) wide=\(wide) \(late)\n"
         return body
     }

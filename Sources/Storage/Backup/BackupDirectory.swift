@@ -35,7 +35,7 @@ package enum BackupDirectory {
 
     /// Makes a backup under a name that doesn't exist yet, or is an empty directory.
     package static func create(
-        from directory: String, at destination: String, progress: @Sendable (Step) -> Void
+        from directory: String, at destination: String, progress: @escaping @Sendable (Step) -> Void
     ) throws(BackupFault) -> Backup.Report {
         let (source, place) = try resolve(directory, destination)
         if let path = place.existingPath {
@@ -53,7 +53,7 @@ package enum BackupDirectory {
 
     /// Brings an earlier backup up to date. Until that is done, the earlier one stays as it is.
     package static func update(
-        from directory: String, to destination: String, progress: @Sendable (Step) -> Void
+        from directory: String, to destination: String, progress: @escaping @Sendable (Step) -> Void
     ) throws(BackupFault) -> Backup.Report {
         let (source, place) = try resolve(directory, destination)
         guard let path = place.existingPath else {
@@ -165,7 +165,7 @@ package enum BackupDirectory {
 
     private static func build(
         _ source: PosixFileSystem, _ place: Place, older: PosixFileSystem?,
-        _ progress: @Sendable (Step) -> Void
+        _ progress: @escaping @Sendable (Step) -> Void
     ) throws(BackupFault) -> Backup.Report {
         let (parent, work) = (place.parent, place.workName)
         let lock = try takeWorkDirectory(place)
@@ -202,7 +202,7 @@ package enum BackupDirectory {
 
     private static func fill(
         _ source: PosixFileSystem, _ path: String, _ older: PosixFileSystem?,
-        _ progress: @Sendable (Step) -> Void
+        _ progress: @escaping @Sendable (Step) -> Void
     ) throws(BackupFault) -> Backup.Report {
         let target = try storage { () throws(StorageError) in
             try PosixFileSystem(root: path, create: false)

@@ -66,8 +66,9 @@ enum FileCopy {
         var bytes = [UInt8](repeating: 0, count: count)
         // Safe: `read` writes at most the buffer's size and keeps nothing.
         let outcome: Result<Int, StorageError> = bytes.withUnsafeMutableBytes { buffer in
-            do throws(StorageError) { return .success(try file.read(into: buffer, at: offset)) }
-            catch { return .failure(error) }
+            do throws(StorageError) {
+                return .success(try file.read(into: buffer, at: offset))
+            } catch { return .failure(error) }
         }
         bytes.removeLast(count - (try outcome.get()))
         return bytes
