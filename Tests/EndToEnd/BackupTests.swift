@@ -103,7 +103,7 @@ private func pressureThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutabl
         let rounds = environmentNumber("APUS_BACKUP_ROUNDS", default: 3)
         let directory = TemporaryDirectory()
         let data = directory.path + "/data"
-        let server = try ServerProcess(data: data, arguments: ["--memory", "16MiB"])
+        let server = try ServerProcess(data: data, arguments: ["--memory", "32MiB"])
         let writers = (0..<4).map { Pressure(.writes(sender: $0), port: server.httpPort) }
         let all = writers + [Pressure(.flushes, port: server.httpPort)]
         let threads = Self.start(all)

@@ -8,9 +8,11 @@ import Testing
 @Suite struct BackupTests {
     private static let startNanoseconds: Int64 = 1_699_999_000_000_000_000
 
-    private static func engine(_ disk: SimulatedFileSystem) throws -> StorageEngine {
+    private static func engine(
+        _ disk: SimulatedFileSystem, logFileBytes: Int = 8192
+    ) throws -> StorageEngine {
         var options = StorageOptions()
-        options.logFileBytes = 8192
+        options.logFileBytes = logFileBytes
         return try StorageEngine(
             fileSystem: disk, options: options,
             environment: EngineEnvironment(
@@ -126,7 +128,7 @@ import Testing
 
     @Test func `a record that a later one vouches for is damage, not an end`() throws {
         let disk = SimulatedFileSystem()
-        let engine = try Self.engine(disk)
+        let engine = try Self.engine(disk, logFileBytes: 64 << 10)
         try Self.write(engine, 0..<10)
         let path = try #require(disk.paths.last { $0.hasPrefix("log/0") })
         let first = try #require(disk.contents(path)?.dropFirst(4096).firstIndex { $0 == 65 })
