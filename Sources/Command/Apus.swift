@@ -19,6 +19,7 @@ struct RootCommand: ParsableCommand {
             ExportCommand.self,
             CollectCommand.self,
             DemoCommand.self,
+            BackupCommand.self,
             CheckCommand.self,
             VersionCommand.self,
             DocumentationCommand.self,

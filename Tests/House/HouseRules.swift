@@ -42,7 +42,7 @@ enum HouseRules {
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
         "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals",
-        "Command/ServiceNotice", "Query/Plan/BinderTime",
+        "Command/ServiceNotice", "Command/Failure", "Query/Plan/BinderTime",
     ]
 
     /// Words that take the compiler's guarantees away.

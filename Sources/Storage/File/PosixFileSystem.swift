@@ -140,6 +140,23 @@ package final class PosixFileSystem: FileSystem {
             })
     }
 
+    package func link(_ path: String, into other: any FileSystem) throws(StorageError) -> Bool {
+        guard let other = other as? PosixFileSystem else { return false }
+        if Glibc.link(try resolve(path), try other.resolve(path)) == 0 { return true }
+        switch errno {
+        case EXDEV, EPERM, EACCES, EMLINK, ENOTSUP, ENOSYS, EOPNOTSUPP: return false
+        default: throw systemError(path, "link")
+        }
+    }
+
+    package func exchange(_ first: String, _ second: String) throws(StorageError) -> Bool {
+        if apus_exchange(try resolve(first), try resolve(second)) == 0 { return true }
+        switch errno {
+        case EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP: return false
+        default: throw systemError(first, "rename")
+        }
+    }
+
     package func freeBytes() -> Int? {
         var status = statvfs()
         guard retryingInterrupts({ statvfs(root, &status) }) == 0 else { return nil }
