@@ -188,7 +188,7 @@ private final class LoggedServer {
     {
         logPath = directory.path + "/log"
         var ends: [Int32] = [0, 0]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw ClientFault("pipe: \(errno)") }
+        guard pipe(&ends) == 0 else { throw ClientFault("pipe: \(errno)") }
         let log = open(logPath, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0o600)
         process = try Binary.spawn(
             ["/usr/bin/env"] + environment + [try Binary.path(), "serve"] + arguments,

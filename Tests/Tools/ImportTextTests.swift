@@ -40,9 +40,9 @@ import Testing
     }
 }
 
-@Suite struct JSONTextTests {
+@Suite struct JSONValueTests {
     @Test func `values of every kind are read`() {
-        let value = JSONText(#" {"a":[1,-2.5e3,"x\n\u00e4\ud83d\ude00",true,null],"b":{}} "#)
+        let value = JSONValue(#" {"a":[1,-2.5e3,"x\n\u00e4\ud83d\ude00",true,null],"b":{}} "#)
         #expect(
             value
                 == .object([
@@ -57,6 +57,6 @@ import Testing
         String(repeating: "[", count: 5_000),
     ])
     func `what is no JSON is nil, never a trap`(text: String) {
-        #expect(JSONText(text) == nil)
+        #expect(JSONValue(text) == nil)
     }
 }

@@ -24,8 +24,6 @@ package final class BatchValidation: Sendable {
         try resolver.resolve(batch)
         // No log takes it.
         _ = catalog.takeJournal()
-        return WriteReceipt(
-            rowsStored: batch.rowCount, valuesStored: batch.valueCount,
-            rejections: batch.rejections, rejectedCount: batch.rejectedCount, sequence: 0)
+        return WriteReceipt(batch, sequence: 0)
     }
 }

@@ -60,7 +60,7 @@ struct ServerQuery {
             while start + mark.count <= head.count {
                 if head[start] == mark[0], head[start..<start + mark.count].elementsEqual(mark) {
                     let text = String(decoding: head[..<start], as: UTF8.self) + "]}"
-                    guard let columns = JSONText(text)?["columns"] else {
+                    guard let columns = JSONValue(text)?["columns"] else {
                         throw broken("it is not JSON")
                     }
                     return columns.elements.map { $0["type"]?.string ?? "string" }
@@ -106,7 +106,7 @@ struct ServerQuery {
             return unavailable("it wants a token (--token, or APUS_TOKEN): \(message)")
         case 403: return unavailable("the token does not allow it: \(message)")
         default:
-            guard let code = JSONText(body)?["error"]?["code"]?.string else {
+            guard let code = JSONValue(body)?["error"]?["code"]?.string else {
                 return unavailable("it answered \(status): \(message)")
             }
             return ExportSource.failure(code, "\(code): \(message)")

@@ -154,7 +154,7 @@ struct WriteRefusal {
 
     /// Nil if the body names no lines.
     init?(_ body: String) {
-        guard let answer = JSONText(body), let message = answer["error"]?.string,
+        guard let answer = JSONValue(body), let message = answer["error"]?.string,
             let data = answer["data"], !data.elements.isEmpty
         else { return nil }
         lines = data.elements.compactMap { element in
@@ -171,7 +171,7 @@ struct WriteRefusal {
 
     /// What a body says in its family's way, or its start.
     static func message(_ body: String) -> String {
-        let answer = JSONText(body)
+        let answer = JSONValue(body)
         let text =
             answer?["error"]?.string ?? answer?["error"]?["message"]?.string
             ?? answer?["message"]?.string ?? String(body.prefix(200))

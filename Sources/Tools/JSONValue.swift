@@ -1,13 +1,13 @@
 // JSON as far as the answers of a server need it: small bodies, read whole.
 
 /// A value of JSON. Numbers stay text, so that none loses a digit.
-package enum JSONText: Equatable, Sendable {
+package enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
     case number(String)
     case string(String)
-    case array([JSONText])
-    case object([String: JSONText])
+    case array([JSONValue])
+    case object([String: JSONValue])
 
     /// Nil for anything that is not one JSON value.
     package init?(_ text: String) {
@@ -16,13 +16,13 @@ package enum JSONText: Equatable, Sendable {
         self = value
     }
 
-    package subscript(name: String) -> JSONText? {
+    package subscript(name: String) -> JSONValue? {
         if case .object(let members) = self { members[name] } else { nil }
     }
 
     package var string: String? { if case .string(let text) = self { text } else { nil } }
     package var integer: Int? { if case .number(let text) = self { Int(text) } else { nil } }
-    package var elements: [JSONText] { if case .array(let items) = self { items } else { [] } }
+    package var elements: [JSONValue] { if case .array(let items) = self { items } else { [] } }
 
     private struct Reader {
         private static let depthMax = 32
@@ -58,7 +58,7 @@ package enum JSONText: Equatable, Sendable {
             return true
         }
 
-        mutating func value(depth: Int) -> JSONText? {
+        mutating func value(depth: Int) -> JSONValue? {
             skipBlanks()
             guard depth < Self.depthMax, index < bytes.count else { return nil }
             switch bytes[index] {
@@ -72,9 +72,9 @@ package enum JSONText: Equatable, Sendable {
             }
         }
 
-        private mutating func object(_ depth: Int) -> JSONText? {
+        private mutating func object(_ depth: Int) -> JSONValue? {
             index += 1
-            var members: [String: JSONText] = [:]
+            var members: [String: JSONValue] = [:]
             if take("}") { return .object(members) }
             repeat {
                 skipBlanks()
@@ -86,9 +86,9 @@ package enum JSONText: Equatable, Sendable {
             return take("}") ? .object(members) : nil
         }
 
-        private mutating func array(_ depth: Int) -> JSONText? {
+        private mutating func array(_ depth: Int) -> JSONValue? {
             index += 1
-            var items: [JSONText] = []
+            var items: [JSONValue] = []
             if take("]") { return .array(items) }
             repeat {
                 guard let value = value(depth: depth + 1) else { return nil }
@@ -97,7 +97,7 @@ package enum JSONText: Equatable, Sendable {
             return take("]") ? .array(items) : nil
         }
 
-        private mutating func number() -> JSONText? {
+        private mutating func number() -> JSONValue? {
             let start = index
             while index < bytes.count,
                 (0x30...0x39).contains(bytes[index]) || "+-.eE".utf8.contains(bytes[index])
