@@ -38,6 +38,7 @@ extension QueryEngine {
         }
         var counting = CountingSink(base: sink)
         defer { sink = counting.base }
+        let chargedBefore = context.chargedBytes
         var damagedBefore = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
         while true {
             do throws(QueryError) {
@@ -50,6 +51,7 @@ extension QueryEngine {
                     damaged > damagedBefore
                 else { throw error }
                 damagedBefore = damaged
+                context.restart(holding: chargedBefore)
             }
         }
     }
