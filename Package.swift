@@ -16,8 +16,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-// Told by the environment, since the manifest is cached: what it found out about git by itself would
-// be the commit of the day it was first read.
+// Told by the environment, since the manifest is cached: what it found out about git by itself
+// would be the commit of the day it was first read.
 let commit = Context.environment["APUS_COMMIT"] ?? "unknown"
 
 let package = Package(

@@ -31,17 +31,12 @@ final class QueryContext: Sendable {
     }
 
     func stop() { stopped.store(true, ordering: .relaxed) }
-    var isStopped: Bool { stopped.load(ordering: .relaxed) }
-
-    /// What is charged now.
-    var chargedBytes: Int { memoryBytes.load(ordering: .relaxed) }
-
-    /// Ready for another attempt, once the threads of the last one have ended: nothing is stopped,
-    /// and what they held is gone.
-    func restart(holding bytes: Int) {
+    /// Before another attempt, when no thread is left of the one before.
+    func restart() {
         stopped.store(false, ordering: .relaxed)
-        memoryBytes.store(bytes, ordering: .relaxed)
+        memoryBytes.store(0, ordering: .relaxed)
     }
+    var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
     /// - Throws: `cancelled` or `timeout`.
     func check() throws(QueryError) {

@@ -38,7 +38,6 @@ extension QueryEngine {
         }
         var counting = CountingSink(base: sink)
         defer { sink = counting.base }
-        let chargedBefore = context.chargedBytes
         var damagedBefore = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
         while true {
             do throws(QueryError) {
@@ -51,7 +50,7 @@ extension QueryEngine {
                     damaged > damagedBefore
                 else { throw error }
                 damagedBefore = damaged
-                context.restart(holding: chargedBefore)
+                context.restart()
             }
         }
     }
