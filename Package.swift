@@ -91,8 +91,8 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
-                "ApusClient", "ApusTools",
+                "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest",
+                "ApusCollect", "ApusKernels", "ApusClient", "ApusTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
