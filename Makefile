@@ -14,6 +14,9 @@ SCRATCH := .build-release
 SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
 SOURCES := Sources Tests Benchmarks Package.swift
 ARGS ?=
+# What `apus version` says. Every build has to be told the same, or the next one links again.
+COMMIT := $(shell git describe --always --exclude '*' --abbrev=12 --dirty=+ 2>/dev/null || echo unknown)
+SWIFT_BUILD := APUS_COMMIT=$(COMMIT) swift build $(SWIFT_FLAGS)
 
 .PHONY: run demo build test kill-test bench-first-step bench-peers bench-tool lint format clean
 
@@ -28,17 +31,17 @@ demo:
 	@exec scripts/run.sh --demo $(SCRATCH)/release/apus $(ARGS)
 
 build:
-	swift build $(SWIFT_FLAGS) --product apus
+	$(SWIFT_BUILD) --product apus
 
 # The end-to-end tests run the real binary, whose path they find in APUS_BINARY.
 test:
 	@scripts/setup.sh test
-	swift build $(SWIFT_FLAGS) --product apus
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --product apus
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus swift test $(SWIFT_FLAGS) --skip-build
 
 kill-test: build
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_KILL_ROUNDS=100 APUS_READ_ROUNDS=10000 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.Durability
 

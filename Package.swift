@@ -17,6 +17,10 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+// Told by the environment, since the manifest is cached: what it found out about git by itself
+// would be the commit of the day it was first read.
+let commit = Context.environment["APUS_COMMIT"] ?? "unknown"
+
 let package = Package(
     name: "apus",
     products: [
@@ -90,11 +94,14 @@ let package = Package(
                 "CZlib", "CZstd",
             ],
             path: "Sources/Tools", swiftSettings: strict),
+        .target(
+            name: "ApusBuildCommit", path: "Sources/BuildCommit",
+            cSettings: [.define("APUS_COMMIT", to: "\"\(commit)\"")]),
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
-                "ApusClient", "ApusConfiguration", "ApusTools",
+                "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest",
+                "ApusCollect", "ApusKernels", "ApusClient", "ApusConfiguration", "ApusTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -115,6 +122,8 @@ let package = Package(
         .testTarget(
             name: "ApusTests", dependencies: ["Apus", "ApusQuery", "ApusStorage", "ApusTestKit"],
             path: "Tests/Apus", swiftSettings: strict),
+        // Without our settings and other modules: a program as an embedder writes it.
+        .testTarget(name: "EmbeddingTests", dependencies: ["Apus"], path: "Tests/Embedding"),
         .testTarget(
             name: "ServerTests",
             dependencies: [

@@ -1,6 +1,6 @@
 // The façade that people import: open a directory, write lines or rows, ask in SQL, close.
 
-public import ApusIngest
+internal import ApusIngest
 public import ApusQuery
 public import ApusStorage
 internal import Glibc

@@ -7,13 +7,17 @@ package struct QueryAccess: Sendable {
     package var canWrite = true
     package var isAdmin = true
     /// Nil means every database.
-    package var databases: Set<String>?
+    package var databases: [String]?
 
     package static let everything = QueryAccess()
 
     package init() {}
 
-    func covers(_ database: String) -> Bool { databases?.contains(database) ?? true }
+    /// By bytes, as the catalog tells names apart; Swift's strings would take `é` for `e` with an
+    /// accent behind it.
+    package func covers(_ database: String) -> Bool {
+        databases?.contains { $0.utf8.elementsEqual(database.utf8) } ?? true
+    }
 
     /// - Throws: `forbidden` unless the statement's kind is allowed.
     func check(_ statement: Statement) throws(QueryError) {

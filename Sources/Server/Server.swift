@@ -3,8 +3,8 @@
 //     bind HTTP (answers /ping and 503) → open the store → bind TCP and UDP → ready
 //     stop: close listeners → let connections finish → close the store
 
-internal import Apus
-package import ApusStorage
+package import Apus
+internal import ApusStorage
 package import Logging
 internal import NIOCore
 internal import NIOHTTP1

@@ -23,6 +23,7 @@ private final class Guarded {
             reader-a read a
             writer-a write a
             owner-a admin a
+            accented admin \u{E9}
             with:colon read
             """
         let descriptor = open(tokens, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
@@ -191,6 +192,17 @@ private final class Guarded {
         ] {
             let answer = try guarded.sql("owner-a", statement)
             #expect(answer.status == 200, "\(statement): \(answer.text)")
+        }
+    }
+
+    @Test func `names that look alike are different databases`() throws {
+        let guarded = try Guarded()
+        // One letter, and a letter with an accent behind it.
+        for (encoded, status) in [("%C3%A9", 204), ("e%CC%81", 403)] {
+            #expect(
+                try guarded.ask("accented", "POST", "/write?db=\(encoded)", line).status == status)
+            #expect(
+                try guarded.ask("owner", "POST", "/write?db=\(encoded)", line).status == 204)
         }
     }
 

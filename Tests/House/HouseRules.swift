@@ -9,6 +9,7 @@ enum HouseRules {
     /// Arrows run downwards only; Ingest and Query never import each other.
     static let importsAllowed: [String: Set<String>] = [
         "Kernels": [],
+        "BuildCommit": [],
         "RegexShim": [],
         "Storage": ["ApusKernels", "CZstd", "CLZ4"],
         "Ingest": ["ApusStorage", "ApusKernels"],
@@ -26,8 +27,8 @@ enum HouseRules {
             "CZstd",
         ],
         "Command": [
-            "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusClient",
-            "ApusTools", "ApusConfiguration", "ArgumentParser", "Logging",
+            "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect",
+            "ApusClient", "ApusTools", "ApusConfiguration", "ArgumentParser", "Logging",
             "Foundation", "FoundationEssentials", "Dispatch",
         ],
     ]
