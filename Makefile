@@ -3,6 +3,8 @@
 # make test    all tests, in release
 # make kill-test   100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of what was just written
 # make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
+# make bench-peers   Apus beside VictoriaMetrics, InfluxDB, DuckDB and ClickHouse, which are fetched
+#                  (PEERS="--hosts 4000 --hours 6 --series 1000000"), into Benchmarks/Results
 # make lint    the formatter's opinion;  make format  follows it
 #
 # Everything is built in one scratch folder with one set of flags: run after test, or test after
@@ -10,10 +12,10 @@
 
 SCRATCH := .build-release
 SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
-SOURCES := Sources Tests Package.swift
+SOURCES := Sources Tests Benchmarks Package.swift
 ARGS ?=
 
-.PHONY: run demo build test kill-test bench-first-step lint format clean
+.PHONY: run demo build test kill-test bench-first-step bench-peers bench-tool lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -43,6 +45,18 @@ kill-test: build
 bench-first-step: build
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh
 
+# The data sets and the loader. A scratch folder of its own: the benchmarks have more dependencies.
+BENCH_SCRATCH := .build-bench
+bench-tool:
+	APUS_BENCH=1 swift build -c release --scratch-path $(BENCH_SCRATCH) --product apus-bench
+
+PEERS ?=
+bench-peers: build bench-tool
+	Benchmarks/Peers/setup.sh $(BENCH_SCRATCH)/peers
+	$(BENCH_SCRATCH)/peers/venv/bin/python -B Benchmarks/Peers/bench.py --apus $(SCRATCH)/release/apus \
+	  --bench $(BENCH_SCRATCH)/release/apus-bench --cache $(BENCH_SCRATCH)/peers \
+	  --result Benchmarks/Results/peers $(PEERS)
+
 lint:
 	swift format lint --strict --parallel -r $(SOURCES)
 
@@ -50,4 +64,4 @@ format:
 	swift format format --in-place --parallel -r $(SOURCES)
 
 clean:
-	rm -rf .build $(SCRATCH)
+	rm -rf .build $(SCRATCH) $(BENCH_SCRATCH)
