@@ -46,7 +46,8 @@ struct SortBuffer {
 
     /// Finds the threshold as soon as there are rows enough, without waiting for more.
     mutating func settle() {
-        if let rowsMax, rowsMax > 0, count >= rowsMax { keepBest(rowsMax) }
+        guard let rowsMax, rowsMax > 0 else { return }
+        if count > rowsMax || (count == rowsMax && threshold == nil) { keepBest(rowsMax) }
     }
 
     private mutating func keepBest(_ rowsMax: Int) {
