@@ -98,7 +98,7 @@ import Testing
 
     // MARK: While a definition is on its way to the disk
 
-    /// Runs a statement up to its sync, does `meanwhile`, lets it go on, and returns what it threw.
+    /// Runs a statement up to the write of its record, does `meanwhile`, lets it go on, and returns what it threw.
     private func during(
         _ statement: @escaping @Sendable (StorageEngine) throws(StorageError) -> Void,
         on disk: SimulatedFileSystem, _ meanwhile: (StorageEngine) -> Void

@@ -11,8 +11,10 @@ import Testing
     private let recordBytesMax = 5 << 20
 
     private func open(_ disk: any FileSystem, usesThreads: Bool) throws -> StorageEngine {
-        try StorageEngine(
-            fileSystem: disk, options: StorageOptions(),
+        var options = StorageOptions()
+        options.logFileBytes = 1 << 20
+        return try StorageEngine(
+            fileSystem: disk, options: options,
             environment: EngineEnvironment(
                 now: { PointGenerator.startNanoseconds }, usesThreads: usesThreads,
                 logRecordBytesMax: recordBytesMax))
@@ -45,7 +47,7 @@ import Testing
         pausing.arm()
         commit(0, batch("first"))
         pausing.waitUntilPaused()
-        // These three gather while the first is synced.
+        // These three gather while the first is written.
         commit(1, batch("before"))
         commit(2, batch("large", textBytes: 60_000, count: 100))
         commit(3, batch("behind"))

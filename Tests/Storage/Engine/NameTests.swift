@@ -16,12 +16,12 @@ import Testing
         #expect(composed == decomposed, "the premise")
         let both = bytes([composed, decomposed])
         let store = try SimulatedStore.make()
-        for name in [composed, decomposed] {
-            try store.write(
-                [TestRow(table: name, fields: [("x", .int64(1))])], database: name)
-            try store.write([
-                TestRow(tags: [name: "v"], fields: [(name, name == composed ? .int64(1) : .bool(true))])
-            ])
+        let values: [(String, RowBuilder.Value)] = [
+            (composed, .int64(1)), (decomposed, .bool(true)),
+        ]
+        for (name, value) in values {
+            try store.write([TestRow(table: name, fields: [("x", value)])], database: name)
+            try store.write([TestRow(tags: [name: "v"], fields: [(name, value)])])
         }
         func check(_ what: String) throws {
             let catalog = store.engine.catalog
@@ -33,7 +33,7 @@ import Testing
             #expect(schema.field(named: composed)?.type == .int64, "\(what)")
             #expect(schema.field(named: decomposed)?.type == .bool, "\(what)")
             #expect(store.table("t")?.seriesCount == 2, "\(what)")
-            // One as a tag and the other as a field would not clash either.
+            // Neither clashes with the other: each field lost its bare name to its own tag only.
             #expect(schema.tags.allSatisfy { $0.name.utf8.elementsEqual($0.sqlName.utf8) })
         }
         try check("in the log")
