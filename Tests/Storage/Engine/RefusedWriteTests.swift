@@ -106,7 +106,7 @@ import Testing
         #expect(store.engine.metrics().linesRejected == 1)
     }
 
-    @Test func `a write touches at most 64 new partitions, also of a database that is not there yet`()
+    @Test func `a write touches at most 64 new partitions, also in a new database`()
         throws
     {
         let store = try SimulatedStore.make { $0.createDatabases = true }
