@@ -216,6 +216,13 @@ package final class Catalog: Sendable {
             }
             state.changes.tables.insert(tableID)
             return applyMember(entry, table)
+        case .dropTable, .dropDatabase: applyDrop(entry, &state)
+        }
+        return nil
+    }
+
+    private func applyDrop(_ entry: CatalogEntry, _ state: inout State) {
+        switch entry {
         case .dropTable(let id):
             if let table = state.tablesByID.removeValue(forKey: id) {
                 table.markDropped()
@@ -224,7 +231,6 @@ package final class Catalog: Sendable {
             }
             if state.droppedTables.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.tables.remove(id)
-            noteDrop()
         case .dropDatabase(let id):
             if let database = state.databasesByID.removeValue(forKey: id) {
                 for table in database.allTables { _ = apply(.dropTable(id: table.id), &state) }
@@ -234,9 +240,9 @@ package final class Catalog: Sendable {
             }
             if state.droppedDatabases.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.databases.remove(id)
-            noteDrop()
+        default: return
         }
-        return nil
+        noteDrop()
     }
 
     private func noteDrop() { drops.add(1, ordering: .acquiringAndReleasing) }

@@ -135,7 +135,9 @@ extension Catalog {
             throw .limit("a table has at most \(options.fieldsPerTableMax) fields")
         }
         var schema = TableSchema.empty
-        for tag in tags where schema.tagIndex(named: tag) == nil { schema = schema.adding(tag: tag) }
+        for tag in tags where schema.tagIndex(named: tag) == nil {
+            schema = schema.adding(tag: tag)
+        }
         for field in fields {
             guard schema.field(named: field.name) == nil else {
                 throw .limit("field \"\(field.name)\" is given twice")

@@ -43,9 +43,11 @@ package final class TableSchema: Sendable {
         self.fields = fields
         self.version = version
         tagIndexByName = Dictionary(
-            tags.enumerated().map { (NameKey($1.name), $0) }, uniquingKeysWith: { first, _ in first })
+            tags.enumerated().map { (NameKey($1.name), $0) },
+            uniquingKeysWith: { first, _ in first })
         fieldIndexByName = Dictionary(
-            fields.enumerated().map { (NameKey($1.name), $0) }, uniquingKeysWith: { first, _ in first })
+            fields.enumerated().map { (NameKey($1.name), $0) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     package static let empty = TableSchema(tags: [], fields: [], version: 0)

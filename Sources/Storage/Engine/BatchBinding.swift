@@ -224,7 +224,8 @@ extension BatchResolver {
             return "the tags of a row have at most \(SeriesKey.byteCountMax) bytes"
         }
         guard table?.seriesCount ?? 0 < options.seriesPerTableMax else {
-            return "table \(tableName(group)) is at its limit of \(options.seriesPerTableMax) series"
+            return
+                "table \(tableName(group)) is at its limit of \(options.seriesPerTableMax) series"
         }
         let schema = table?.schema ?? .empty
         // Safe: `decode` gives ranges inside of the key, whose bytes are lent for the call.

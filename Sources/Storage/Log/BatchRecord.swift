@@ -223,7 +223,8 @@ package enum BatchRecord {
         memoryLeft -= memoryBytes(rows: rows, fields: fieldCount)
         guard memoryLeft >= 0 else {
             throw .init(
-                offset: reader.offset, reason: "rows of more than \(memoryBytesMax) bytes in memory")
+                offset: reader.offset, reason: "rows of more than \(memoryBytesMax) bytes in memory"
+            )
         }
         var fields: [(id: UInt32, type: FieldType)] = []
         for _ in 0..<fieldCount {

@@ -56,7 +56,8 @@ package struct RowBuilder {
         } else {
             group = RowGroup(
                 shape: RowShape(
-                    table: Array(table.utf8), fieldNames: shapeKey.fields.map { Array($0.text.utf8) },
+                    table: Array(table.utf8),
+                    fieldNames: shapeKey.fields.map { Array($0.text.utf8) },
                     types: shapeKey.types), capacity: 16)
             groups[shapeKey] = group
             batch.groups.append(group)
