@@ -13,6 +13,7 @@ struct RootCommand: ParsableCommand {
             """,
         version: VersionCommand.text,
         subcommands: [
-            ServeCommand.self, CollectCommand.self, CheckCommand.self, VersionCommand.self,
+            ServeCommand.self, CollectCommand.self, DemoCommand.self, CheckCommand.self,
+            VersionCommand.self,
         ])
 }
