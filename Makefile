@@ -3,6 +3,9 @@
 # make test    all tests, in release
 # make kill-test   100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of what was just written
 # make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
+# make release what is installed: the binary without need of Swift's libraries, and what belongs to it
+# make install, make uninstall   PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc
+# make dist    the same as a tarball, tried out from there
 # make lint    the formatter's opinion;  make format  follows it
 #
 # Everything is built in one scratch folder with one set of flags: run after test, or test after
@@ -12,8 +15,14 @@ SCRATCH := .build-release
 SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
 SOURCES := Sources Tests Package.swift
 ARGS ?=
+PREFIX ?= /usr/local
 
-.PHONY: run demo build test kill-test bench-first-step lint format clean
+# Linked in another way, so built in another folder.
+DIST := .build-dist
+DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
+
+.PHONY: run demo build test kill-test bench-first-step release install uninstall \
+  dist lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -43,6 +52,24 @@ kill-test: build
 bench-first-step: build
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh
 
+release:
+	@scripts/setup.sh run
+	swift build $(DIST_FLAGS) --product apus
+	scripts/stage.sh $(DIST)/release/apus $(DIST)/stage
+
+# Root need not have Swift: what `make release` has put together is taken as it is.
+install: $(DIST)/stage/bin/apus
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' SYSCONFDIR='$(SYSCONFDIR)' $(DIST)/stage/install.sh install
+
+uninstall: $(DIST)/stage/bin/apus
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' SYSCONFDIR='$(SYSCONFDIR)' $(DIST)/stage/install.sh uninstall
+
+$(DIST)/stage/bin/apus:
+	$(MAKE) --no-print-directory release
+
+dist: release
+	scripts/dist.sh $(DIST)/stage $(DIST)/dist
+
 lint:
 	swift format lint --strict --parallel -r $(SOURCES)
 
@@ -50,4 +77,4 @@ format:
 	swift format format --in-place --parallel -r $(SOURCES)
 
 clean:
-	rm -rf .build $(SCRATCH)
+	rm -rf .build $(SCRATCH) $(DIST)
