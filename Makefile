@@ -3,6 +3,8 @@
 # make test    all tests, in release
 # make kill-test   100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of what was just written
 # make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
+# make bench-peers   Apus beside VictoriaMetrics, InfluxDB, DuckDB and ClickHouse, which are fetched
+#                  (PEERS="--hosts 4000 --hours 6 --series 1000000"), into Benchmarks/Results
 # make release what is installed: the binary without need of Swift's libraries, and what belongs to it
 # make install, make uninstall   PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc
 # make dist    the same as a tarball, tried out from there
@@ -13,7 +15,7 @@
 
 SCRATCH := .build-release
 SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
-SOURCES := Sources Tests Package.swift
+SOURCES := Sources Tests Benchmarks Package.swift
 ARGS ?=
 PREFIX ?= /usr/local
 
@@ -21,8 +23,8 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test bench-first-step release install uninstall \
-  dist lint format clean
+.PHONY: run demo build test kill-test bench-first-step bench-peers bench-tool release install \
+  uninstall dist lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -52,6 +54,17 @@ kill-test: build
 bench-first-step: build
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh
 
+# The data sets and the loader. A scratch folder of its own: the benchmarks have more dependencies.
+BENCH_SCRATCH := .build-bench
+bench-tool:
+	APUS_BENCH=1 swift build -c release --scratch-path $(BENCH_SCRATCH) --product apus-bench
+
+PEERS ?=
+bench-peers: build bench-tool
+	Benchmarks/Peers/setup.sh $(BENCH_SCRATCH)/peers
+	$(BENCH_SCRATCH)/peers/venv/bin/python -B Benchmarks/Peers/bench.py --apus $(SCRATCH)/release/apus \
+	  --bench $(BENCH_SCRATCH)/release/apus-bench --cache $(BENCH_SCRATCH)/peers \
+	  --result Benchmarks/Results/peers $(PEERS)
 release:
 	@scripts/setup.sh run
 	swift build $(DIST_FLAGS) --product apus
@@ -78,3 +91,4 @@ format:
 
 clean:
 	rm -rf .build $(SCRATCH) $(DIST)
+	rm -rf .build $(SCRATCH) $(BENCH_SCRATCH)
