@@ -65,6 +65,7 @@ bench-peers: build bench-tool
 	$(BENCH_SCRATCH)/peers/venv/bin/python -B Benchmarks/Peers/bench.py --apus $(SCRATCH)/release/apus \
 	  --bench $(BENCH_SCRATCH)/release/apus-bench --cache $(BENCH_SCRATCH)/peers \
 	  --result Benchmarks/Results/peers $(PEERS)
+
 release:
 	@scripts/setup.sh run
 	swift build $(DIST_FLAGS) --product apus
@@ -90,5 +91,4 @@ format:
 	swift format format --in-place --parallel -r $(SOURCES)
 
 clean:
-	rm -rf .build $(SCRATCH) $(DIST)
-	rm -rf .build $(SCRATCH) $(BENCH_SCRATCH)
+	rm -rf .build $(SCRATCH) $(DIST) $(BENCH_SCRATCH)
