@@ -157,11 +157,12 @@ struct ManualPage {
     private mutating func addProse(_ prose: String?) {
         guard let prose, !prose.isEmpty else { return }
         var isExample = false
-        var endsParagraph = true
+        // A heading begins a paragraph by itself.
+        var endsParagraph = !isBelowHeading
         for line in prose.split(separator: "\n", omittingEmptySubsequences: false) {
             let isIndented = line.hasPrefix("  ")
             if isIndented != isExample {
-                add(isIndented ? ".PP\n.RS 4\n.nf" : ".fi\n.RE")
+                add(isIndented ? ".RS 4\n.nf" : ".fi\n.RE")
                 isExample = isIndented
                 endsParagraph = !isIndented
             }
@@ -176,6 +177,11 @@ struct ManualPage {
             }
         }
         if isExample { add(".fi\n.RE") }
+    }
+
+    private var isBelowHeading: Bool {
+        guard let last = text.split(separator: "\n").last else { return false }
+        return last.hasPrefix(".SH") || last.hasPrefix(".SS")
     }
 
     private mutating func add(_ line: String) { text += line + "\n" }
