@@ -18,7 +18,7 @@ rm -rf "$folder"
 mkdir -p "$folder"/{bin,etc/apus,lib/systemd/system,lib/sysusers.d,share/man/man1,share/doc/apus} \
     "$folder"/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
 install -m 755 "$binary" "$folder/bin/apus"
-strip --strip-debug "$folder/bin/apus"
+strip "$folder/bin/apus"
 
 "$binary" documentation manual --date "$date" >"$folder/share/man/man1/apus.1"
 "$binary" documentation configuration >"$folder/etc/apus/apus.toml"
