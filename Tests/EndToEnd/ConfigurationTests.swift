@@ -122,6 +122,25 @@ import Testing
         #expect(server.stop() == 0)
     }
 
+    @Test func `a server whose terminal is gone stops cleanly`() throws {
+        // `script` gives it a terminal, and takes it away when it is killed.
+        guard access("/usr/bin/script", X_OK) == 0 else { return }
+        let directory = TemporaryDirectory()
+        let log = directory.path + "/log"
+        let arguments = (["--data", directory.path + "/data"] + Self.listeners).joined(
+            separator: " ")
+        let command = "exec '\(try Binary.path())' serve \(arguments) 2>\(log)"
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        defer { close(null) }
+        let terminal = try Binary.spawn(
+            ["/usr/bin/script", "-qfc", command, directory.path + "/typescript"], output: null,
+            errors: null)
+        #expect(TextFile.gains("apus ready", directory.path + "/typescript"))
+        kill(terminal, SIGKILL)
+        _ = Binary.wait(terminal)
+        #expect(TextFile.gains("info stopped", log))
+    }
+
     // MARK: the service manager
 
     @Test(arguments: [false, true])
@@ -215,22 +234,9 @@ private final class LoggedServer {
         _ = Binary.wait(process)
     }
 
-    var log: String {
-        let descriptor = open(logPath, O_RDONLY | O_CLOEXEC)
-        defer { close(descriptor) }
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        let count = read(descriptor, &buffer, buffer.count)
-        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
-    }
+    var log: String { TextFile.text(logPath) }
 
-    /// Waits until the log has the text, at most half a minute.
-    func logGains(_ text: String) -> Bool {
-        for _ in 0..<3_000 {
-            if log.contains(text) { return true }
-            usleep(10_000)
-        }
-        return false
-    }
+    func logGains(_ text: String) -> Bool { TextFile.gains(text, logPath) }
 
     func send(_ signal: Int32) { kill(process, signal) }
 
@@ -249,6 +255,25 @@ private final class LoggedServer {
         return try client.request(
             "GET", "/sql?q=SELECT+1", headers: ["Authorization": "Token \(token)"]
         ).status
+    }
+}
+
+private enum TextFile {
+    static func text(_ path: String) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = read(descriptor, &buffer, buffer.count)
+        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+    }
+
+    /// Waits until a file has the text, at most half a minute.
+    static func gains(_ expected: String, _ path: String) -> Bool {
+        for _ in 0..<3_000 {
+            if text(path).contains(expected) { return true }
+            usleep(10_000)
+        }
+        return false
     }
 }
 
