@@ -5,6 +5,9 @@
 # make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers   Apus beside VictoriaMetrics, InfluxDB, DuckDB and ClickHouse, which are fetched
 #                  (PEERS="--hosts 4000 --hours 6 --series 1000000"), into Benchmarks/Results
+# make release what is installed: the binary without need of Swift's libraries, and what belongs to it
+# make install, make uninstall   PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc
+# make dist    the same as a tarball, tried out from there
 # make lint    the formatter's opinion;  make format  follows it
 #
 # Everything is built in one scratch folder with one set of flags: run after test, or test after
@@ -17,8 +20,14 @@ ARGS ?=
 # What `apus version` says. Every build has to be told the same, or the next one links again.
 COMMIT := $(shell git describe --always --exclude '*' --abbrev=12 --dirty=+ 2>/dev/null || echo unknown)
 SWIFT_BUILD := APUS_COMMIT=$(COMMIT) swift build $(SWIFT_FLAGS)
+PREFIX ?= /usr/local
 
-.PHONY: run demo build test kill-test bench-first-step bench-peers bench-tool lint format clean
+# Linked in another way, so built in another folder.
+DIST := .build-dist
+DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
+
+.PHONY: run demo build test kill-test bench-first-step bench-peers bench-tool release install \
+  uninstall dist lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -60,6 +69,24 @@ bench-peers: build bench-tool
 	  --bench $(BENCH_SCRATCH)/release/apus-bench --cache $(BENCH_SCRATCH)/peers \
 	  --result Benchmarks/Results/peers $(PEERS)
 
+release:
+	@scripts/setup.sh run
+	swift build $(DIST_FLAGS) --product apus
+	scripts/stage.sh $(DIST)/release/apus $(DIST)/stage
+
+# Root need not have Swift: what `make release` has put together is taken as it is.
+install: $(DIST)/stage/bin/apus
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' SYSCONFDIR='$(SYSCONFDIR)' $(DIST)/stage/install.sh install
+
+uninstall: $(DIST)/stage/bin/apus
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' SYSCONFDIR='$(SYSCONFDIR)' $(DIST)/stage/install.sh uninstall
+
+$(DIST)/stage/bin/apus:
+	$(MAKE) --no-print-directory release
+
+dist: release
+	scripts/dist.sh $(DIST)/stage $(DIST)/dist
+
 lint:
 	swift format lint --strict --parallel -r $(SOURCES)
 
@@ -67,4 +94,4 @@ format:
 	swift format format --in-place --parallel -r $(SOURCES)
 
 clean:
-	rm -rf .build $(SCRATCH) $(BENCH_SCRATCH)
+	rm -rf .build $(SCRATCH) $(DIST) $(BENCH_SCRATCH)

@@ -136,7 +136,7 @@ let package = Package(
         .testTarget(
             name: "ConfigurationTests",
             dependencies: [
-                "ApusConfiguration", "ApusServer", "ApusStorage",
+                "ApusConfiguration", "Apus", "ApusServer", "ApusStorage",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Configuration", swiftSettings: strict),

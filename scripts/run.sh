@@ -35,7 +35,7 @@ stop() {
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkfifo "$scratch/ready"
-trap stop INT TERM
+trap stop INT TERM HUP
 
 "$apus" serve "${server_arguments[@]}" >"$scratch/ready" &
 server=$!

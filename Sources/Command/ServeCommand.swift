@@ -22,7 +22,7 @@ struct ServeCommand: ParsableCommand {
               apus serve --config /etc/apus/apus.toml --check-config
             """)
 
-    @Option(name: .setting(.data), help: .setting(.data))
+    @Option(name: .setting(.data), help: .setting(.data), completion: .directory)
     var data: String?
 
     @Option(name: .setting(.http), help: .setting(.http))
@@ -34,7 +34,9 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .setting(.lineUDP), help: .setting(.lineUDP))
     var lineUDP: String?
 
-    @Option(name: .setting(.durability), help: .setting(.durability))
+    @Option(
+        name: .setting(.durability), help: .setting(.durability),
+        completion: .list(["always", "interval", "none"]))
     var durability: String?
 
     @Option(name: .setting(.memory), help: .setting(.memory))
@@ -53,7 +55,9 @@ struct ServeCommand: ParsableCommand {
     @Flag(name: .setting(.allowUnauthenticated), help: .setting(.allowUnauthenticated))
     var allowUnauthenticated = false
 
-    @Option(name: .setting(.createOnWrite), help: .setting(.createOnWrite))
+    @Option(
+        name: .setting(.createOnWrite), help: .setting(.createOnWrite),
+        completion: .list(["on", "off"]))
     var createOnWrite: String?
 
     @Option(name: .setting(.retention), help: .setting(.retention))
@@ -62,7 +66,9 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .setting(.acceptFuture), help: .setting(.acceptFuture))
     var acceptFuture: String?
 
-    @Option(name: .setting(.logLevel), help: .setting(.logLevel))
+    @Option(
+        name: .setting(.logLevel), help: .setting(.logLevel),
+        completion: .list(["trace", "debug", "info", "notice", "warning", "error"]))
     var logLevel: String?
 
     @Option(

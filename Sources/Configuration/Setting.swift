@@ -76,6 +76,25 @@ package struct Setting: Sendable {
 }
 
 extension Setting {
+    /// A configuration file that says what every setting is, and sets the directory alone.
+    package static var exampleFile: String {
+        var text = """
+            # The settings of `apus serve --config FILE`, with examples. What stays a comment keeps its
+            # default. Flags and APUS_... variables win over this file; `--check-config` looks it over.
+
+            """
+        for setting in all where setting.places.contains(.file) {
+            let isActive = setting.name == data.name
+            text += """
+
+                # \(setting.help)\(setting.isReloaded ? " SIGHUP reloads it." : "")
+                \(isActive ? "" : "#")\(setting.name) = \(setting.example)
+
+                """
+        }
+        return text
+    }
+
     /// The settings as the table of docs/configuration.md.
     package static var markdown: String {
         var text = "| flag and key | variable | default | |\n| --- | --- | --- | --- |\n"

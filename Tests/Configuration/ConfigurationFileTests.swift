@@ -18,14 +18,15 @@ import Testing
             """
         let entries = try ConfigurationFile(text: text, path: "f").entries
         #expect(
-            entries == [
-                .init(key: "data", value: .string("/var/äpus\t\"x\""), line: 2),
-                .init(key: "token-file", value: .string("C:\\tokens"), line: 3),
-                .init(key: "memory", value: .integer(2_147_483_648), line: 5),
-                .init(key: "allow-unauthenticated", value: .boolean(true), line: 6),
-                .init(key: "allow", value: .strings(["192.0.2.0/24", "::1"]), line: 7),
-                .init(key: "allow-host", value: .strings([]), line: 10),
+            entries.map(\.key) == [
+                "data", "token-file", "memory", "allow-unauthenticated", "allow", "allow-host",
             ])
+        #expect(
+            entries.map(\.value) == [
+                .string("/var/äpus\t\"x\""), .string("C:\\tokens"), .integer(2_147_483_648),
+                .boolean(true), .strings(["192.0.2.0/24", "::1"]), .strings([]),
+            ])
+        #expect(entries.map(\.line) == [2, 3, 5, 6, 7, 10])
     }
 
     @Test(arguments: [

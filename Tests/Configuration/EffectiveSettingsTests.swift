@@ -1,5 +1,7 @@
+import Apus
 import ApusConfiguration
 import ApusServer
+import ApusStorage
 import Testing
 
 @Suite struct EffectiveSettingsTests {
@@ -23,7 +25,8 @@ import Testing
             variables: [
                 "APUS_HTTP": "127.0.0.1:2", "APUS_LINE_TCP": "127.0.0.1:2", "APUS_MEMORY": "",
             ])
-        #expect(settings[.http] == .init(texts: ["127.0.0.1:3"], origin: .flag("--http")))
+        #expect(settings[.http]?.texts == ["127.0.0.1:3"])
+        #expect(settings[.http]?.origin == .flag("--http"))
         #expect(settings[.lineTCP]?.origin == .variable("APUS_LINE_TCP"))
         #expect(settings[.lineUDP]?.origin == .file(path: "f.toml", line: 3))
         #expect(settings[.memory] == nil)

@@ -1,7 +1,11 @@
 // The table of settings, and what follows from it.
 
+import Apus
 import ApusConfiguration
+import ApusServer
+import ApusStorage
 import Glibc
+import Logging
 import Testing
 
 @Suite struct SettingTests {
@@ -36,6 +40,20 @@ import Testing
         #expect(!options.store.storage.createTables && !options.store.storage.createDatabases)
         #expect(options.store.storage.durability == .interval(milliseconds: 250))
         #expect(try settings.logLevel() == .warning)
+    }
+
+    @Test func `the example file sets the directory and shows the rest`() throws {
+        let settings = try EffectiveSettings.inFile(Setting.exampleFile)
+        for setting in Setting.all {
+            #expect(
+                (settings[setting] != nil)
+                    == ([Setting.data.name, Setting.config.name].contains(setting.name)))
+        }
+        let uncommented = Setting.exampleFile.split(separator: "\n").map { line in
+            line.hasPrefix("#") && !line.hasPrefix("# ") ? line.dropFirst() : line
+        }
+        let all = try EffectiveSettings.inFile(uncommented.joined(separator: "\n"))
+        #expect(Setting.all.allSatisfy { !$0.places.contains(.file) || all[$0] != nil })
     }
 
     private static func page() -> String? {

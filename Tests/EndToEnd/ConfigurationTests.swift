@@ -114,12 +114,31 @@ import Testing
             directory, ["--data", directory.path + "/data", "--config", file] + Self.listeners)
         _ = try directory.file("apus.toml", "")
         server.send(SIGHUP)
-        #expect(server.logGains("asking for tokens needs a restart"))
+        #expect(server.logGains("ask for tokens needs a restart"))
         #expect(try server.status(token: "none") == 401)
         _ = try directory.file("apus.toml", "token-file = \"\(tokens)\"\nmemory = \"64MiB\"")
         server.send(SIGHUP)
         #expect(server.logGains("memory has changed, which needs a restart"))
         #expect(server.stop() == 0)
+    }
+
+    @Test func `a server whose terminal is gone stops cleanly`() throws {
+        // `script` gives it a terminal, and takes it away when it is killed.
+        guard access("/usr/bin/script", X_OK) == 0 else { return }
+        let directory = TemporaryDirectory()
+        let log = directory.path + "/log"
+        let arguments = (["--data", directory.path + "/data"] + Self.listeners).joined(
+            separator: " ")
+        let command = "exec '\(try Binary.path())' serve \(arguments) 2>\(log)"
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        defer { close(null) }
+        let terminal = try Binary.spawn(
+            ["/usr/bin/script", "-qfc", command, directory.path + "/typescript"], output: null,
+            errors: null)
+        #expect(TextFile.gains("apus ready", directory.path + "/typescript"))
+        kill(terminal, SIGKILL)
+        _ = Binary.wait(terminal)
+        #expect(TextFile.gains("info stopped", log))
     }
 
     // MARK: the service manager
@@ -165,11 +184,11 @@ import Testing
         #expect(try ask("CREATE DATABASE a").status == 200)
         #expect(try ask("CREATE TABLE cpu (host TAG, v DOUBLE)").status == 200)
         let mixed = try client.request(
-            "POST", "/write?db=a", text: "cpu,host=x v=1 \(time)\nmem v=1 \(time)\n")
+            "POST", "/write?db=a", text: "cpu,host=x v=1.5 \(time)\nmem v=1 \(time)\n")
         #expect(mixed.status == 400)
         #expect(mixed.text.contains("partial write") && mixed.text.contains(#"\"mem\""#))
         #expect(try ask("INSERT INTO mem (time, v) VALUES (1, 1.5)").status == 404)
-        #expect(try ask("SELECT host, v FROM cpu").text.contains(#"["x",1]"#))
+        #expect(try ask("SELECT host, v FROM cpu").text.contains(#"["x",1.5]"#))
         #expect(try ask("SHOW TABLES").text.contains("mem") == false)
         #expect(server.stop() == 0)
     }
@@ -189,6 +208,8 @@ private final class LoggedServer {
         logPath = directory.path + "/log"
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw ClientFault("pipe: \(errno)") }
+        // Another server's child would keep the pipe open.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let log = open(logPath, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0o600)
         process = try Binary.spawn(
             ["/usr/bin/env"] + environment + [try Binary.path(), "serve"] + arguments,
@@ -213,22 +234,9 @@ private final class LoggedServer {
         _ = Binary.wait(process)
     }
 
-    var log: String {
-        let descriptor = open(logPath, O_RDONLY | O_CLOEXEC)
-        defer { close(descriptor) }
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        let count = read(descriptor, &buffer, buffer.count)
-        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
-    }
+    var log: String { TextFile.text(logPath) }
 
-    /// Waits until the log has the text, at most half a minute.
-    func logGains(_ text: String) -> Bool {
-        for _ in 0..<3_000 {
-            if log.contains(text) { return true }
-            usleep(10_000)
-        }
-        return false
-    }
+    func logGains(_ text: String) -> Bool { TextFile.gains(text, logPath) }
 
     func send(_ signal: Int32) { kill(process, signal) }
 
@@ -247,6 +255,25 @@ private final class LoggedServer {
         return try client.request(
             "GET", "/sql?q=SELECT+1", headers: ["Authorization": "Token \(token)"]
         ).status
+    }
+}
+
+private enum TextFile {
+    static func text(_ path: String) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = read(descriptor, &buffer, buffer.count)
+        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+    }
+
+    /// Waits until a file has the text, at most half a minute.
+    static func gains(_ expected: String, _ path: String) -> Bool {
+        for _ in 0..<3_000 {
+            if text(path).contains(expected) { return true }
+            usleep(10_000)
+        }
+        return false
     }
 }
 
