@@ -51,7 +51,7 @@ private struct Rows: AnswerSink {
     }
 
     @Test(arguments: [
-        "[", "{]", #"{"rows":{}}"#, #"{"rows":[[[]]]}"#, #"{"a":"\x"}"#, #"{"a":"\uzzzz"}"#, "{1",
+        "[", "{]", #"{"rows":[[[]]]}"#, #"{"a":"\x"}"#, #"{"a":"\uzzzz"}"#, "{1}",
         #"{"columns":[[]]}"#, "\u{1}", "{}{", #"{"rows":[1]}"#,
     ])
     func `what is no answer is an error, never a trap`(text: String) {
@@ -114,14 +114,14 @@ private struct Rows: AnswerSink {
 
     @Test func `a table fits the terminal, cutting texts and never numbers`() throws {
         var style = PrintStyle()
-        style.terminal = TerminalSize(columns: 24, rows: 10)
+        style.terminal = TerminalSize(columns: 25, rows: 10)
         let text = try printed(
             columns, [["a host with a long name", "123456789.25"]], style: style)
         #expect(
             text.split(separator: "\n").prefix(3).map { String($0) }
                 == [
-                    " host    |          avg", "---------+--------------",
-                    " a host… | 123456789.25",
+                    " host     |          avg", "----------+--------------",
+                    " a host … | 123456789.25",
                 ])
     }
 
