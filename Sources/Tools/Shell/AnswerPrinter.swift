@@ -194,6 +194,7 @@ package struct AnswerPrinter: AnswerSink {
 
     /// Dim on a terminal, so that it can't be taken for a text that spells the same.
     private mutating func putNull() {
+        guard !style.nullText.isEmpty else { return }
         put(style.terminal == nil ? style.nullText : "\u{1B}[2m\(style.nullText)\u{1B}[0m")
     }
 

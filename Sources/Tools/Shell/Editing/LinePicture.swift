@@ -45,9 +45,11 @@ package struct LinePicture: Equatable, Sendable {
         }
     }
 
-    /// What draws it over a picture whose cursor was in `previousCursorRow`.
-    package func drawing(previousCursorRow: Int) -> String {
-        var output = previousCursorRow > 0 ? "\u{1B}[\(previousCursorRow)A" : ""
+    /// What draws it over an older picture, or below everything if there is none.
+    package func drawing(over old: LinePicture?) -> String {
+        if let old, let added = addition(to: old) { return added }
+        let up = old?.cursorRow ?? 0
+        var output = up > 0 ? "\u{1B}[\(up)A" : ""
         output += "\r\u{1B}[J" + rows.joined(separator: "\r\n")
         if cursorRow >= rows.count { output += "\r\n" }
         let lastRow = max(rows.count - 1, cursorRow)
@@ -55,6 +57,17 @@ package struct LinePicture: Equatable, Sendable {
         output += "\r"
         if cursorColumn > 0 { output += "\u{1B}[\(cursorColumn)C" }
         return output
+    }
+
+    /// What was typed, if it was typed at the end of the last row: nothing else has to move.
+    private func addition(to old: LinePicture) -> String? {
+        guard rows.count == old.rows.count, rows.dropLast() == old.rows.dropLast(),
+            let last = rows.last, let oldLast = old.rows.last,
+            last.hasPrefix(oldLast), cursorRow == rows.count - 1, old.cursorRow == cursorRow,
+            cursorColumn == DisplayWidth.columns(of: last),
+            old.cursorColumn == DisplayWidth.columns(of: oldLast)
+        else { return nil }
+        return String(last.dropFirst(oldLast.count))
     }
 
     /// What moves from the cursor to the row below the text.

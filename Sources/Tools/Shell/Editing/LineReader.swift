@@ -38,7 +38,10 @@ package final class LineReader {
         while let key = nextKey() {
             switch editor.handle(key) {
             case .none: break
-            case .redraw: picture = draw(editor, prompt, continuation, over: picture)
+            case .redraw:
+                // While more keys wait nobody would see it.
+                guard pending.isEmpty else { continue }
+                picture = draw(editor, prompt, continuation, over: picture)
             case .clearScreen:
                 try? output.write("\u{1B}[H\u{1B}[2J")
                 picture = draw(editor, prompt, continuation, over: nil)
@@ -47,6 +50,7 @@ package final class LineReader {
                 try? output.write(picture.leaving)
                 return .text(text)
             case .discard:
+                picture = draw(editor, prompt, continuation, over: picture)
                 try? output.write("^C" + picture.leaving)
                 return .discarded
             case .quit:
@@ -80,8 +84,7 @@ package final class LineReader {
         let picture = LinePicture(
             prompt: shown, continuation: continuation, text: editor.text, cursor: editor.cursor,
             columns: columns)
-        // While more keys wait, as in a paste without brackets, nobody would see it.
-        try? output.write(picture.drawing(previousCursorRow: old?.cursorRow ?? 0))
+        try? output.write(picture.drawing(over: old))
         return picture
     }
 }
