@@ -50,17 +50,13 @@ package struct LineBoundary: Sendable {
 
     /// How many newlines there are, those inside of strings included.
     package static func newlineCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let base = bytes.baseAddress else { return 0 }
+        var position = base.assumingMemoryBound(to: UInt8.self)
+        let end = position + bytes.count
         var count = 0
-        var offset = 0
-        while offset + 64 <= bytes.count {
-            let block = bytes.loadUnaligned(fromByteOffset: offset, as: SIMD64<UInt8>.self)
-            let ones = SIMD64<UInt8>.zero.replacing(with: 1, where: block .== 0x0A)
-            count &+= Int(ones.wrappedSum())
-            offset += 64
-        }
-        while offset < bytes.count {
-            if bytes[offset] == 0x0A { count += 1 }
-            offset += 1
+        while let newline = LineParser.newline(position, end) {
+            count += 1
+            position = newline + 1
         }
         return count
     }
