@@ -102,7 +102,9 @@ struct ImportCommand: ParsableCommand {
                 options.target = .directory(path, TargetOptions.storageOptions())
             }
         }
-        let report = ImportRun.run(options, progress: Self.progress())
+        let progress = Self.progress()
+        let report = ImportRun.run(options, progress: progress)
+        if progress != nil { Self.write("\r\u{1B}[K") }
         if report.failure == nil || report.counts.lines > 0 {
             for line in ImportText.summary(report, inputs: files) {
                 Failure.write(line: line, to: STDOUT_FILENO)
@@ -120,8 +122,12 @@ struct ImportCommand: ParsableCommand {
             let text = ImportText.progress(
                 counts, inputByteCount: byteCount, seconds: seconds, columnCount: columnCount - 1)
             // Back to the start, the text, and whatever an older and longer one left.
-            let bytes = Array("\r\(text)\u{1B}[K".utf8)
-            _ = write(STDERR_FILENO, bytes, bytes.count)
+            write("\r\(text)\u{1B}[K")
         }
+    }
+
+    private static func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 }

@@ -256,6 +256,9 @@ private enum TransferData {
             #expect(result.code == code, "\(arguments): \(result)")
             #expect(result.errors.contains(text), "\(arguments): \(result.errors)")
         }
+        try apus("export", "none", "--data", path("a"), "-o", path("none.lp.gz"), exits: 64)
+        #expect(access(path("none.lp.gz"), F_OK) != 0)
+        #expect(access(path("none.lp.gz.new"), F_OK) != 0)
         let process = try Binary.spawn(
             [try Binary.path(), "export", "m", "--data", path("a")], output: full)
         #expect(Binary.wait(process) == 74)
