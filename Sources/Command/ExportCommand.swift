@@ -88,7 +88,8 @@ struct ExportCommand: ParsableCommand {
                 throw ValidationError("--query says all: no table, --from, --to or --where with it")
             }
             if format == .lineProtocol, measurement == nil {
-                throw ValidationError("--query as line protocol needs a name for its rows: --as NAME")
+                throw ValidationError(
+                    "--query as line protocol needs a name for its rows: --as NAME")
             }
         } else if measurement != nil || !fields.isEmpty {
             throw ValidationError("--as and --field go with --query")

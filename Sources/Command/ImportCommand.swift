@@ -35,7 +35,8 @@ struct ImportCommand: ParsableCommand {
               apus import --dry-run *.lp
             """)
 
-    @Argument(help: ArgumentHelp("Files of line protocol; - reads standard input.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("Files of line protocol; - reads standard input.", valueName: "file"))
     var files: [String]
 
     @OptionGroup var target: TargetOptions
@@ -78,7 +79,8 @@ struct ImportCommand: ParsableCommand {
         case "now": reading.missingTimeNanoseconds = systemNanoseconds()
         case let text?:
             guard let time = Int64(text) else {
-                throw ValidationError("--timestamp \(text): expected now, or nanoseconds since 1970")
+                throw ValidationError(
+                    "--timestamp \(text): expected now, or nanoseconds since 1970")
             }
             reading.missingTimeNanoseconds = time
         }

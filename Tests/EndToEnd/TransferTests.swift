@@ -87,7 +87,8 @@ private enum TransferData {
     private func apus(_ arguments: String..., exits code: Int32 = 0) throws -> String {
         let result = try Binary.run(arguments)
         #expect(
-            result.code == code, "apus \(arguments): \(result.code) \(result.output)\(result.errors)")
+            result.code == code,
+            "apus \(arguments): \(result.code) \(result.output)\(result.errors)")
         return result.output + result.errors
     }
 
@@ -112,7 +113,9 @@ private enum TransferData {
         }
         all.append(try ask("SELECT * FROM cpu ORDER BY time, host, zone"))
         all.append(
-            try ask("SELECT host, sum(n), last(f), max(big), min(low) FROM cpu GROUP BY host ORDER BY host"))
+            try ask(
+                "SELECT host, sum(n), last(f), max(big), min(low) FROM cpu GROUP BY host ORDER BY host"
+            ))
         all.append(
             try ask("SELECT * FROM \"my table,x\" ORDER BY time, \"k=1 y\", \"type\"::tag"))
         all.append(try ask("SELECT * FROM log ORDER BY time, source"))
