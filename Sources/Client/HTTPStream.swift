@@ -19,18 +19,18 @@ package struct HTTPStream: ~Copyable {
     /// Connects, sends the whole request (head, empty line, body) and waits for the answer's head.
     ///
     /// - Parameters:
-    ///   - timeoutMilliseconds: For the connection, and for each wait for the next bytes; -1 waits
-    ///     for ever.
+    ///   - timeoutMilliseconds: For each wait for the next bytes; -1 waits for ever.
+    ///   - connectTimeoutMilliseconds: For the connection, if not the same.
     ///   - interrupt: See `Socket`; the failure's `isInterrupt` is true then.
     package init(
         of request: [UInt8], to server: ServerAddress, timeoutMilliseconds: Int32,
-        interrupt: Int32 = -1
+        connectTimeoutMilliseconds: Int32? = nil, interrupt: Int32 = -1
     ) throws(ExchangeFailure) {
         let opened: Socket
         do throws(SocketError) {
             opened = try Socket(
                 host: server.host, port: server.port, timeoutMilliseconds: timeoutMilliseconds,
-                interrupt: interrupt)
+                connectTimeoutMilliseconds: connectTimeoutMilliseconds, interrupt: interrupt)
         } catch {
             throw ExchangeFailure(error)
         }

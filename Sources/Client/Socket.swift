@@ -37,11 +37,13 @@ package struct Socket: ~Copyable {
     /// Tries the addresses of the host one after the other.
     ///
     /// - Parameters:
-    ///   - timeoutMilliseconds: For the connection, and for each later wait.
+    ///   - timeoutMilliseconds: For each wait; -1 for ever.
+    ///   - connectTimeoutMilliseconds: For the connection, if not the same.
     ///   - interrupt: A descriptor of the caller's; once it is readable, every wait ends with
     ///     `interrupted`. -1 for none.
     package init(
-        host: String, port: UInt16, timeoutMilliseconds: Int32, interrupt: Int32 = -1
+        host: String, port: UInt16, timeoutMilliseconds: Int32,
+        connectTimeoutMilliseconds: Int32? = nil, interrupt: Int32 = -1
     ) throws(SocketError) {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -58,7 +60,8 @@ package struct Socket: ~Copyable {
         var next: UnsafeMutablePointer<addrinfo>? = first
         while let address = next {
             do throws(SocketError) {
-                descriptor = try Self.connected(address.pointee, timeoutMilliseconds, interrupt)
+                descriptor = try Self.connected(
+                    address.pointee, connectTimeoutMilliseconds ?? timeoutMilliseconds, interrupt)
                 self.timeoutMilliseconds = timeoutMilliseconds
                 self.interrupt = interrupt
                 return

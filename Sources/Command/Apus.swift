@@ -13,7 +13,7 @@ struct RootCommand: ParsableCommand {
             """,
         version: VersionCommand.text,
         subcommands: [
-            ServeCommand.self, CollectCommand.self, ImportCommand.self,
+            ServeCommand.self, CollectCommand.self, SQLCommand.self, ImportCommand.self,
             ExportCommand.self, CheckCommand.self, VersionCommand.self,
         ])
 }

@@ -39,8 +39,7 @@ enum HouseRules {
         "Storage/Bytes/", "Storage/Codec/", "Storage/File/", "Storage/Log/", "Storage/Catalog/",
         "Storage/Head/", "Storage/Segment/", "Storage/Engine/", "Storage/Model/",
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
-        "Server/HTTP/", "Server/Line/", "Server/Write/", "Server/SQL/ResultEncoder",
-        "Server/SQL/TextWriter",
+        "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
         "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
     ]

@@ -4,7 +4,6 @@
 //     NDJSON    {"name":value,…}\n …            a repeated name gets _1, _2, …
 //     CSV       name,name\n value,value\n …     NULL empty, '' as ""
 
-package import ApusQuery
 internal import ApusStorage
 
 package enum ResultFormat: String, Sendable {
@@ -224,15 +223,38 @@ package final class ResultEncoder {
         switch format {
         case .json:
             writer.text(#"],"error":"#)
-            ErrorBody.writeObject(error, to: writer)
+            error.writeObject(to: writer)
             writer.text("}\n")
             return true
         case .ndjson:
             writer.text(#"{"error":"#)
-            ErrorBody.writeObject(error, to: writer)
+            error.writeObject(to: writer)
             writer.text("}\n")
             return true
         case .csv: return false
         }
+    }
+}
+
+extension QueryError {
+    /// `{"code":…,"message":…}`, with line, column and hint where there are some.
+    package func writeObject(to writer: TextWriter) {
+        writer.text(#"{"code":"#)
+        writer.jsonString(code.rawValue)
+        writer.text(#","message":"#)
+        writer.jsonString(message)
+        if let line {
+            writer.text(#","line":"#)
+            writer.integer(line)
+        }
+        if let column {
+            writer.text(#","column":"#)
+            writer.integer(column)
+        }
+        if let hint {
+            writer.text(#","hint":"#)
+            writer.jsonString(hint)
+        }
+        writer.byte(0x7D)
     }
 }

@@ -1,7 +1,6 @@
 // Text made byte by byte: numbers, times and quoted strings without a String in between.
 
 internal import Glibc
-package import NIOCore
 
 /// A growing buffer of bytes for one writer.
 ///
@@ -9,7 +8,7 @@ package import NIOCore
 package final class TextWriter {
     private var base: UnsafeMutablePointer<UInt8>
     private var capacity: Int
-    private(set) var count = 0
+    package private(set) var count = 0
 
     package init(capacity: Int = 4_096) {
         self.capacity = capacity
@@ -22,14 +21,6 @@ package final class TextWriter {
     package var string: String { String(decoding: bytes, as: UTF8.self) }
 
     package func removeAll() { count = 0 }
-
-    /// The bytes as a buffer of the network's; the writer is empty after.
-    package func take(_ allocator: ByteBufferAllocator) -> ByteBuffer {
-        var buffer = allocator.buffer(capacity: count)
-        buffer.writeBytes(bytes)
-        count = 0
-        return buffer
-    }
 
     /// Makes sure that `more` bytes fit.
     @inline(__always)
