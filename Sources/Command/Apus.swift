@@ -14,6 +14,6 @@ struct RootCommand: ParsableCommand {
         version: VersionCommand.text,
         subcommands: [
             ServeCommand.self, CollectCommand.self, SQLCommand.self, ImportCommand.self,
-            ExportCommand.self, CheckCommand.self, VersionCommand.self,
+            ExportCommand.self, DemoCommand.self, CheckCommand.self, VersionCommand.self,
         ])
 }
