@@ -47,6 +47,7 @@ shell-test: build
 	swift build $(SWIFT_FLAGS) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_SHELL_ROWS=10000000 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.ShellStreams
+
 bench-first-step: build
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh
 

@@ -267,6 +267,23 @@ private enum TransferData {
         #expect(Binary.wait(process) == 74)
     }
 
+    @Test(arguments: [80, 200])
+    func `a terminal sees the bar while it runs and the summary behind it`(columns: Int) throws {
+        // A pipe that stays open holds the import at its start.
+        let pipe = path("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let terminal = try TerminalProcess(
+            ["import", "--dry-run", pipe], columns: columns, rows: 24, environment: [:])
+        let writer = open(pipe, O_WRONLY)
+        try terminal.wait(for: "the bar") { $0.lastLine.hasPrefix("0 B  0 rows/s") }
+        _ = Glibc.write(writer, "m v=1 1\n", 8)
+        close(writer)
+        try terminal.wait(for: "the summary") { screen in
+            screen.lines(from: 0).contains { $0.hasPrefix("1 line, 1 row, 1 value, 0 rejected") }
+        }
+        #expect(terminal.exitCode() == 0)
+    }
+
     @Test func `a token is needed where the server wants one`() throws {
         try write(Array("writer write\n".utf8), to: path("tokens"))
         try write(Array("m v=1 1\n".utf8), to: path("in.lp"))
