@@ -82,7 +82,6 @@ struct ExportCommand: ParsableCommand {
     var lenient = false
 
     func validate() throws {
-        try target.validate()
         if query != nil {
             guard table == nil, from == nil, to == nil, condition == nil else {
                 throw ValidationError("--query says all: no table, --from, --to or --where with it")

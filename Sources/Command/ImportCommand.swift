@@ -56,7 +56,6 @@ struct ImportCommand: ParsableCommand {
     var dryRun = false
 
     func validate() throws {
-        try target.validate()
         guard !files.isEmpty else { throw ValidationError("name a file, or - for standard input") }
         guard files.filter({ $0 == Inputs.standardInput }).count <= 1 else {
             throw ValidationError("standard input can be read once only")
