@@ -82,13 +82,13 @@ struct ExportCommand: ParsableCommand {
     var lenient = false
 
     func validate() throws {
-        try target.validate()
         if query != nil {
             guard table == nil, from == nil, to == nil, condition == nil else {
                 throw ValidationError("--query says all: no table, --from, --to or --where with it")
             }
             if format == .lineProtocol, measurement == nil {
-                throw ValidationError("--query as line protocol needs a name for its rows: --as NAME")
+                throw ValidationError(
+                    "--query as line protocol needs a name for its rows: --as NAME")
             }
         } else if measurement != nil || !fields.isEmpty {
             throw ValidationError("--as and --field go with --query")

@@ -35,7 +35,8 @@ struct ImportCommand: ParsableCommand {
               apus import --dry-run *.lp
             """)
 
-    @Argument(help: ArgumentHelp("Files of line protocol; - reads standard input.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("Files of line protocol; - reads standard input.", valueName: "file"))
     var files: [String]
 
     @OptionGroup var target: TargetOptions
@@ -55,7 +56,6 @@ struct ImportCommand: ParsableCommand {
     var dryRun = false
 
     func validate() throws {
-        try target.validate()
         guard !files.isEmpty else { throw ValidationError("name a file, or - for standard input") }
         guard files.filter({ $0 == Inputs.standardInput }).count <= 1 else {
             throw ValidationError("standard input can be read once only")
@@ -78,7 +78,8 @@ struct ImportCommand: ParsableCommand {
         case "now": reading.missingTimeNanoseconds = systemNanoseconds()
         case let text?:
             guard let time = Int64(text) else {
-                throw ValidationError("--timestamp \(text): expected now, or nanoseconds since 1970")
+                throw ValidationError(
+                    "--timestamp \(text): expected now, or nanoseconds since 1970")
             }
             reading.missingTimeNanoseconds = time
         }
@@ -102,7 +103,9 @@ struct ImportCommand: ParsableCommand {
                 options.target = .directory(path, TargetOptions.storageOptions())
             }
         }
-        let report = ImportRun.run(options, progress: Self.progress())
+        let progress = Self.progress()
+        let report = ImportRun.run(options, progress: progress)
+        if progress != nil { Self.write("\r\u{1B}[K") }
         if report.failure == nil || report.counts.lines > 0 {
             for line in ImportText.summary(report, inputs: files) {
                 Failure.write(line: line, to: STDOUT_FILENO)
@@ -120,8 +123,12 @@ struct ImportCommand: ParsableCommand {
             let text = ImportText.progress(
                 counts, inputByteCount: byteCount, seconds: seconds, columnCount: columnCount - 1)
             // Back to the start, the text, and whatever an older and longer one left.
-            let bytes = Array("\r\(text)\u{1B}[K".utf8)
-            _ = write(STDERR_FILENO, bytes, bytes.count)
+            write("\r\(text)\u{1B}[K")
         }
+    }
+
+    private static func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 }

@@ -50,17 +50,13 @@ package struct LineBoundary: Sendable {
 
     /// How many newlines there are, those inside of strings included.
     package static func newlineCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let base = bytes.baseAddress else { return 0 }
+        var position = base.assumingMemoryBound(to: UInt8.self)
+        let end = position + bytes.count
         var count = 0
-        var offset = 0
-        while offset + 64 <= bytes.count {
-            let block = bytes.loadUnaligned(fromByteOffset: offset, as: SIMD64<UInt8>.self)
-            let ones = SIMD64<UInt8>.zero.replacing(with: 1, where: block .== 0x0A)
-            count &+= Int(ones.wrappedSum())
-            offset += 64
-        }
-        while offset < bytes.count {
-            if bytes[offset] == 0x0A { count += 1 }
-            offset += 1
+        while let newline = LineParser.newline(position, end) {
+            count += 1
+            position = newline + 1
         }
         return count
     }
@@ -75,9 +71,60 @@ package struct LineBoundary: Sendable {
         }
         let windowBytes = lineBytesMax + 1
         let window = end - start > windowBytes ? start + windowBytes : end
-        var splitter = LineSplitter()
-        if let newline = splitter.advance(start, window) { return newline + 1 }
+        if let newline = Self.newlineBehindStrings(start, window) { return newline + 1 }
         guard window - start == windowBytes else { return nil }
         return LineParser.newline(window, end).map { $0 + 1 }
+    }
+
+    /// What `LineSplitter` finds, by leaps from quote to quote: it looks at every byte, which a
+    /// reader of whole files would feel.
+    private static func newlineBehindStrings(
+        _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+    ) -> UnsafePointer<UInt8>? {
+        guard var newline = LineParser.newline(start, end) else { return nil }
+        var first = start
+        while first < newline, first.pointee == UInt8(ascii: " ") { first += 1 }
+        if first.pointee == UInt8(ascii: "#") { return newline }
+        // Behind the key, the first space that is not escaped.
+        var position = first
+        while position < newline,
+            position.pointee != UInt8(ascii: " ")
+                || (position > first && position[-1] == UInt8(ascii: "\\"))
+        {
+            position += 1
+        }
+        while let quote = find(UInt8(ascii: "\""), position, newline) {
+            position = quote + 1
+            guard quote[-1] == UInt8(ascii: "="), quote[-2] != UInt8(ascii: "\\") else { continue }
+            guard let close = closingQuote(position, end),
+                let next = LineParser.newline(close, end)
+            else { return nil }
+            position = close + 1
+            newline = next
+        }
+        return newline
+    }
+
+    /// The first quote that an even number of backslashes precedes.
+    private static func closingQuote(
+        _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+    ) -> UnsafePointer<UInt8>? {
+        var position = start
+        while let quote = find(UInt8(ascii: "\""), position, end) {
+            var run = quote
+            while run > start, run[-1] == UInt8(ascii: "\\") { run -= 1 }
+            if (quote - run) & 1 == 0 { return quote }
+            position = quote + 1
+        }
+        return nil
+    }
+
+    private static func find(
+        _ byte: UInt8, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+    ) -> UnsafePointer<UInt8>? {
+        guard start < end else { return nil }
+        return memchr(start, Int32(byte), end - start).map {
+            UnsafePointer($0.assumingMemoryBound(to: UInt8.self))
+        }
     }
 }

@@ -13,12 +13,15 @@ package enum StoreDirectory {
     ) throws(TransferFailure) -> Store {
         var status = stat()
         let isThere = stat(path, &status) == 0
-        let isStore = ["MANIFEST", "MANIFEST.previous"].contains { access("\(path)/\($0)", F_OK) == 0 }
+        let isStore = ["MANIFEST", "MANIFEST.previous"].contains {
+            access("\(path)/\($0)", F_OK) == 0
+        }
         if isThere, status.st_mode & S_IFMT != S_IFDIR {
             throw TransferFailure(exitCode: ExitCodes.usage, "\(path) is not a directory")
         }
         if !isThere, !create {
-            throw TransferFailure(exitCode: ExitCodes.noInput, "\(path): there is no such directory")
+            throw TransferFailure(
+                exitCode: ExitCodes.noInput, "\(path): there is no such directory")
         }
         if isThere, !isStore, !create || !isEmpty(path) {
             throw TransferFailure(

@@ -43,7 +43,7 @@ import Testing
 
     @Test func `version says its format, and every command helps with an example`() throws {
         #expect(try Binary.run(["version"]).output.contains("format 1"))
-        for command in ["serve", "collect", "sql", "check", "version"] {
+        for command in ["serve", "collect", "sql", "import", "export", "check", "version"] {
             let help = try Binary.run([command, "--help"])
             #expect(
                 help.code == 0 && help.output.contains("apus \(command)")

@@ -87,7 +87,8 @@ private enum TransferData {
     private func apus(_ arguments: String..., exits code: Int32 = 0) throws -> String {
         let result = try Binary.run(arguments)
         #expect(
-            result.code == code, "apus \(arguments): \(result.code) \(result.output)\(result.errors)")
+            result.code == code,
+            "apus \(arguments): \(result.code) \(result.output)\(result.errors)")
         return result.output + result.errors
     }
 
@@ -112,7 +113,9 @@ private enum TransferData {
         }
         all.append(try ask("SELECT * FROM cpu ORDER BY time, host, zone"))
         all.append(
-            try ask("SELECT host, sum(n), last(f), max(big), min(low) FROM cpu GROUP BY host ORDER BY host"))
+            try ask(
+                "SELECT host, sum(n), last(f), max(big), min(low) FROM cpu GROUP BY host ORDER BY host"
+            ))
         all.append(
             try ask("SELECT * FROM \"my table,x\" ORDER BY time, \"k=1 y\", \"type\"::tag"))
         all.append(try ask("SELECT * FROM log ORDER BY time, source"))
@@ -256,9 +259,29 @@ private enum TransferData {
             #expect(result.code == code, "\(arguments): \(result)")
             #expect(result.errors.contains(text), "\(arguments): \(result.errors)")
         }
+        try apus("export", "none", "--data", path("a"), "-o", path("none.lp.gz"), exits: 64)
+        #expect(access(path("none.lp.gz"), F_OK) != 0)
+        #expect(access(path("none.lp.gz.new"), F_OK) != 0)
         let process = try Binary.spawn(
             [try Binary.path(), "export", "m", "--data", path("a")], output: full)
         #expect(Binary.wait(process) == 74)
+    }
+
+    @Test(arguments: [80, 200])
+    func `a terminal sees the bar while it runs and the summary behind it`(columns: Int) throws {
+        // A pipe that stays open holds the import at its start.
+        let pipe = path("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let terminal = try TerminalProcess(
+            ["import", "--dry-run", pipe], columns: columns, rows: 24, environment: [:])
+        let writer = open(pipe, O_WRONLY)
+        try terminal.wait(for: "the bar") { $0.lastLine.hasPrefix("0 B  0 rows/s") }
+        _ = Glibc.write(writer, "m v=1 1\n", 8)
+        close(writer)
+        try terminal.wait(for: "the summary") { screen in
+            screen.lines(from: 0).contains { $0.hasPrefix("1 line, 1 row, 1 value, 0 rejected") }
+        }
+        #expect(terminal.exitCode() == 0)
     }
 
     @Test func `a token is needed where the server wants one`() throws {

@@ -13,21 +13,36 @@ import Testing
     func `lines cut apart at a boundary are the same lines`(seed: Int) {
         var numbers = SeededNumbers(seed: UInt64(seed))
         let input = LineGenerator.input(&numbers, lines: 60)
-        for _ in 0..<40 {
-            let cut = Int.random(in: 0...input.count, using: &numbers)
-            let head = completeByteCount(Array(input[..<cut]))
-            #expect(head <= cut)
-            // Two parsers that know nothing of each other, as two requests.
-            let first = parse(Array(input[..<head]))
-            let second = parse(Array(input[head...]))
-            let whole = parse(input)
-            #expect(
-                withoutLines(BatchRows.rows(first)) + withoutLines(BatchRows.rows(second))
-                    == withoutLines(BatchRows.rows(whole)), "seed \(seed), cut \(cut)")
-            #expect(
-                (first?.rejectedCount ?? 0) + (second?.rejectedCount ?? 0)
-                    == (whole?.rejectedCount ?? 0), "seed \(seed), cut \(cut)")
-        }
+        for _ in 0..<40 { expectSameLines(input, &numbers, "seed \(seed)") }
+    }
+
+    @Test(arguments: 1...200)
+    func `so are lines that make no sense`(seed: Int) {
+        var numbers = SeededNumbers(seed: UInt64(seed))
+        let alphabet = [
+            "a", " ", " ", "=", "=\"", "\"", "\\", ",", "\n", "\n", "#", "1", "a b=1 1\n",
+        ]
+        var text = ""
+        for _ in 0..<120 { text += alphabet.randomElement(using: &numbers) ?? "a" }
+        for _ in 0..<10 { expectSameLines(Array(text.utf8), &numbers, "seed \(seed)") }
+    }
+
+    private func expectSameLines(
+        _ input: [UInt8], _ numbers: inout SeededNumbers, _ comment: Comment
+    ) {
+        let cut = Int.random(in: 0...input.count, using: &numbers)
+        let head = completeByteCount(Array(input[..<cut]))
+        #expect(head <= cut)
+        // Two parsers that know nothing of each other, as two requests.
+        let first = parse(Array(input[..<head]))
+        let second = parse(Array(input[head...]))
+        let whole = parse(input)
+        #expect(
+            withoutLines(BatchRows.rows(first)) + withoutLines(BatchRows.rows(second))
+                == withoutLines(BatchRows.rows(whole)), comment)
+        #expect(
+            (first?.rejectedCount ?? 0) + (second?.rejectedCount ?? 0)
+                == (whole?.rejectedCount ?? 0), comment)
     }
 
     private func withoutLines(_ rows: [String]) -> [String] {

@@ -30,7 +30,9 @@ package struct ExportOmissions: Equatable, Sendable {
 
 /// How a column of an answer is written.
 package struct LineColumn: Equatable, Sendable {
-    package enum Kind: Equatable, Sendable { case time, tag, float, integer, unsigned, bool, string }
+    package enum Kind: Equatable, Sendable {
+        case time, tag, float, integer, unsigned, bool, string
+    }
     package var kind: Kind
     /// As it was written once, not SQL's name.
     package var name: String

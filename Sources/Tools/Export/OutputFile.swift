@@ -1,6 +1,7 @@
 // A file that is there whole or not at all: written beside its place, synced, renamed.
 //
-//     metrics.lp.gz.new   while it is written; removed if anything fails
+//     (no name)           while it is written: a process that is killed leaves nothing
+//     metrics.lp.gz.new   for a moment; where the file system has no files without a name, always
 //     metrics.lp.gz       the moment all of it is on disk
 //
 // Its name says how it is compressed: .gz, .zst, or anything else. Standard output is plain.
@@ -31,10 +32,14 @@ package final class OutputFile {
     private var pending: [UInt8] = []
     private var output = [UInt8](repeating: 0, count: bufferBytes)
     private var isFinished = false
+    private var hasTemporaryName = false
     /// Bytes written, after compression.
     package private(set) var byteCount = 0
 
     private var temporaryPath: String? { path.map { $0 + ".new" } }
+
+    /// O_TMPFILE, whose macro Swift doesn't see.
+    private static let withoutName = 0o20_000_000 | O_DIRECTORY
 
     /// - Parameter path: nil for standard output. A file that is there is replaced at the end.
     package init(_ path: String?) throws(TransferFailure) {
@@ -45,7 +50,14 @@ package final class OutputFile {
             encoder = .plain
             return
         }
-        descriptor = open(path + ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        let nameless = open(
+            Self.directory(of: path), Self.withoutName | O_WRONLY | O_CLOEXEC, 0o644)
+        if nameless >= 0 {
+            descriptor = nameless
+        } else {
+            descriptor = open(path + ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+            hasTemporaryName = descriptor >= 0
+        }
         if path.hasSuffix(".gz") {
             let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
             stream.initialize(to: z_stream())
@@ -72,10 +84,8 @@ package final class OutputFile {
             stream.deallocate()
         case .zstandard(let context): ZSTD_freeCCtx(context)
         }
-        if let temporaryPath, !isFinished, descriptor >= 0 {
-            close(descriptor)
-            unlink(temporaryPath)
-        }
+        if path != nil, !isFinished, descriptor >= 0 { close(descriptor) }
+        if let temporaryPath, hasTemporaryName { unlink(temporaryPath) }
     }
 
     private func failure(_ code: Int32) -> TransferFailure {
@@ -93,19 +103,32 @@ package final class OutputFile {
     /// Everything is in: makes the file durable and gives it its name.
     package func finish() throws(TransferFailure) {
         try flush(isLast: true)
-        guard let path, let temporaryPath else { return isFinished = true }
-        guard fsync(descriptor) == 0 || errno == EINVAL, close(descriptor) == 0,
-            rename(temporaryPath, path) == 0
-        else { throw failure(errno) }
+        guard let path, let temporaryPath else { return }
+        guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure(errno) }
+        if !hasTemporaryName {
+            unlink(temporaryPath)
+            guard
+                linkat(
+                    AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, temporaryPath,
+                    AT_SYMLINK_FOLLOW) == 0
+            else { throw failure(errno) }
+            hasTemporaryName = true
+        }
+        guard rename(temporaryPath, path) == 0 else { throw failure(errno) }
+        hasTemporaryName = false
         isFinished = true
+        close(descriptor)
         syncDirectory(of: path)
+    }
+
+    private static func directory(of path: String) -> String {
+        let slash = path.lastIndex(of: "/")
+        return slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
     }
 
     /// A file whose name isn't durable yet would only be an export to repeat.
     private func syncDirectory(of path: String) {
-        let slash = path.lastIndex(of: "/")
-        let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = open(Self.directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)

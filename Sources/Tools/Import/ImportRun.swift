@@ -142,7 +142,8 @@ package enum ImportRun {
         let pool = WorkerPool(
             name: "apus-import", threadCount: consumerCount, queuedJobsMax: consumerCount)
         for _ in 0..<consumerCount where !pool.submit(consumer) {
-            tally.fail(TransferFailure(exitCode: ExitCodes.inputOutput, "no thread could be started"))
+            tally.fail(
+                TransferFailure(exitCode: ExitCodes.inputOutput, "no thread could be started"))
             queue.abort()
         }
         do throws(InputFault) {

@@ -90,13 +90,17 @@ package enum ImportText {
         guard value.isFinite else { return "?" }
         var rest = value
         for unit in ["", " k", " M"] {
-            if rest < 999.5 { return decimal(rest, digits: unit.isEmpty || rest >= 10 ? 0 : 1) + unit }
+            if rest < 999.5 {
+                return decimal(rest, digits: unit.isEmpty || rest >= 10 ? 0 : 1) + unit
+            }
             rest /= 1_000
         }
         return decimal(rest, digits: rest >= 10 ? 0 : 1) + " G"
     }
 
-    static func bytes(_ count: Int) -> String { number(Double(count)) + (count < 1_000 ? " B" : "B") }
+    static func bytes(_ count: Int) -> String {
+        number(Double(count)) + (count < 1_000 ? " B" : "B")
+    }
 
     static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 360_000 else { return "long" }
