@@ -13,7 +13,7 @@ struct RootCommand: ParsableCommand {
             """,
         version: VersionCommand.text,
         subcommands: [
-            ServeCommand.self, CollectCommand.self, BackupCommand.self,
-            CheckCommand.self, VersionCommand.self,
+            ServeCommand.self, CollectCommand.self, BackupCommand.self, CheckCommand.self,
+            StatsCommand.self, VersionCommand.self,
         ])
 }
