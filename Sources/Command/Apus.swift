@@ -14,6 +14,6 @@ struct RootCommand: ParsableCommand {
         version: VersionCommand.text,
         subcommands: [
             ServeCommand.self, CollectCommand.self, BackupCommand.self, CheckCommand.self,
-            StatsCommand.self, VersionCommand.self,
+            InspectCommand.self, StatsCommand.self, VersionCommand.self,
         ])
 }

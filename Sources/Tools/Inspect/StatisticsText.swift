@@ -28,7 +28,7 @@ package struct StatisticsText {
         lines.append(TextTable.cut("\(directory)  \(state)", to: width))
         lines.append(
             "\(Quantity.bytes(statistics.byteCount)) in \(Quantity.count(statistics.fileCount)) "
-                + "files, \(Quantity.count(statistics.valueCount)) values in segments, "
+                + "files, \(Quantity.things(statistics.valueCount, "value")) in segments, "
                 + "MANIFEST version \(statistics.version)")
         if let needed = statistics.files[.logNeeded], needed.files > 0 {
             lines.append("Rows that are in the log only are not counted below by table.")
@@ -106,10 +106,10 @@ package struct StatisticsText {
             return
         }
         lines.append(
-            "    \(Quantity.count(table.rowCount)) rows, \(Quantity.count(table.seriesCount)) "
-                + "series, \(Quantity.count(table.valueCount)) values; "
-                + "\(Quantity.count(table.segmentCount)) segments, "
-                + "\(Quantity.count(table.blockCount)) blocks")
+            "    \(Quantity.things(table.rowCount, "row")), \(Quantity.things(table.seriesCount, "series"))"
+                + ", \(Quantity.things(table.valueCount, "value")); "
+                + "\(Quantity.things(table.segmentCount, "segment")), "
+                + "\(Quantity.things(table.blockCount, "block"))")
         lines.append(
             "    \(InstantText.instant(table.minTime)) to \(InstantText.instant(table.maxTime))")
         lines.append(

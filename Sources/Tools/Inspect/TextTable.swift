@@ -19,7 +19,15 @@ package struct TextTable: Sendable {
     }
 
     package mutating func append(_ cells: [String]) {
-        rows.append(Array(cells.prefix(headings.count)))
+        rows.append(cells.prefix(headings.count).map(Self.visible))
+    }
+
+    /// Names from a file must not move a terminal's cursor.
+    private static func visible(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
+            return text
+        }
+        return String(text.map { $0.unicodeScalars.contains { $0.value < 0x20 } ? "·" : $0 })
     }
 
     /// The lines, without ends of lines.
