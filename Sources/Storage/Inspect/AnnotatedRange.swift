@@ -23,6 +23,8 @@ struct ByteAnnotator {
     private(set) var ranges: [AnnotatedRange] = []
     private var reader: ByteReader
     private let base: Int
+    /// Where what has a meaning ends; a read that failed may have gone beyond.
+    private var keptEnd = 0
 
     /// - Parameter base: Where the buffer begins in the file.
     init(_ buffer: UnsafeRawBufferPointer, base: Int = 0) {
@@ -41,6 +43,7 @@ struct ByteAnnotator {
     private mutating func keep(_ start: Int, _ meaning: String) {
         ranges.append(
             .init(offset: base + start, byteCount: reader.offset - start, meaning: meaning))
+        keptEnd = reader.offset
     }
 
     @discardableResult
@@ -99,10 +102,8 @@ struct ByteAnnotator {
 
     /// All that is left, if anything is.
     mutating func rest(_ meaning: String) {
-        let start = reader.offset
-        guard reader.remaining > 0 else { return }
         try? reader.skip(reader.remaining)
-        keep(start, meaning)
+        if keptEnd < reader.offset { keep(keptEnd, meaning) }
     }
 
     /// Text from a file must not move a terminal's cursor.
