@@ -136,3 +136,17 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
 )
+
+// Built only when asked for: the make targets of the benchmarks set APUS_BENCH.
+if Context.environment["APUS_BENCH"] != nil {
+    package.dependencies.append(
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"))
+    package.targets.append(
+        .executableTarget(
+            name: "apus-bench",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            path: "Benchmarks/Workload"))
+}

@@ -1,17 +1,27 @@
 #!/bin/bash
-# The server on ./apus-data with this host's numbers flowing into it, until Ctrl-C.
+# The server with numbers flowing into it, until Ctrl-C.
 #
-#     scripts/run.sh APUS [arguments for `apus serve`]
+#     scripts/run.sh [--demo] APUS [arguments for `apus serve`]
+#
+# The numbers are this host's own, into ./apus-data; with --demo those of a simulated cluster, into
+# ./apus-demo.
 #
 # Both processes run in groups of their own (set -m): Ctrl-C then reaches this script alone, which
 # passes it on once, by process id. A server that got it twice would stop without finishing.
 set -uo pipefail
 set -m
 
+demo=0
+if [ "$1" = --demo ]; then
+    demo=1
+    shift
+fi
 apus=$1
 shift
 # The last --data wins, so the caller may name another directory.
-server_arguments=(--data ./apus-data "$@")
+data=./apus-data
+[ "$demo" = 1 ] && data=./apus-demo
+server_arguments=(--data "$data" "$@")
 
 server=
 collector=
@@ -76,13 +86,20 @@ case $address in
     '[::]:'*) address="[::1]:${address##*:}" ;;
 esac
 
-"$apus" collect --url "http://$address" --interval 1s &
+if [ "$demo" = 1 ]; then
+    database=demo table=vm
+    "$apus" demo --url "http://$address" &
+else
+    database=default table=cpu
+    "$apus" collect --url "http://$address" --interval 1s &
+fi
 collector=$!
 
 ask() {
     local authorization=()
     [ -n "${APUS_TOKEN:-}" ] && authorization=(-H "Authorization: Token $APUS_TOKEN")
-    curl -sS --max-time 5 "${authorization[@]}" -G "http://$address/sql" --data-urlencode "q=$1"
+    curl -sS --max-time 5 "${authorization[@]}" -G "http://$address/sql" \
+        --data-urlencode "db=$database" --data-urlencode "q=$1"
 }
 
 # The second sample is the first with processors; twenty looks are twenty seconds.
@@ -90,23 +107,39 @@ rows=0
 for _ in $(seq 20); do
     [ "$interrupted" = 0 ] || finish
     sleep 1
-    answer=$(ask "SELECT count(*) FROM cpu WHERE time > now() - INTERVAL '1 minute'" 2>&1)
+    answer=$(ask "SELECT count(*) FROM $table WHERE time > now() - INTERVAL '1 minute'" 2>&1)
     rows=$(printf '%s' "$answer" | sed -n 's/.*"rows":\[\[\([0-9]*\)\]\].*/\1/p')
     [ "${rows:-0}" -gt 0 ] && break
 done
 [ "$interrupted" = 0 ] || finish
 
 if [ "${rows:-0}" -gt 0 ]; then
-    echo "This host's numbers arrive: $rows rows in table cpu so far."
+    if [ "$demo" = 1 ]; then
+        echo "The cluster's numbers arrive: $rows rows in table vm of the last minute."
+    else
+        echo "This host's numbers arrive: $rows rows in table cpu so far."
+    fi
 else
     echo "No rows have arrived after 20 seconds. The last answer: $answer" >&2
 fi
-cat <<TEXT
+if [ "$demo" = 1 ]; then
+    cat <<TEXT
+
+Try next, from another terminal, and then docs/tour.md:
+
+  $apus sql --url http://$address --db demo -e "SELECT host, avg(cpu), max(cpu) FROM host WHERE time > now() - INTERVAL '1 hour' GROUP BY host ORDER BY host"
+
+TEXT
+else
+    cat <<TEXT
 
 Try next, from another terminal:
 
   curl -G http://$address/sql --data-urlencode "q=SELECT time, usage_user, usage_system FROM cpu WHERE cpu = 'cpu-total' AND time > now() - INTERVAL '1 minute' ORDER BY time"
 
-Ctrl-C stops the server and the collector.
+or  $apus sql --url http://$address
+
 TEXT
+fi
+echo "Ctrl-C stops both."
 finish

@@ -13,7 +13,7 @@ struct RootCommand: ParsableCommand {
             """,
         version: VersionCommand.text,
         subcommands: [
-            ServeCommand.self, CollectCommand.self, BackupCommand.self, CheckCommand.self,
-            InspectCommand.self, StatsCommand.self, VersionCommand.self,
+            ServeCommand.self, CollectCommand.self, DemoCommand.self, BackupCommand.self,
+            CheckCommand.self, InspectCommand.self, StatsCommand.self, VersionCommand.self,
         ])
 }

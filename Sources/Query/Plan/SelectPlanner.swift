@@ -28,7 +28,7 @@ struct SelectPlanner {
         binder.clause = "the select list"
         var outputs = try items.map { item throws(QueryError) in try bindItem(item, binder) }
         plan.outputNames = items.map(\.name)
-        var sortKeys = try bindOrder(select, outputs, binder)
+        var sortKeys = try bindOrder(select, Array(zip(plan.outputNames, outputs)), binder)
         var having: BoundExpression?
         if let syntax = select.having {
             binder.usesAliases = true
@@ -236,7 +236,8 @@ struct SelectPlanner {
     }
 
     private func bindOrder(
-        _ select: SelectStatement, _ outputs: [BoundExpression], _ binder: Binder
+        _ select: SelectStatement, _ outputs: [(name: String, value: BoundExpression)],
+        _ binder: Binder
     ) throws(QueryError) -> [SortKey] {
         binder.usesAliases = true
         binder.clause = "ORDER BY"
@@ -244,7 +245,9 @@ struct SelectPlanner {
         var keys: [SortKey] = []
         for item in select.orderBy {
             var bound: BoundExpression
-            if let output = try ordinal(item.expression, outputs, "ORDER BY") {
+            if let output = try ordinal(item.expression, outputs.map(\.value), "ORDER BY") {
+                bound = output
+            } else if let output = try unaliasedOutput(item.expression, outputs, binder) {
                 bound = output
             } else {
                 bound = try binder.bind(item.expression)
@@ -256,6 +259,26 @@ struct SelectPlanner {
                     nullsFirst: item.nullsFirst ?? item.isDescending))
         }
         return keys
+    }
+
+    /// The output of that name, where the name stands alone: `SELECT max(v) … ORDER BY max`, as
+    /// PostgreSQL has it. An alias comes first.
+    private func unaliasedOutput(
+        _ expression: Expression, _ outputs: [(name: String, value: BoundExpression)],
+        _ binder: Binder
+    ) throws(QueryError) -> BoundExpression? {
+        guard case .column(let reference) = expression.kind, reference.qualifiers.isEmpty,
+            reference.kind == nil,
+            case .missing = NameResolution.match(reference.name, in: binder.aliases),
+            case .found(let output) = NameResolution.match(reference.name, in: outputs)
+        else { return nil }
+        let others = outputs.filter { $0.name == reference.name.text && $0.value != output }
+        guard others.isEmpty else {
+            throw QueryError(
+                .ambiguous, "ORDER BY `\(reference.name.text)` fits several columns of the answer",
+                at: reference.position, hint: "give the one you mean an alias")
+        }
+        return output
     }
 
     private func sortKeysOfDistinct(

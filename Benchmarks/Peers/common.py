@@ -1,0 +1,121 @@
+"""What every part needs: a keep-alive HTTP client, /proc, percentiles, answers that compare."""
+
+import http.client
+import json
+import math
+import os
+import socket
+import subprocess
+import time
+import urllib.parse
+
+START = 1_767_225_600  # 2026-01-01T00:00:00Z, where apus-bench begins
+METRICS = ["usage_user", "usage_system", "usage_idle", "usage_nice", "usage_iowait", "usage_irq",
+           "usage_softirq", "usage_steal", "usage_guest", "usage_guest_nice"]
+
+
+class WrongAnswer(Exception):
+    """Engines disagree: the benchmark fails."""
+
+
+class Client:
+    """One kept connection; a query's latency must not hold a handshake."""
+
+    def __init__(self, port):
+        self.port = port
+        self.connection = None
+
+    def request(self, method, path, parameters=None, body=None, accept=None):
+        if parameters:
+            path += ("&" if "?" in path else "?") + urllib.parse.urlencode(parameters)
+        headers = {"Accept": accept} if accept else {}
+        for attempt in (1, 2):
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+                self.connection.connect()
+                self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                self.connection.request(method, path, body=body, headers=headers)
+                answer = self.connection.getresponse()
+                return answer.status, answer.read()
+            except (http.client.HTTPException, OSError):
+                self.connection = None
+                if attempt == 2:
+                    raise
+
+    def get_json(self, path, parameters):
+        status, body = self.request("GET", path, parameters)
+        if status != 200:
+            raise RuntimeError(f"{path}: {status} {body[:500].decode(errors='replace')}")
+        return json.loads(body)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def disk_bytes(path):
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            total += os.stat(os.path.join(folder, name)).st_size
+    return total
+
+
+def percentile(sorted_values, percent):
+    """The nearest-rank percentile."""
+    return sorted_values[max(0, math.ceil(len(sorted_values) * percent / 100) - 1)]
+
+
+def rfc3339(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def wait_for(check, seconds, what):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if check():
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"{what}: not ready after {seconds} s")
+
+
+def stop(process):
+    """By its own process id, and waited for."""
+    if process and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def compare(name, expected, found, tolerance=1e-9):
+    """Answers are dictionaries: key tuple to tuple of numbers. Raises WrongAnswer."""
+    if set(expected) != set(found):
+        missing, extra = set(expected) - set(found), set(found) - set(expected)
+        raise WrongAnswer(f"{name}: {len(missing)} rows are missing ({sorted(missing)[:2]}), "
+                          f"{len(extra)} are too many ({sorted(extra)[:2]})")
+    for key, values in expected.items():
+        others = found[key]
+        if len(values) != len(others):
+            raise WrongAnswer(f"{name}: {key} has {len(others)} values, not {len(values)}")
+        for left, right in zip(values, others):
+            if isinstance(left, str) or isinstance(right, str):
+                same = left == right
+            else:
+                same = math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
+            if not same:
+                raise WrongAnswer(f"{name}: {key} is {others}, not {values}")

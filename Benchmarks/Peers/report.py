@@ -1,0 +1,109 @@
+"""The run as a table for people and as JSON for programs."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+
+import workload
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "?")
+    with open("/proc/meminfo") as file:
+        memory = int(file.readline().split()[1]) / 1048576
+    return f"{model}, {os.cpu_count()} cores, {memory:.1f} GiB, Linux {platform.release()}"
+
+
+def commit():
+    here = os.path.dirname(os.path.abspath(__file__))
+    return subprocess.run(["git", "-C", here, "rev-parse", "--short=12", "HEAD"],
+                          capture_output=True, text=True).stdout.strip() or "unknown"
+
+
+def number(value, digits=3):
+    if value is None:
+        return "—"
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def best(states):
+    """The state with the least latency, for engines that have several."""
+    found = [result for result in states.values() if result]
+    return min(found, key=lambda result: result["p50"]) if found else None
+
+
+def ratio_cell(ours, theirs):
+    """A peer's figure, and how many times ours it is; less than one is marked."""
+    if theirs is None:
+        return "—"
+    text = f"{number(theirs['p50'])}"
+    if ours:
+        ratio = theirs["p50"] / ours["p50"]
+        text += f" ({ratio:.1f}×)" if ratio >= 1 else f" (**{ratio:.2f}×, Apus is behind**)"
+    return text
+
+
+def write(options, cpu_set, vm_set, outcomes, failures):
+    by_name = {outcome["name"]: outcome for outcome in outcomes}
+    ours = by_name.get("Apus", {"queries": {}})
+    peers = [outcome for outcome in outcomes if outcome["name"] != "Apus"]
+    lines = [
+        "# Apus and its peers in one run", "",
+        f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {machine()}, commit {commit()}; load average "
+        f"at the end {os.getloadavg()[0]:.2f}. Client and servers share the machine.", "",
+        f"`cpu-only`: {options.hosts} hosts × {options.hours:g} h, {cpu_set['rowCount']:,} rows, "
+        f"{cpu_set['valueCount']:,} values. `cardinality`: {options.series:,} series × {options.points} points. "
+        f"Seed {options.seed}, n = {options.n} (fewer where {20} s were not enough).", "",
+        "Versions: " + "; ".join(outcome["version"].replace("\n", " ") for outcome in outcomes) + ".", "",
+        "Default settings but for paths, ports and limits that would refuse the set. DuckDB and ClickHouse run "
+        "in the client's process: no network in their latency, and they load CSV, not line protocol. Only Apus "
+        "acknowledges after a sync.", ""]
+    if failures:
+        lines += ["**Failed:** " + "; ".join(failures), ""]
+    for set_name in ("cpu-only", "cardinality"):
+        lines += [f"## Loading `{set_name}`", "",
+                  "| | values/s | values per CPU second | with its tail | ack p50 / p99 ms | peak RSS MiB | bytes a value |",
+                  "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+        values = (cpu_set if set_name == "cpu-only" else vm_set)["valueCount"]
+        for outcome in outcomes:
+            cost = outcome.get(f"load-{set_name}")
+            if not cost:
+                continue
+            ack = cost.get("acknowledgementMilliseconds")
+            rss = cost.get("serverPeakRSSBytes")
+            lines.append(
+                f"| {outcome['name']} | {cost['valuesPerSecond']:,.0f} "
+                f"| {values / max(0.01, cost['serverCPUSeconds']):,.0f} "
+                f"| {values / max(0.01, cost['serverCPUSecondsWithTail']):,.0f} "
+                f"| {ack['p50']:.1f} / {ack['p99']:.1f} " .replace("None", "—") if ack else
+                f"| {outcome['name']} | {cost['valuesPerSecond']:,.0f} "
+                f"| {values / max(0.01, cost['serverCPUSeconds']):,.0f} "
+                f"| {values / max(0.01, cost['serverCPUSecondsWithTail']):,.0f} | — ")
+            lines[-1] += (f"| {rss / 1048576:,.0f} " if rss else "| — ")
+            disk = outcome.get(f"disk-{set_name}")
+            lines[-1] += f"| {disk:.3f} |" if disk is not None else "| — |"
+        lines.append("")
+    lines += ["## Queries", "",
+              "Median milliseconds; in parentheses how many times Apus' best that is. p95, p99 and CPU are in the JSON.", "",
+              "| query | Apus head | flushed | compacted | " + " | ".join(p["name"] for p in peers) + " |",
+              "| --- | ---: | ---: | ---: |" + " ---: |" * len(peers)]
+    for name in list(workload.TSBS) + workload.CARDINALITY:
+        states = ours["queries"].get(name, {})
+        own = best(states)
+        cells = [number(states[s]["p50"]) if states.get(s) else "—" for s in ("head", "flushed", "compacted")]
+        cells += [ratio_cell(own, best(peer["queries"].get(name, {}))) for peer in peers]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", "— : the engine cannot say it in its language, or not yet."]
+    text = "\n".join(lines) + "\n"
+    with open(options.result + ".md", "w") as file:
+        file.write(text)
+    with open(options.result + ".json", "w") as file:
+        json.dump({"commit": commit(), "machine": machine(), "cpu-only": cpu_set, "cardinality": vm_set,
+                   "engines": outcomes, "failures": failures}, file, indent=1, sort_keys=True)
+        file.write("\n")
+    print(text)

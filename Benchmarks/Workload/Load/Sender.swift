@@ -1,0 +1,178 @@
+// One sender: a connection, its bodies, and how long each answer took.
+
+import Foundation
+import Glibc
+import Synchronization
+
+/// Where bodies go, parsed once.
+struct LoadTarget: Sendable {
+    let host: String
+    let port: UInt16
+    /// The head of a request without its length; nil sends plain lines.
+    let requestStart: String?
+
+    init(url: String?, tcp: String?) throws {
+        let text = url ?? tcp.map { "tcp://\($0)" } ?? ""
+        guard let parts = URLComponents(string: text), let host = parts.host,
+            let port = parts.port, let number = UInt16(exactly: port)
+        else { throw GenerateError(description: "\(text) is not an address with a port") }
+        self.host = host
+        self.port = number
+        guard url != nil else {
+            requestStart = nil
+            return
+        }
+        let query = parts.percentEncodedQuery.map { "?\($0)" } ?? ""
+        let path = parts.percentEncodedPath.isEmpty ? "/" : parts.percentEncodedPath
+        requestStart = "POST \(path)\(query) HTTP/1.1\r\nHost: \(host):\(port)\r\nContent-Length: "
+    }
+
+    func connect() -> Int32? {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, String(port), &hints, &list) == 0, let list else { return nil }
+        defer { freeaddrinfo(list) }
+        let descriptor = socket(list.pointee.ai_family, list.pointee.ai_socktype, 0)
+        guard descriptor >= 0 else { return nil }
+        guard Glibc.connect(descriptor, list.pointee.ai_addr, list.pointee.ai_addrlen) == 0 else {
+            close(descriptor)
+            return nil
+        }
+        var on: Int32 = 1
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
+        return descriptor
+    }
+}
+
+extension LoadTarget {
+    /// The whole answer to a GET, head and all; nil if there is none.
+    static func get(_ url: String) -> String? {
+        guard let target = try? LoadTarget(url: url, tcp: nil), let start = target.requestStart,
+            let connection = target.connect()
+        else { return nil }
+        defer { close(connection) }
+        let path = start.split(separator: " ").dropFirst().first ?? "/"
+        let request = Array("GET \(path) HTTP/1.0\r\nHost: \(target.host)\r\n\r\n".utf8)
+        guard send(connection, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {
+            return nil
+        }
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = recv(connection, &buffer, buffer.count, 0)
+            if count <= 0 { break }
+            answer += buffer[..<count]
+        }
+        return String(decoding: answer, as: UTF8.self)
+    }
+}
+
+/// Belongs to one thread while it runs; read by others only after `hasEnded`.
+final class Sender: @unchecked Sendable {
+    private let target: LoadTarget
+    private let set: DataSet
+    private let bodies: StrideTo<Int>
+    private let progress: Progress
+    private var connection: Int32
+    private let ended = Atomic<Bool>(false)
+
+    private(set) var latencies: [UInt64] = []
+    /// Bodies answered with something else than 2xx.
+    private(set) var refusedCount = 0
+    /// Bodies that were not answered.
+    private(set) var failedCount = 0
+    private(set) var firstError: String?
+
+    var hasEnded: Bool { ended.load(ordering: .acquiring) }
+
+    init(target: LoadTarget, set: DataSet, bodies: StrideTo<Int>, progress: Progress) throws {
+        self.target = target
+        self.set = set
+        self.bodies = bodies
+        self.progress = progress
+        guard let connection = target.connect() else {
+            throw GenerateError(description: "\(target.host):\(target.port): no connection")
+        }
+        self.connection = connection
+    }
+
+    func run() {
+        for body in bodies {
+            let range = set.offset(ofBody: body)..<set.offset(ofBody: body + 1)
+            if target.requestStart == nil { sendLines(range) } else { post(range) }
+            progress.add(bytes: Int(range.upperBound - range.lowerBound))
+        }
+        close(connection)
+        ended.store(true, ordering: .releasing)
+    }
+
+    private func sendLines(_ range: Range<UInt64>) {
+        if !sendFile(range) { fail("the connection broke") }
+    }
+
+    private func post(_ range: Range<UInt64>) {
+        guard let start = target.requestStart else { return }
+        let begin = monotonicSeconds()
+        let head = "\(start)\(range.upperBound - range.lowerBound)\r\n\r\n"
+        var text = head
+        let sent = text.withUTF8 { bytes in
+            // Safe: the bytes are read by the call alone.
+            send(connection, bytes.baseAddress, bytes.count, Int32(MSG_MORE | MSG_NOSIGNAL))
+        }
+        guard sent == head.utf8.count, sendFile(range), let answer = readAnswer() else {
+            fail("the connection broke")
+            close(connection)
+            if let fresh = target.connect() { connection = fresh }
+            return
+        }
+        latencies.append(UInt64((monotonicSeconds() - begin) * 1e6))
+        if !(200..<300).contains(answer.status) {
+            refusedCount += 1
+            firstError = firstError ?? "\(answer.status) \(answer.text.prefix(300))"
+        }
+    }
+
+    private func fail(_ text: String) {
+        failedCount += 1
+        firstError = firstError ?? text
+    }
+
+    private func sendFile(_ range: Range<UInt64>) -> Bool {
+        var offset = off_t(range.lowerBound)
+        while offset < off_t(range.upperBound) {
+            let count = sendfile(
+                connection, set.descriptor, &offset, Int(off_t(range.upperBound) - offset))
+            if count < 0, errno == EINTR { continue }
+            if count <= 0 { return false }
+        }
+        return true
+    }
+
+    /// One answer with a Content-Length, chunks, or no body.
+    private func readAnswer() -> (status: Int, text: String)? {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = recv(connection, &buffer, buffer.count, 0)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return nil }
+            bytes += buffer[..<count]
+            let text = String(decoding: bytes, as: UTF8.self)
+            guard let end = text.range(of: "\r\n\r\n") else { continue }
+            let head = text[..<end.lowerBound].lowercased()
+            let body = text[end.upperBound...]
+            guard let status = Int(head.split(separator: " ").dropFirst().first ?? "") else {
+                return nil
+            }
+            if head.contains("transfer-encoding: chunked") {
+                if body.hasSuffix("0\r\n\r\n") { return (status, String(body)) }
+            } else {
+                let length =
+                    head.split(separator: "\r\n").first { $0.hasPrefix("content-length:") }
+                    .flatMap { Int($0.dropFirst(15).trimmingCharacters(in: .whitespaces)) } ?? 0
+                if body.utf8.count >= length { return (status, String(body)) }
+            }
+        }
+    }
+}

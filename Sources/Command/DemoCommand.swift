@@ -1,0 +1,88 @@
+// `apus demo`: a simulated hypervisor cluster, pushed as line protocol.
+
+import ApusClient
+import ApusTools
+import ArgumentParser
+import Glibc
+
+struct DemoCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Pushes a simulated hypervisor cluster, to try things out.",
+        discussion: """
+            Twenty hosts and three hundred virtual machines that are born, move and die, sampled \
+            every ten seconds into the tables host, vm, vm_event and storage: first the history, \
+            then live until Ctrl-C. The same seed and end give the same rows.
+
+            Examples:
+              apus demo --url http://127.0.0.1:8086
+              apus demo --once --history 24h --db lab
+            """)
+
+    @Option(help: "Where the server listens: http://HOST:PORT, with a path prefix if need be.")
+    var url = "http://127.0.0.1:8086"
+
+    @Option(help: ArgumentHelp("The database written to.", valueName: "name"))
+    var db = "demo"
+
+    @Option(help: "The token for a server that wants one; APUS_TOKEN keeps it out of sight.")
+    var token: String?
+
+    @Option(help: ArgumentHelp("How much history to make up, up to 30d.", valueName: "time"))
+    var history = "1h"
+
+    @Option(
+        help: ArgumentHelp(
+            "Where the history ends, in seconds since 1970 UTC. (default: now)", valueName: "time"))
+    var until: Int64?
+
+    @Option(help: ArgumentHelp("Another cluster.", valueName: "number"))
+    var seed: UInt64 = 1
+
+    @Flag(help: "Send the history and exit.")
+    var once = false
+
+    func run() throws {
+        guard let historySeconds = seconds(history), historySeconds <= 30 * 86_400 else {
+            throw ValidationError("--history \(history): expected a time up to 30d, like 1h or 90m")
+        }
+        let end = until ?? Int64(time(nil))
+        guard (100_000_000...9_000_000_000).contains(end) else {
+            throw ValidationError("--until \(end): expected seconds since 1970")
+        }
+        let address: ServerAddress
+        do throws(ServerAddressError) {
+            address = try ServerAddress(
+                url: url, token: token ?? getenv("APUS_TOKEN").map { String(cString: $0) },
+                agent: "apus-demo")
+        } catch {
+            throw Failure.exit(Failure.usage, error.description)
+        }
+        var cluster = DemoCluster(
+            seed: seed, startNanoseconds: (end - historySeconds) * 1_000_000_000)
+        var feed = DemoFeed(to: address, database: db)
+        do throws(ExchangeFailure) {
+            let rowCount = try feed.sendHistory(of: &cluster, until: end * 1_000_000_000)
+            Failure.write(
+                line: "\(rowCount) rows of history are stored in database \(db)",
+                to: STDERR_FILENO)
+        } catch {
+            throw Failure.exit(Failure.unavailable, "\(url): \(error.description)")
+        }
+        guard !once else { return }
+        while true {
+            do throws(ExchangeFailure) { try feed.sendNext(of: &cluster) } catch {
+                // The cluster goes on, and so does the feed: the next sample may get through.
+                Failure.report("\(url): \(error.description)")
+            }
+        }
+    }
+
+    private func seconds(_ text: String) -> Int64? {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
+        guard let last = text.last, let unit = units[last], let count = Int64(text.dropLast()),
+            count > 0, count < 1_000_000_000
+        else { return nil }
+        return count * unit
+    }
+}

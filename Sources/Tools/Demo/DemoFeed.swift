@@ -1,0 +1,68 @@
+// Pushes the cluster into a server: the history at once, then live.
+
+package import ApusClient
+internal import Glibc
+
+/// Sends samples over one connection, and waits while the server is away.
+package struct DemoFeed: ~Copyable {
+    private let address: ServerAddress
+    private let path: String
+    private var connection: HTTPConnection
+    private static let bodyBytesMax = 1 << 20
+
+    package init(to address: ServerAddress, database: String) {
+        self.address = address
+        path = "/write?db=\(ServerAddress.percentEncoded(database))&precision=ns"
+        connection = HTTPConnection(to: address, timeoutMilliseconds: 10_000)
+    }
+
+    /// Sends every sample before `endNanoseconds`. Returns how many rows were stored.
+    ///
+    /// - Throws: if the server can't be reached or refuses the lines.
+    package mutating func sendHistory(
+        of cluster: inout DemoCluster, until endNanoseconds: Int64
+    ) throws(ExchangeFailure) -> Int {
+        var rowCount = 0
+        var text = ""
+        while cluster.timeNanoseconds < endNanoseconds {
+            cluster.step(into: &text)
+            if text.utf8.count >= Self.bodyBytesMax {
+                rowCount += try send(text)
+                text = ""
+            }
+        }
+        if !text.isEmpty { rowCount += try send(text) }
+        return rowCount
+    }
+
+    /// Sends one sample when its time has come.
+    ///
+    /// - Throws: as `sendHistory`; the sample is given up then.
+    package mutating func sendNext(of cluster: inout DemoCluster) throws(ExchangeFailure) {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let pause =
+            cluster.timeNanoseconds - (Int64(now.tv_sec) &* 1_000_000_000 &+ Int64(now.tv_nsec))
+        if pause > 0 {
+            var wait = timespec(
+                tv_sec: Int(pause / 1_000_000_000), tv_nsec: Int(pause % 1_000_000_000))
+            // A signal ends the wait early; the default action of those we know ends the program.
+            nanosleep(&wait, nil)
+        }
+        var text = ""
+        cluster.step(into: &text)
+        _ = try send(text)
+    }
+
+    private mutating func send(_ text: String) throws(ExchangeFailure) -> Int {
+        let body = Array(text.utf8)
+        let head = address.requestHead(
+            method: "POST", path: path, contentType: "text/plain; charset=utf-8")
+        let request = Array("\(head)Content-Length: \(body.count)\r\n\r\n".utf8) + body
+        let answer = try connection.send(request)
+        guard (200..<300).contains(answer.status) else {
+            throw ExchangeFailure(description: "HTTP \(answer.status): \(answer.body)")
+        }
+        return text.utf8.count { $0 == UInt8(ascii: "\n") }
+    }
+}
