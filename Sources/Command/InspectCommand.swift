@@ -43,18 +43,10 @@ struct InspectCommand: ParsableCommand {
         let directory = slash.map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."
         let name = slash.map { String(file[file.index(after: $0)...]) } ?? file
         let width = Terminal.columnCount(STDOUT_FILENO) ?? .max
-        let inspection: FileInspection
+        let found: FileInspection?
         do throws(StorageError) {
             let fileSystem = try PosixFileSystem(root: directory, create: false)
-            guard
-                let found = try FileInspection.read(
-                    fileSystem, name, blocksMax: all ? .max : 10)
-            else {
-                throw .corrupt(
-                    file: file, offset: 0,
-                    reason: "no segment, log file, catalog file or MANIFEST begins like this")
-            }
-            inspection = found
+            found = try FileInspection.read(fileSystem, name, blocksMax: all ? .max : 10)
             if hex {
                 try FileInspection.annotate(fileSystem, name) { bytes, ranges in
                     HexText.lines(bytes, ranges, width: width == .max ? 120 : width) {
@@ -63,6 +55,12 @@ struct InspectCommand: ParsableCommand {
                 }
             }
         } catch { throw Failure.exit(error) }
+        guard let inspection = found else {
+            throw Failure.exit(
+                Failure.format,
+                "\(file) is no file of Apus: no segment, log file, catalog file or MANIFEST "
+                    + "begins like it")
+        }
         if json {
             print(InspectionJSON.json(inspection).text)
         } else if !hex {

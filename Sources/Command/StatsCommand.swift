@@ -29,19 +29,18 @@ struct StatsCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let statistics: StoreStatistics
+        let found: StoreStatistics?
         let holder: String?
         do throws(StorageError) {
             let fileSystem = try PosixFileSystem(root: directory, create: false)
-            guard fileSystem.exists(Manifest.path) || fileSystem.exists(Manifest.previousPath)
-            else {
-                throw .corrupt(
-                    file: Manifest.path, offset: 0,
-                    reason: "there is none, so \(directory) is no data directory of Apus")
-            }
             holder = DirectoryLock.holder(of: fileSystem.root)
-            statistics = try StoreStatistics.read(fileSystem)
+            found = try StoreStatistics.read(fileSystem)
         } catch { throw Failure.exit(error) }
+        guard let statistics = found else {
+            throw Failure.exit(
+                Failure.format,
+                "\(directory) is no data directory of Apus: it holds no MANIFEST")
+        }
         if json {
             let text = StatisticsJSON.json(statistics, directory: directory, holder: holder).text
             Failure.write(line: text, to: STDOUT_FILENO)

@@ -16,7 +16,7 @@ import Testing
 
     @Test func `lines fit the terminal, and a wide one cuts nothing`() throws {
         let disk = try Self.store()
-        let statistics = try StoreStatistics.read(disk)
+        let statistics = try #require(try StoreStatistics.read(disk))
         func lines(_ width: Int) -> [String] {
             StatisticsText.lines(statistics, directory: "./data", holder: nil, width: width)
         }
@@ -39,7 +39,7 @@ import Testing
 
     @Test func `the shares that are shown add up to the directory`() throws {
         let disk = try Self.store()
-        let statistics = try StoreStatistics.read(disk)
+        let statistics = try #require(try StoreStatistics.read(disk))
         let total = disk.paths.reduce(0) { $0 + (disk.contents($1)?.count ?? 0) }
         let text = StatisticsText.lines(
             statistics, directory: "d", holder: "process 1", width: .max)

@@ -2,8 +2,6 @@
 // version, footers and directories of its segments, names and sizes of everything else. No lock, no
 // block, no write.
 
-internal import Glibc
-
 package struct StoreStatistics: Sendable {
     /// What a file is to the store. Every file of the directory is of exactly one kind.
     package enum FileKind: String, Sendable, CaseIterable {
@@ -81,14 +79,13 @@ package struct StoreStatistics: Sendable {
 
     package init() {}
 
-    /// - Throws: `io` if there is no store or a file can't be read; `unsupportedFormat`. Damage is
-    ///   in `findings`.
+    /// - Returns: nil if the directory holds no store.
+    /// - Throws: `io` if a file can't be read; `unsupportedFormat`. Damage is in `findings`.
     /// - Complexity: O(column blocks and series); milliseconds for 100 million values.
-    package static func read(_ fileSystem: any FileSystem) throws(StorageError) -> StoreStatistics {
+    package static func read(_ fileSystem: any FileSystem) throws(StorageError) -> StoreStatistics?
+    {
         for _ in 0..<Backup.attemptsMax {
-            guard let loaded = try Manifest.load(fileSystem) else {
-                throw .io(file: Manifest.path, call: "open", errno: ENOENT)
-            }
+            guard let loaded = try Manifest.load(fileSystem) else { return nil }
             var reading = StatisticsReading(fileSystem: fileSystem, manifest: loaded.manifest)
             if case .corrupt(let file, let offset, let reason)? = loaded.fallback {
                 reading.find(file, offset, reason)
