@@ -21,6 +21,8 @@ struct RootCommand: ParsableCommand {
             DemoCommand.self,
             BackupCommand.self,
             CheckCommand.self,
+            InspectCommand.self,
+            StatsCommand.self,
             VersionCommand.self,
             DocumentationCommand.self,
         ])

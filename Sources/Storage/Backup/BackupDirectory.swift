@@ -184,9 +184,12 @@ package enum BackupDirectory {
 
     /// An empty sibling of the destination, held for this process.
     private static func takeWorkDirectory(_ place: Place) throws(BackupFault) -> DirectoryLock {
-        try storage { () throws(StorageError) in
-            try place.parent.createDirectory(place.workName)
-            let path = place.parent.root + "/" + place.workName
+        let path = place.parent.root + "/" + place.workName
+        return try storage { () throws(StorageError) in
+            do throws(StorageError) { try place.parent.createDirectory(place.workName) } catch {
+                guard case .io(_, let call, let number) = error else { throw error }
+                throw .io(file: path, call: call, errno: number)
+            }
             let lock = try DirectoryLock(directory: path)
             // What a backup left that didn't come to its end.
             for name in try place.parent.list(place.workName) where name != "LOCK" {

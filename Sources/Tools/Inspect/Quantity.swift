@@ -25,6 +25,11 @@ package enum Quantity {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// `1 block`, `1,024 blocks`.
+    package static func things(_ number: Int, _ name: String) -> String {
+        "\(count(number)) \(name)\(number == 1 || name == "series" ? "" : "s")"
+    }
+
     /// A number of at least 0 with so many decimals, rounded.
     package static func fixed(_ value: Double, _ decimals: Int) -> String {
         guard value.isFinite, value.magnitude < 1e15 else { return "\(value)" }
