@@ -50,7 +50,7 @@ extension EffectiveSettings {
     package func logLevel() throws(OptionError) -> Logger.Level {
         var level = Logger.Level.info
         try value(.logLevel) { text throws(OptionError) in
-            guard let known = Logger.Level(rawValue: text), known != .critical else {
+            guard let known = Logger.Level(rawValue: text) else {
                 throw OptionError(
                     "'\(text)' is not trace, debug, info, notice, warning or error")
             }
