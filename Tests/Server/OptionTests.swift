@@ -1,5 +1,6 @@
 import Apus
 import ApusIngest
+import ApusQuery
 import ApusServer
 import ApusStorage
 import NIOHTTP1
