@@ -212,6 +212,26 @@ import Testing
         shell.type("\\q\r")
         #expect(shell.exitCode() == 0)
     }
+
+    @Test func `Ctrl-C cancels a query in this process too`() throws {
+        let directory = TemporaryDirectory()
+        let data = directory.path + "/data"
+        let rowCount = 200_000
+        let server = try ServerProcess(data: data)
+        try RowLoader.load(rowCount, port: server.httpPort)
+        #expect(server.stop() == 0)
+        let shell = try TerminalProcess(
+            ["sql", "--data", data, "--db", "default"], columns: 80,
+            environment: ["APUS_HISTORY": "", "PAGER": ""])
+        _ = try shell.output(upTo: "default=>")
+        let start = shell.screen.lineCount
+        shell.type("SELECT * FROM big;\r")
+        try shell.wait(for: "rows") { $0.lineCount > start + 100 }
+        shell.type("\u{3}")
+        let lines = try shell.output(upTo: "default=>", from: start)
+        #expect(lines.contains { $0.hasSuffix("cancelled") } && lines.count < rowCount / 2)
+        #expect(try shell.run("SELECT 1;").count == 4)
+    }
 }
 
 extension String {

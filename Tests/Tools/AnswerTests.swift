@@ -135,6 +135,16 @@ private struct Rows: AnswerSink {
         #expect(lines.prefix(3).allSatisfy { $0.count <= 20 })
     }
 
+    @Test func `names that differ at their ends still differ when cut`() throws {
+        var style = PrintStyle()
+        style.terminal = TerminalSize(columns: 21, rows: 10)
+        let similar = ["usage_number_1", "usage_number_2"].map {
+            AnswerColumn(name: $0, type: "int64")
+        }
+        let text = try printed(similar, [["1", "2"]], style: style)
+        #expect(text.hasPrefix(" usag…r_1 | usag…r_2\n"), "\(text)")
+    }
+
     @Test func `rows beyond the first thousand keep its widths`() throws {
         var style = PrintStyle()
         style.terminal = TerminalSize(columns: 80, rows: 10)

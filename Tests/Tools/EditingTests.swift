@@ -63,6 +63,21 @@ import Testing
         #expect(text("\u{12}no such\u{12}\u{12}", history: history) == "|")
     }
 
+    @Test func `a paste ends at its mark alone, and has a bound`() {
+        var decoder = KeyDecoder()
+        func feed(_ text: String) -> [Key] { text.utf8.compactMap { decoder.feed($0) } }
+        #expect(
+            feed("\u{1B}[200~a\u{1B}[20\u{1B}\u{1B}[201~b")
+                == [.paste("a\u{1B}[20\u{1B}"), .character("b")])
+        #expect(feed("\u{1B}[200~" + String(repeating: "x", count: 5 << 20)) == [])
+        guard case .paste(let text)? = feed("\u{1B}[201~").first else {
+            Issue.record("the paste has no end")
+            return
+        }
+        #expect(text.utf8.count == 4 << 20)
+        #expect(feed("a") == [.character("a")])
+    }
+
     @Test func `no bytes make the editor trap`() {
         var generator = SystemRandomNumberGenerator()
         var editor = LineEditor(history: ["a\nb", "漢"], isComplete: { _ in false })

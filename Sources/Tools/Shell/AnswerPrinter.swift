@@ -138,7 +138,8 @@ package struct AnswerPrinter: AnswerSink {
         for (index, width) in layout.widths.enumerated() {
             if index > 0 { put("|") }
             put(" ")
-            cell(Array(columns[index].name.utf8)[...], index, width)
+            let name = DisplayWidth.printable(columns[index].name)
+            cell(Array(DisplayWidth.cutMiddle(name, toColumns: width).utf8)[...], index, width)
             put(index + 1 < layout.widths.count ? " " : "")
         }
         endLine()

@@ -40,6 +40,13 @@ package enum DisplayWidth {
         return columnsMax > 0 ? result + "…" : ""
     }
 
+    /// The same with what was left out in the middle: names often differ at their ends.
+    package static func cutMiddle(_ text: String, toColumns columnsMax: Int) -> String {
+        if columns(of: text) <= columnsMax { return text }
+        let end = String(String(text.reversed()).prefix((columnsMax - 1) / 2).reversed())
+        return cut(text, toColumns: columnsMax - columns(of: end)) + end
+    }
+
     /// Text for one cell: what could move the cursor, or command the terminal, is spelled out.
     package static func printable(_ text: String) -> String {
         if text.utf8.allSatisfy({ $0 &- 0x20 < 0x5F }) { return text }

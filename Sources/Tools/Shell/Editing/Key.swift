@@ -28,6 +28,8 @@ package struct KeyDecoder: Sendable {
 
     private var state = State.plain
     private var bytes: [UInt8] = []
+    /// How much of the mark behind a paste has come.
+    private var pasteEndCount = 0
 
     package init() {}
 
@@ -47,20 +49,26 @@ package struct KeyDecoder: Sendable {
             state = .plain
             return sequence(final: byte)
         case .paste:
-            if bytes.count < Self.pasteBytesMax || byte == 0x1B || bytes.last == 0x1B {
-                bytes.append(byte)
-            } else {
-                // Only the mark of the end is still looked for.
-                bytes.removeFirst(Self.pasteEnd.count)
-                bytes.append(byte)
-            }
-            guard bytes.suffix(Self.pasteEnd.count).elementsEqual(Self.pasteEnd) else { return nil }
-            state = .plain
-            let text = String(
-                decoding: bytes.dropLast(Self.pasteEnd.count), as: UTF8.self)
-            bytes = []
-            return .paste(text)
+            return pasted(byte)
         }
+    }
+
+    /// The mark of the end is kept out of the text as it comes; its first byte occurs nowhere else
+    /// in it, so that a mark that breaks off can only begin anew there.
+    private mutating func pasted(_ byte: UInt8) -> Key? {
+        if byte == Self.pasteEnd[pasteEndCount] {
+            pasteEndCount += 1
+            guard pasteEndCount == Self.pasteEnd.count else { return nil }
+            defer { (state, bytes, pasteEndCount) = (.plain, [], 0) }
+            return .paste(String(decoding: bytes, as: UTF8.self))
+        }
+        let isMarkAgain = byte == Self.pasteEnd[0]
+        if bytes.count < Self.pasteBytesMax {
+            bytes += Self.pasteEnd[..<pasteEndCount]
+            if !isMarkAgain { bytes.append(byte) }
+        }
+        pasteEndCount = isMarkAgain ? 1 : 0
+        return nil
     }
 
     private mutating func plain(_ byte: UInt8) -> Key? {
