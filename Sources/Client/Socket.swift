@@ -142,6 +142,14 @@ package struct Socket: ~Copyable {
             var on: Int32 = 1
             let size = socklen_t(MemoryLayout<Int32>.size)
             setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, size)
+            // A machine that has gone says nothing: a wait without end ends after two minutes.
+            setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, size)
+            for (option, number) in [
+                (TCP_KEEPIDLE, 60), (TCP_KEEPINTVL, 15), (TCP_KEEPCNT, 4),
+            ] as [(Int32, Int32)] {
+                var value = number
+                setsockopt(descriptor, Int32(IPPROTO_TCP), option, &value, size)
+            }
             return descriptor
         } catch {
             close(descriptor)
