@@ -16,7 +16,7 @@ SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency
 SOURCES := Sources Tests Benchmarks Package.swift
 ARGS ?=
 
-.PHONY: run demo build test kill-test bench-first-step bench-peers bench-tool lint format clean shell-test
+.PHONY: run demo build test kill-test shell-test bench-first-step bench-peers bench-tool lint format clean
 
 run:
 	@scripts/setup.sh run
