@@ -6,7 +6,8 @@ import Glibc
 struct Environment {
     /// Variables that other commands and tests know.
     private static let others: Set<String> = [
-        "APUS_TOKEN", "APUS_HISTORY", "APUS_BINARY", "APUS_SHELL_ROWS", "APUS_KILL_ROUNDS", "APUS_READ_ROUNDS", "APUS_TEST_SEEDS",
+        "APUS_TOKEN", "APUS_HISTORY", "APUS_BINARY", "APUS_SHELL_ROWS", "APUS_KILL_ROUNDS",
+        "APUS_READ_ROUNDS", "APUS_TEST_SEEDS",
     ]
 
     private let values: [String: String]

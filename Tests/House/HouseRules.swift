@@ -41,7 +41,8 @@ enum HouseRules {
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
-        "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals", "Query/Plan/BinderTime",
+        "Tools/Import/", "Tools/Export/", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals",
+        "Query/Plan/BinderTime",
     ]
 
     /// Words that take the compiler's guarantees away.
