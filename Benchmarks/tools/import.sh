@@ -24,13 +24,13 @@ trap 'stop; [ "${KEEP:-0}" = 1 ] || rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 start() {
-  rm -rf "$work/data"
+  rm -rf "$work/data" "$work/stdout"
   "$binary" serve --data "$work/data" --http 127.0.0.1:0 --line-tcp off --line-udp off \
     > "$work/stdout" 2> "$work/stderr" &
   server=$!
   address=
   for _ in $(seq 100); do
-    address=$(sed -n 's/^apus ready .*http=\([^ ]*\).*/\1/p' "$work/stdout")
+    address=$(sed -n 's/^apus ready .*http=\([^ ]*\).*/\1/p' "$work/stdout" 2> /dev/null)
     [ -n "$address" ] && return
     sleep 0.1
   done

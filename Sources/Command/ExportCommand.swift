@@ -17,7 +17,7 @@ struct ExportCommand: ParsableCommand {
             Without --url and --data a server at \(TargetOptions.defaultURL) is asked. Without a \
             table every table of the database is written, one after the other. Line protocol keeps \
             types, tags and fields: imported into an empty directory it gives the same answers. \
-            Rows come day by day, and within a day series by series.
+            Rows come as they lie: day by day where they were flushed, within that by series.
 
             A file named by -o is there whole or not at all; .gz and .zst at the end of its name \
             compress it. Of a query the column time becomes the time, numbers and booleans fields, \
@@ -34,7 +34,7 @@ struct ExportCommand: ParsableCommand {
             Examples:
               apus export cpu --db metrics --from 2026-01-01 --to 2026-02-01 -o cpu.lp.zst
               apus export --data ./apus-data --db metrics | gzip > metrics.lp.gz
-              apus export --format csv --query "SELECT host, avg(usage) FROM cpu GROUP BY host"
+              apus export --format csv --query "SELECT avg(usage) FROM cpu" -o avg.csv
             """)
 
     @Argument(help: "The table; without one, and without --query, all tables of the database.")

@@ -107,8 +107,12 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
                 (try? client.rows("SELECT time, host, v FROM udp ORDER BY host"))
                     == #"[["2023-11-14T22:13:20Z","a",1.0],["2023-11-14T22:13:20Z","b",2.0]]"#
             })
+        #expect(
+            eventually {
+                (try? client.request("GET", "/metrics").text)?
+                    .contains("apus_line_tail_bytes_discarded_total 15") ?? false
+            })
         let metrics = try client.request("GET", "/metrics").text
-        #expect(metrics.contains("apus_line_tail_bytes_discarded_total 15"))
         #expect(metrics.contains(#"apus_lines_rejected_total{reason="malformed"} 1"#))
         #expect(metrics.contains("apus_udp_datagrams_total 1"))
         #expect(metrics.contains("apus_background_idle "))

@@ -206,7 +206,7 @@ private let lines = """
         #expect(try status("writer", "INSERT INTO t (v) VALUES (1)") == 200)
         #expect(try status("writer", "DROP TABLE t") == 403)
         #expect(try status("admin", "DROP TABLE t") == 200)
-        #expect(try status("local", "SELECT 1", "db=b") == 403)
+        #expect(try status("local", "SHOW TABLES", "db=b") == 403)
         withExtendedLifetime(server) {}
     }
 

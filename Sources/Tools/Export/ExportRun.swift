@@ -3,9 +3,8 @@
 //     DESCRIBE t ──▶ kinds, types and written names ──▶ SELECT every column ──▶ RowText
 //                                                       RowText ──▶ line protocol, CSV ──▶ file
 //
-// A table is one statement, so what is exported of it is the state of one moment. Rows come day by
-// day, within a day series by series: the order in which they lie, which needs no sorting, and in
-// which an import is fastest.
+// A table is one statement, so what is exported of it is the state of one moment. Rows come as they
+// lie: partition by partition, within that series by series. Nothing is sorted or gathered.
 
 /// What an export shall write.
 package struct ExportOptions: Sendable {
