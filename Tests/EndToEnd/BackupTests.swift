@@ -197,6 +197,20 @@ private func pressureThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutabl
         #expect(update.output.contains("already there"), "\(update.output)")
         // A segment came, and no catalog file, since nothing new was defined.
         #expect(update.output.contains("1 linked"), "\(update.output)")
+        // One whose bytes are its own, and damaged: what is the same comes from the store instead.
+        let own = directory.path + "/own"
+        #expect(try Binary.spawn(["/bin/cp", "-r", path, own], output: 1).waited == 0)
+        let damage = try Binary.spawn(
+            [
+                "/bin/sh", "-c",
+                "for f in \(own)/data/*/*/*.segment; do printf '\\377' "
+                    + "| dd of=$f bs=1 seek=20 conv=notrunc 2>/dev/null; done",
+            ], output: 1)
+        #expect(damage.waited == 0)
+        #expect(try Binary.run(["check", own]).code == 1)
+        let mended = try Binary.run(["backup", data, "--to", own])
+        #expect(mended.code == 0, "\(mended.errors)")
+        #expect(try Binary.run(["check", own]).code == 0)
         let restored = try ServerProcess(data: path)
         #expect(
             try LoopbackConnection(port: restored.httpPort).rows("SELECT count(*) FROM m")

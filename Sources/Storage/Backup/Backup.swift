@@ -113,6 +113,8 @@ private struct BackupRun {
     private enum Way { case linked, copied, reused }
     /// Files that lie whole in the target.
     private var placed: [String: (way: Way, byteCount: Int)] = [:]
+    /// The last MANIFEST whose files could not all be taken, though it was still there.
+    private var failed: Manifest?
     private var bytesDone = 0
     private var bytesTotal = 0
 
@@ -172,6 +174,11 @@ private struct BackupRun {
             default: throw error
             }
             if try Manifest.load(source)?.manifest != manifest { return nil }
+            // A listing that is made while log files come may have one and not the one before.
+            if failed != manifest {
+                failed = manifest
+                return nil
+            }
             guard case .io(let file, _, _) = error else { throw error }
             throw .corrupt(file: file, offset: 0, reason: "the file is missing")
         }

@@ -6,8 +6,8 @@
 //     1  the sibling is made and locked           nothing under NAME, or the older backup; the
 //     2  files come in, synced, MANIFEST last     sibling, which the next backup to NAME removes
 //     3  every byte is verified
-//     4  the sibling becomes NAME; with an older  the new backup; and if there was an older one,
-//        backup there, the two swap names         that one in the sibling, removed as above
+//     4  the sibling becomes NAME; with an older  the new backup, or as before; where there was an
+//        backup there, the two swap names         older one, the other of the two in the sibling
 //     5  the parent directory is synced           the new backup, for good
 //     6  the older one goes                       the new backup
 //
@@ -170,16 +170,21 @@ package enum BackupDirectory {
         let (parent, work) = (place.parent, place.workName)
         let lock = try takeWorkDirectory(place)
         defer { withExtendedLifetime(lock) {} }
+        let report: Backup.Report
         do throws(BackupFault) {
-            let report = try fill(source, parent.root + "/" + work, older, progress)
+            report = try fill(source, parent.root + "/" + work, older, progress)
             try storage { () throws(StorageError) in
                 try giveName(place, replaces: older != nil)
             }
-            return report
         } catch {
             try? parent.removeTree(work)
             throw error
         }
+        // Until the swap is durable, a power cut may bring the older one back: nothing of it goes.
+        try storage { () throws(StorageError) in try parent.syncDirectory("") }
+        // The new one is in its place: what can't be removed is left to the next backup.
+        try? parent.removeTree(work)
+        return report
     }
 
     /// An empty sibling of the destination, held for this process.
@@ -192,14 +197,18 @@ package enum BackupDirectory {
             }
             let lock = try DirectoryLock(directory: path)
             // What a backup left that didn't come to its end.
-            for name in try place.parent.list(place.workName) where name != "LOCK" {
-                if name.hasSuffix("/") {
-                    try place.parent.removeTree("\(place.workName)/\(name.dropLast())")
-                } else {
-                    try place.parent.remove("\(place.workName)/\(name)")
-                }
-            }
+            try clear(try PosixFileSystem(root: path, create: false))
             return lock
+        }
+    }
+
+    private static func clear(_ target: PosixFileSystem) throws(StorageError) {
+        for name in try target.list("") where name != "LOCK" {
+            if name.hasSuffix("/") {
+                try target.removeTree(String(name.dropLast()))
+            } else {
+                try target.remove(name)
+            }
         }
     }
 
@@ -218,27 +227,28 @@ package enum BackupDirectory {
         let check = try storage { () throws(StorageError) in
             try IntegrityCheck.run(fileSystem: target) { progress(.verifying($0)) }
         }
-        guard check.findings.isEmpty else { throw .damaged(check.findings) }
+        guard check.findings.isEmpty else {
+            guard older != nil, report.reused.files > 0 else { throw .damaged(check.findings) }
+            // Perhaps it is the older backup that was damaged: everything comes from the source.
+            try storage { () throws(StorageError) in try clear(target) }
+            return try fill(source, path, nil, progress)
+        }
         return report
     }
 
+    /// Makes the work directory the destination. After a throw nothing has changed.
     private static func giveName(_ place: Place, replaces: Bool) throws(StorageError) {
         let parent = place.parent
-        guard replaces else {
-            try parent.rename(place.workName, to: place.name)
-            try parent.syncDirectory("")
-            return
+        guard replaces else { return try parent.rename(place.workName, to: place.name) }
+        if try parent.exchange(place.workName, place.name) { return }
+        // For a moment nothing has the name; both are whole.
+        let aside = place.workName + "-older"
+        try parent.rename(place.name, to: aside)
+        do throws(StorageError) { try parent.rename(place.workName, to: place.name) } catch {
+            try? parent.rename(aside, to: place.name)
+            throw error
         }
-        if try !parent.exchange(place.workName, place.name) {
-            // For a moment neither has the name; both are whole.
-            let aside = place.workName + "-older"
-            try parent.rename(place.name, to: aside)
-            try parent.rename(place.workName, to: place.name)
-            try parent.rename(aside, to: place.workName)
-        }
-        try parent.syncDirectory("")
-        // The new one is in its place: what can't be removed is left to the next backup.
-        try? parent.removeTree(place.workName)
+        try? parent.rename(aside, to: place.workName)
     }
 
     private static func storage<Result>(

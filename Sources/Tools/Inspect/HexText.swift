@@ -10,6 +10,8 @@ package enum HexText {
     private static let linesMax = 2
 
     /// Calls `write` with each line.
+    ///
+    /// Safe: the buffer's own subscript checks each bound, and nothing keeps the bytes.
     package static func lines(
         _ bytes: UnsafeRawBufferPointer, _ ranges: [AnnotatedRange], width: Int,
         _ write: (String) -> Void
@@ -26,7 +28,7 @@ package enum HexText {
                 write(TextTable.cut(range.meaning, to: width))
                 continue
             }
-            let end = range.offset + range.byteCount
+            let end = min(range.offset + range.byteCount, bytes.count)
             var start = range.offset
             var meaning = range.meaning
             var lineCount = 0

@@ -131,7 +131,7 @@ package struct InspectionText {
     private mutating func appendBlocks(_ table: SegmentTableInspection) {
         guard !table.blocks.isEmpty else { return }
         var blocks = TextTable([
-            ">block", ">series", ">rows", "from", "to", ">bytes", "times", "columns",
+            ">block", ">series", ">rows", "from", ">lasts", ">bytes", "times", "columns",
         ])
         let names = table.statistics.columns.map(\.sqlName)
         for block in table.blocks {
@@ -144,7 +144,7 @@ package struct InspectionText {
                 block.firstSeries == block.lastSeries
                     ? "\(block.firstSeries)" : "\(block.firstSeries)–\(block.lastSeries)",
                 Quantity.count(block.rowCount), InstantText.instant(block.minTime),
-                InstantText.instant(block.maxTime), Quantity.count(bytes),
+                InstantText.span(block.maxTime &- block.minTime), Quantity.count(bytes),
                 block.timeEncoding.name, columns.joined(separator: ", "),
             ])
         }

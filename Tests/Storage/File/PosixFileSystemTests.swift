@@ -170,4 +170,31 @@ import Testing
         #expect(recovery.lastSequence == 150)
         #expect(recovery.files == writer.liveFiles)
     }
+
+    @Test func `a link is the same file, an exchange swaps, and a tree goes whole`() throws {
+        let scratch = Scratch()
+        let files = try PosixFileSystem(root: scratch.path)
+        for directory in ["a/x", "b/x"] { try files.createDirectory(directory) }
+        try files.writeFileAtomically("a/x/file", [1, 2, 3])
+        let (first, second) = (
+            try PosixFileSystem(root: scratch.path + "/a"),
+            try PosixFileSystem(root: scratch.path + "/b")
+        )
+        #expect(try first.link("x/file", into: second))
+        #expect(try second.readFile("x/file") == [1, 2, 3])
+        // A name that is taken is no reason to copy.
+        #expect(throws: StorageError.io(file: "x/file", call: "link", errno: EEXIST)) {
+            try first.link("x/file", into: second)
+        }
+        #expect(throws: StorageError.io(file: "x/none", call: "link", errno: ENOENT)) {
+            try first.link("x/none", into: second)
+        }
+        try files.writeFileAtomically("b/only", [4])
+        if try files.exchange("a", "b") {
+            #expect(try files.readFile("a/only") == [4] && !files.exists("b/only"))
+            try files.removeTree("a")
+            #expect(!files.exists("a") && files.exists("b/x/file"))
+            try files.removeTree("a")
+        }
+    }
 }
