@@ -2,6 +2,8 @@
 # make demo    the server on ./apus-demo, with a simulated hypervisor cluster flowing in (docs/tour.md)
 # make test    all tests, in release
 # make kill-test   100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of what was just written
+# make shell-test  an answer of 10 million rows through `apus sql`, in 64 MiB
+# make backup-test 50 backups under load from four connections, flushes and merges, opened and compared
 # make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers   Apus beside VictoriaMetrics, InfluxDB, DuckDB and ClickHouse, which are fetched
 #                  (PEERS="--hosts 4000 --hours 6 --series 1000000"), into Benchmarks/Results
@@ -17,13 +19,16 @@ SCRATCH := .build-release
 SWIFT_FLAGS := -c release --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
 SOURCES := Sources Tests Benchmarks Package.swift
 ARGS ?=
+# What `apus version` says. Every build has to be told the same, or the next one links again.
+COMMIT := $(shell git describe --always --exclude '*' --abbrev=12 --dirty=+ 2>/dev/null || echo unknown)
+SWIFT_BUILD := APUS_COMMIT=$(COMMIT) swift build $(SWIFT_FLAGS)
 PREFIX ?= /usr/local
 
 # Linked in another way, so built in another folder.
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test bench-first-step bench-peers bench-tool release install \
+.PHONY: run demo build test kill-test shell-test backup-test bench-first-step bench-peers bench-tool release install \
   uninstall dist lint format clean
 
 run:
@@ -37,19 +42,29 @@ demo:
 	@exec scripts/run.sh --demo $(SCRATCH)/release/apus $(ARGS)
 
 build:
-	swift build $(SWIFT_FLAGS) --product apus
+	$(SWIFT_BUILD) --product apus
 
 # The end-to-end tests run the real binary, whose path they find in APUS_BINARY.
 test:
 	@scripts/setup.sh test
-	swift build $(SWIFT_FLAGS) --product apus
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --product apus
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus swift test $(SWIFT_FLAGS) --skip-build
 
 kill-test: build
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_KILL_ROUNDS=100 APUS_READ_ROUNDS=10000 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.Durability
+
+shell-test: build
+	swift build $(SWIFT_FLAGS) --build-tests
+	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_SHELL_ROWS=10000000 \
+	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.ShellStreams
+
+backup-test: build
+	swift build $(SWIFT_FLAGS) --build-tests
+	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_BACKUP_ROUNDS=50 \
+	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.BackupTests
 
 bench-first-step: build
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh

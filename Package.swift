@@ -17,6 +17,10 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+// Told by the environment, since the manifest is cached: what it found out about git by itself
+// would be the commit of the day it was first read.
+let commit = Context.environment["APUS_COMMIT"] ?? "unknown"
+
 let package = Package(
     name: "apus",
     products: [
@@ -90,11 +94,14 @@ let package = Package(
                 "CZlib", "CZstd",
             ],
             path: "Sources/Tools", swiftSettings: strict),
+        .target(
+            name: "ApusBuildCommit", path: "Sources/BuildCommit",
+            cSettings: [.define("APUS_COMMIT", to: "\"\(commit)\"")]),
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Apus", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect", "ApusKernels",
-                "ApusClient", "ApusConfiguration", "ApusTools",
+                "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest",
+                "ApusCollect", "ApusKernels", "ApusClient", "ApusConfiguration", "ApusTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -115,12 +122,15 @@ let package = Package(
         .testTarget(
             name: "ApusTests", dependencies: ["Apus", "ApusQuery", "ApusStorage", "ApusTestKit"],
             path: "Tests/Apus", swiftSettings: strict),
+        // Without our settings and other modules: a program as an embedder writes it.
+        .testTarget(name: "EmbeddingTests", dependencies: ["Apus"], path: "Tests/Embedding"),
         .testTarget(
             name: "ServerTests",
             dependencies: [
                 "ApusServer", "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusTestKit",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Server", swiftSettings: strict),
         .testTarget(
@@ -133,14 +143,17 @@ let package = Package(
         // Runs the real binary: writes, kills it, starts it again, compares.
         .testTarget(
             name: "EndToEndTests", dependencies: ["ApusTestKit"],
-            path: "Tests/EndToEnd", exclude: ["recorder"], swiftSettings: strict),
+            path: "Tests/EndToEnd", exclude: ["preload"], swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
             dependencies: ["ApusStorage", "ApusIngest", "Apus", "ApusTestKit"],
             path: "Tests/Simulation", swiftSettings: strict),
         .testTarget(
             name: "ToolsTests",
-            dependencies: ["ApusTools", "ApusClient", "Apus", "ApusStorage", "ApusTestKit"],
+            dependencies: [
+                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusStorage", "ApusTestKit",
+                "CZlib", "CZstd",
+            ],
             path: "Tests/Tools", swiftSettings: strict),
         .testTarget(
             name: "CollectTests", dependencies: ["ApusCollect", "ApusClient"],

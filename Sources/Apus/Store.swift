@@ -1,6 +1,6 @@
 // The façade that people import: open a directory, write lines or rows, ask in SQL, close.
 
-public import ApusIngest
+internal import ApusIngest
 public import ApusQuery
 public import ApusStorage
 internal import Glibc
@@ -176,8 +176,10 @@ public struct WriteResult: Sendable {
     }
 
     public var rowsStored = 0
-    /// How many lines were refused, and the first of them.
+    /// How many lines were refused, wholly or in part, and the first of them.
     public var rejectedCount = 0
+    /// How many of them are stored without the fields that were refused.
+    public var partialCount = 0
     public var rejections: [Rejection] = []
 
     init() {}
@@ -185,6 +187,7 @@ public struct WriteResult: Sendable {
     init(_ receipt: WriteReceipt) {
         rowsStored = receipt.rowsStored
         rejectedCount = receipt.rejectedCount
+        partialCount = receipt.partialCount
         rejections = receipt.rejections.map {
             Rejection(line: $0.line, column: $0.column, reason: $0.reason)
         }

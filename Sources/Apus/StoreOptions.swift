@@ -16,6 +16,9 @@ public struct StoreOptions: Sendable {
     /// How many queries may wait; beyond, they are refused as overloaded.
     public var waitingQueriesMax = 256
 
+    /// Threads that scan for queries, together; nil for as many as the machine has cores.
+    public var queryThreadCount: Int?
+
     public init(storage: StorageOptions = StorageOptions()) {
         self.storage = storage
     }
@@ -24,6 +27,7 @@ public struct StoreOptions: Sendable {
         var options = QueryOptions()
         options.memoryBytesMax = queryMemoryBytesMax
         options.timeoutMilliseconds = queryTimeoutMilliseconds
+        if let queryThreadCount { options.threadCount = max(1, queryThreadCount) }
         options.concurrentQueriesMax = concurrentQueriesMax
         return options
     }

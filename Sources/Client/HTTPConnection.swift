@@ -3,9 +3,17 @@
 /// Why a request was not answered.
 package struct ExchangeFailure: Error, Equatable, CustomStringConvertible {
     package let description: String
+    /// The caller's own interrupt descriptor ended it.
+    package let isInterrupt: Bool
 
     package init(description: String) {
         self.description = description
+        isInterrupt = false
+    }
+
+    init(_ error: any Error) {
+        description = "\(error)"
+        isInterrupt = error as? SocketError == .interrupted
     }
 }
 
@@ -43,7 +51,7 @@ package struct HTTPConnection: ~Copyable {
                 host: server.host, port: server.port, timeoutMilliseconds: timeoutMilliseconds)
             return try exchange(request, over: fresh)
         } catch {
-            throw ExchangeFailure(description: "\(error)")
+            throw ExchangeFailure(error)
         }
     }
 

@@ -7,13 +7,19 @@ package enum SocketError: Error, Equatable, CustomStringConvertible {
     case unknownHost(String)
     case failed(operation: String, code: Int32)
     case timedOut(operation: String)
+    /// The interrupt descriptor has become readable: somebody wants this to end.
+    case interrupted
     /// The other side ended the connection before it answered.
     case closed
+    /// The other side ended the connection within its answer.
+    case cut
 
     package var description: String {
         switch self {
         case .unknownHost(let reason): reason
         case .closed: "the connection was closed before an answer"
+        case .cut: "the connection was closed in the middle of the answer"
+        case .interrupted: "interrupted"
         case .timedOut(let operation): "\(operation): timed out"
         case .failed(let operation, let code):
             // Safe: strerror's answer is copied at once; only the sending thread comes here.
@@ -26,11 +32,19 @@ package enum SocketError: Error, Equatable, CustomStringConvertible {
 package struct Socket: ~Copyable {
     private let descriptor: Int32
     private let timeoutMilliseconds: Int32
+    private let interrupt: Int32
 
     /// Tries the addresses of the host one after the other.
     ///
-    /// - Parameter timeoutMilliseconds: For the connection, and for each later wait.
-    package init(host: String, port: UInt16, timeoutMilliseconds: Int32) throws(SocketError) {
+    /// - Parameters:
+    ///   - timeoutMilliseconds: For each wait; -1 for ever.
+    ///   - connectTimeoutMilliseconds: For the connection, if not the same.
+    ///   - interrupt: A descriptor of the caller's; once it is readable, every wait ends with
+    ///     `interrupted`. -1 for none.
+    package init(
+        host: String, port: UInt16, timeoutMilliseconds: Int32,
+        connectTimeoutMilliseconds: Int32? = nil, interrupt: Int32 = -1
+    ) throws(SocketError) {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV
@@ -46,9 +60,13 @@ package struct Socket: ~Copyable {
         var next: UnsafeMutablePointer<addrinfo>? = first
         while let address = next {
             do throws(SocketError) {
-                descriptor = try Self.connected(address.pointee, timeoutMilliseconds)
+                descriptor = try Self.connected(
+                    address.pointee, connectTimeoutMilliseconds ?? timeoutMilliseconds, interrupt)
                 self.timeoutMilliseconds = timeoutMilliseconds
+                self.interrupt = interrupt
                 return
+            } catch .interrupted {
+                throw .interrupted
             } catch {
                 lastError = error
             }
@@ -79,11 +97,15 @@ package struct Socket: ~Copyable {
     }
 
     /// Some bytes; none at the end of the connection.
-    package func receive() throws(SocketError) -> ArraySlice<UInt8> {
-        var buffer = [UInt8](repeating: 0, count: 4096)
+    package func receive(bytesMax: Int = 4096) throws(SocketError) -> ArraySlice<UInt8> {
         while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
-            if count >= 0 { return buffer[..<count] }
+            var received = 0
+            // Safe: recv writes at most as many bytes as there is room for, and says how many.
+            let bytes = [UInt8](unsafeUninitializedCapacity: bytesMax) { buffer, count in
+                received = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                count = max(0, received)
+            }
+            if received >= 0 { return bytes[...] }
             if errno == EAGAIN {
                 try wait(for: Int16(POLLIN), operation: "receive")
             } else if errno != EINTR {
@@ -93,11 +115,12 @@ package struct Socket: ~Copyable {
     }
 
     private func wait(for events: Int16, operation: String) throws(SocketError) {
-        try Self.wait(descriptor, for: events, timeoutMilliseconds, operation: operation)
+        try Self.wait(
+            descriptor, for: events, timeoutMilliseconds, interrupt, operation: operation)
     }
 
     private static func connected(
-        _ address: addrinfo, _ timeoutMilliseconds: Int32
+        _ address: addrinfo, _ timeoutMilliseconds: Int32, _ interrupt: Int32
     ) throws(SocketError) -> Int32 {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(address.ai_family, type, 0)
@@ -108,7 +131,8 @@ package struct Socket: ~Copyable {
                     throw SocketError.failed(operation: "connect", code: errno)
                 }
                 try wait(
-                    descriptor, for: Int16(POLLOUT), timeoutMilliseconds, operation: "connect")
+                    descriptor, for: Int16(POLLOUT), timeoutMilliseconds, interrupt,
+                    operation: "connect")
                 var code: Int32 = 0
                 var codeBytes = socklen_t(MemoryLayout<Int32>.size)
                 getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &codeBytes)
@@ -118,6 +142,14 @@ package struct Socket: ~Copyable {
             var on: Int32 = 1
             let size = socklen_t(MemoryLayout<Int32>.size)
             setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, size)
+            // A machine that has gone says nothing: a wait without end ends after two minutes.
+            setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, size)
+            for (option, number) in [
+                (TCP_KEEPIDLE, 60), (TCP_KEEPINTVL, 15), (TCP_KEEPCNT, 4),
+            ] as [(Int32, Int32)] {
+                var value = number
+                setsockopt(descriptor, Int32(IPPROTO_TCP), option, &value, size)
+            }
             return descriptor
         } catch {
             close(descriptor)
@@ -126,12 +158,20 @@ package struct Socket: ~Copyable {
     }
 
     private static func wait(
-        _ descriptor: Int32, for events: Int16, _ timeoutMilliseconds: Int32, operation: String
+        _ descriptor: Int32, for events: Int16, _ timeoutMilliseconds: Int32, _ interrupt: Int32,
+        operation: String
     ) throws(SocketError) {
-        var request = pollfd(fd: descriptor, events: events, revents: 0)
+        var requests = [
+            pollfd(fd: descriptor, events: events, revents: 0),
+            // A negative descriptor is passed over by poll.
+            pollfd(fd: interrupt, events: Int16(POLLIN), revents: 0),
+        ]
         while true {
-            let count = poll(&request, 1, timeoutMilliseconds)
-            if count > 0 { return }
+            let count = poll(&requests, 2, timeoutMilliseconds)
+            if count > 0 {
+                if requests[1].revents != 0 { throw .interrupted }
+                return
+            }
             if count == 0 { throw .timedOut(operation: operation) }
             if errno != EINTR { throw .failed(operation: operation, code: errno) }
         }

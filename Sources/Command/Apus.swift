@@ -13,7 +13,16 @@ struct RootCommand: ParsableCommand {
             """,
         version: VersionCommand.text,
         subcommands: [
-            ServeCommand.self, CollectCommand.self, DemoCommand.self, CheckCommand.self,
+            ServeCommand.self,
+            SQLCommand.self,
+            ImportCommand.self,
+            ExportCommand.self,
+            CollectCommand.self,
+            DemoCommand.self,
+            BackupCommand.self,
+            CheckCommand.self,
+            InspectCommand.self,
+            StatsCommand.self,
             VersionCommand.self,
             DocumentationCommand.self,
         ])

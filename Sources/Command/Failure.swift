@@ -22,14 +22,20 @@ enum Failure {
         write(line: "apus: \(line)", to: STDERR_FILENO)
     }
 
-    /// One call a line, past the C library's buffers.
+    /// One call a line, past the C library's buffers; more where a pipe takes a part at a time.
     static func write(line: String, to descriptor: Int32) {
         write(text: line + "\n", to: descriptor)
     }
 
     static func write(text: String, to descriptor: Int32) {
-        let bytes = Array(text.utf8)
-        _ = Glibc.write(descriptor, bytes, bytes.count)
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            // Safe: the bytes are read by the call alone.
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            bytes = bytes.dropFirst(count)
+        }
     }
 
     static func exit(_ fault: ServerFault) -> ExitCode {

@@ -125,7 +125,9 @@ struct ServeCommand: ParsableCommand {
         notice.stopping()
         logger.info("stopping")
         StopWatchdog.start(seconds: start.options.shutdownSeconds)
-        server.stop()
+        if let failure = server.stop() {
+            throw Failure.exit(Failure.inputOutput, "the log was not synced at the end: \(failure)")
+        }
         logger.info("stopped")
     }
 

@@ -76,7 +76,8 @@ private func serveSignalBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutab
     return nil
 }
 
-/// Ends the process if a clean end takes too long: what was acknowledged is in the log already.
+/// Ends the process if a clean end takes too long, with the code of a disk that fails: the last sync
+/// has not returned. What `always` acknowledged is in the log already.
 enum StopWatchdog {
     static func start(seconds: Int) {
         let context = UnsafeMutableRawPointer(bitPattern: seconds)
@@ -88,6 +89,7 @@ enum StopWatchdog {
 
 private func watchdogBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     sleep(UInt32(Int(bitPattern: context)))
-    Failure.report("the end took too long; the log is recovered at the next start")
-    _exit(0)
+    Failure.report(
+        "stopping took too long, the log is not synced; the next start recovers what the disk has")
+    _exit(Failure.inputOutput)
 }

@@ -1,5 +1,6 @@
 // `apus version`: what this is, for bug reports.
 
+import ApusBuildCommit
 import ApusServer
 import ArgumentParser
 
@@ -16,7 +17,7 @@ struct VersionCommand: ParsableCommand {
     static let formatNumber = 1
 
     static var text: String {
-        "apus \(ServerVersion.apus) commit \(BuildCommit.text) format \(formatNumber)"
+        "apus \(ServerVersion.apus) commit \(String(cString: apus_build_commit())) format \(formatNumber)"
     }
 
     func run() { print(Self.text) }

@@ -99,7 +99,7 @@ package final class LineContext {
     private var patternBytes = 0
     private var shapeKeys = ByteKeyTable()
     var shapes: [ShapeCache] = []
-    private var databases: [String: UInt32] = [:]
+    private var databases: [NameKey: UInt32] = [:]
 
     var tagParser = TagParser()
     var scratch = FieldScratch()
@@ -172,9 +172,9 @@ package final class LineContext {
     }
 
     func databaseNumber(_ name: String) -> UInt32 {
-        if let number = databases[name] { return number }
+        if let number = databases[NameKey(name)] { return number }
         let number = UInt32(truncatingIfNeeded: databases.count)
-        databases[name] = number
+        databases[NameKey(name)] = number
         return number
     }
 

@@ -26,6 +26,7 @@ extension LineParser {
         let lineBytesMax = context.limits.lineBytesMax
         let precision = precision
         let missingTime = precision.truncate(arrivalNanoseconds)
+        let mayLackTime = !requiresTime
         var entries = context.entries
         var patterns = context.patterns
         var previous = last
@@ -51,13 +52,16 @@ extension LineParser {
 
                 // Time
                 var time = missingTime
+                var hasTime = mayLackTime
                 if position.pointee == 0x20 {
                     guard let written = scanTime(&position, powers.integers) else { break fast }
                     if let written {
                         guard let scaled = precision.scale(written) else { break fast }
                         time = scaled
+                        hasTime = true
                     }
                 }
+                guard hasTime else { break fast }
                 if position.pointee == 0x0D { position += 1 }
                 guard position.pointee == 0x0A else { break fast }
                 position += 1

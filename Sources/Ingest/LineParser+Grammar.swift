@@ -108,7 +108,10 @@ extension LineParser {
         _ position: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
     ) throws(LineFault) -> Int64 {
         skipSpaces(&position, end)
-        guard position < end else { return precision.truncate(arrivalNanoseconds) }
+        guard position < end else {
+            if requiresTime { throw LineFault("missing timestamp", at: position) }
+            return precision.truncate(arrivalNanoseconds)
+        }
         let start = position
         while position < end, position.pointee != 0x20 { position += 1 }
         guard let number = FieldValueParser.signed(start, position) else {

@@ -37,6 +37,8 @@ package final class LineParser {
     package let database: String
     /// The time of lines without a timestamp; a stream's owner moves it forward.
     package var arrivalNanoseconds: Int64
+    /// Lines without a timestamp are refused: the same lines sent twice have to be the same rows.
+    package var requiresTime = false
     /// Lines seen, blank lines and comments included. A newline inside a string starts no line.
     package internal(set) var lineCount = 0
     /// Bytes of a last line that never ended.

@@ -41,6 +41,18 @@ package enum TimePrecision: Sendable, Hashable {
         }
     }
 
+    /// The unit as `v3` reads it; nil for the two that it lacks.
+    package var v3Text: String? {
+        switch self {
+        case .nanoseconds: "ns"
+        case .microseconds: "us"
+        case .milliseconds: "ms"
+        case .seconds: "s"
+        case .automatic: "auto"
+        case .minutes, .hours: nil
+        }
+    }
+
     /// Nanoseconds of one unit; 1 for `automatic`, whose missing timestamps are not truncated.
     package var unitNanoseconds: Int64 {
         switch self {

@@ -8,10 +8,13 @@ internal import Synchronization
 package struct QueryOptions: Sendable {
     package var memoryBytesMax = 256 << 20
     package var timeoutMilliseconds = 60_000
-    package var threadCount = 2
+    /// Threads that scan, the caller's among them; the machine's cores unless told.
+    package var threadCount = QueryOptions.coreCount
     package var concurrentQueriesMax = 16
 
     package init() {}
+
+    private static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 }
 
 /// Lets a client that went away, a timeout or KILL stop a query. Thread-safe.
@@ -61,9 +64,10 @@ package final class QueryEngine: Sendable {
                 .readOnly, "this statement changes something: send it with POST",
                 at: statement.position)
         }
+        try request.access.check(statement)
         let session = Session(
             zone: ZoneHandle(try TimeZoneRules.named(request.timeZone)), now: wallNanoseconds(),
-            database: request.database, parameters: request.parameters)
+            database: request.database, access: request.access, parameters: request.parameters)
         let context = QueryContext(
             options: options, timeoutMilliseconds: request.timeoutMilliseconds,
             cancellation: cancellation)

@@ -36,6 +36,8 @@ public struct QueryError: Error, Hashable, Sendable {
         case overloaded
         /// The statement writes, and this way in, or the store, only reads.
         case readOnly = "read_only"
+        /// The caller has not the right to this statement, or to this database.
+        case forbidden
         /// Stored bytes are damaged and `strict` was asked for, or nothing else could be served.
         case damaged
         /// A fault of ours or of the machine.

@@ -88,6 +88,7 @@ package struct QueryRequest: Sendable {
     package var timeoutMilliseconds: Int?
     /// A GET: statements that change something are refused.
     package var readOnly = false
+    package var access = QueryAccess.everything
     /// Turns warnings into errors.
     package var strict = false
 

@@ -3,8 +3,8 @@
 //     bind HTTP (answers /ping and 503) → open the store → bind TCP and UDP → ready
 //     stop: close listeners → let connections finish → close the store
 
-internal import Apus
-package import ApusStorage
+package import Apus
+internal import ApusStorage
 package import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -191,7 +191,11 @@ package final class Server {
     // MARK: the end
 
     /// Stops accepting, lets requests under way finish for a while, syncs and closes the store.
-    package func stop() {
+    ///
+    /// - Returns: why the log could not be synced, if so. Everything has ended then too.
+    @discardableResult
+    package func stop() -> StorageError? {
+        var failure: StorageError?
         context.isStopping = true
         for listener in listeners { try? listener.close().wait() }
         listeners = []
@@ -204,11 +208,10 @@ package final class Server {
         }
         for channel in context.openChannels { channel.close(promise: nil) }
         if let store {
-            do throws(StorageError) { try store.closeBlocking() } catch {
-                context.logger.error("closing the store: \(error)")
-            }
+            do throws(StorageError) { try store.closeBlocking() } catch { failure = error }
             store.workers.stop()
         }
         try? group.syncShutdownGracefully()
+        return failure
     }
 }

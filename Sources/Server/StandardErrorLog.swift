@@ -1,6 +1,7 @@
 // Log lines on standard error: `2026-01-01T00:00:00.123Z info text key=value`.
 
 internal import Apus
+internal import ApusQuery
 internal import Glibc
 package import Logging
 internal import Synchronization

@@ -9,8 +9,13 @@ package enum Terminal {
 
     /// How many columns fit; nil where the descriptor is no terminal or doesn't say.
     package static func columnCount(_ descriptor: Int32) -> Int? {
+        size(descriptor)?.columns
+    }
+
+    /// Columns and rows; nil where the descriptor is no terminal or doesn't say.
+    package static func size(_ descriptor: Int32) -> TerminalSize? {
         var size = winsize()
         guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
-        return Int(size.ws_col)
+        return TerminalSize(columns: Int(size.ws_col), rows: max(1, Int(size.ws_row)))
     }
 }

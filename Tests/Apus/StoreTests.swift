@@ -57,6 +57,39 @@ private func withDirectory(_ body: (String) async throws -> Void) async throws {
         }
     }
 
+    @Test func `SET TimeZone answers empty and says what to do instead`() async throws {
+        try await withDirectory { directory in
+            let store = try await Store.open(at: directory)
+            let result = try await store.query("SET TimeZone = 'Europe/Berlin'")
+            #expect(result.columns.isEmpty && result.rowCount == 0)
+            #expect(result.warnings.count == 1)
+            #expect(result.warnings.first?.contains("tz=Europe/Berlin") == true)
+            let day = try await store.query("SELECT extract(hour FROM TIMESTAMP '2026-01-01') AS h")
+            #expect(day.rows[0]["h"] == .float64(0))
+            await #expect(throws: QueryError.self) {
+                try await store.query("SET TimeZone = 'Europe/Nowhere'")
+            }
+            try await store.close()
+        }
+    }
+
+    @Test func `one thread may scan, and more than there are cores`() async throws {
+        for threadCount in [0, 64] {
+            try await withDirectory { directory in
+                var options = StoreOptions()
+                options.queryThreadCount = threadCount
+                let store = try await Store.open(at: directory, options: options)
+                #expect(store.queries.options.threadCount == max(1, threadCount))
+                let lines = (0..<40_000).map { "m,host=h\($0 % 9) v=\($0 % 2)i \($0)\n" }
+                try await store.write(lines: lines.joined())
+                let answer = try await store.query("SELECT count(v), sum(v) FROM m")
+                #expect(answer.rows[0][0] == .int64(40_000) && answer.rows[0][1] == .int64(20_000))
+                try await store.close()
+            }
+        }
+        #expect(QueryOptions().threadCount >= 1)
+    }
+
     @Test func `parameters and the time zone reach the statement`() async throws {
         try await withDirectory { directory in
             let store = try await Store.open(at: directory)

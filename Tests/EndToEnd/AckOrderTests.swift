@@ -71,44 +71,6 @@ private struct Recording {
     }
 }
 
-/// The server with the recorder in it.
-private final class RecordedServer {
-    private var processID: pid_t
-    let httpPort: Int
-
-    init(directory: String, library: String, recording: String, durability: String) throws {
-        var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw ClientFault("pipe: \(errno)") }
-        defer { close(ends[0]) }
-        processID = try Binary.spawn(
-            [
-                "/usr/bin/env", "LD_PRELOAD=\(library)", "APUS_RECORDING=\(recording)",
-                try Binary.path(),
-                "serve", "--data", directory + "/data", "--http", "127.0.0.1:0", "--line-tcp",
-                "off",
-                "--line-udp", "off", "--log-level", "error", "--durability", durability,
-            ], output: ends[1])
-        close(ends[1])
-        var line: [UInt8] = []
-        var byte: UInt8 = 0
-        while read(ends[0], &byte, 1) == 1, byte != 0x0A { line.append(byte) }
-        let ready = String(decoding: line, as: UTF8.self)
-        let port = ready.split(separator: " ").first { $0.hasPrefix("http=") }?
-            .split(separator: ":").last.flatMap { Int($0) }
-        guard let port else { throw ClientFault("no ready line but '\(ready)'") }
-        httpPort = port
-    }
-
-    deinit { stop() }
-
-    func stop() {
-        guard processID > 0 else { return }
-        kill(processID, SIGTERM)
-        _ = Binary.wait(processID)
-        processID = 0
-    }
-}
-
 private final class MarkerSender: Sendable {
     private let number: Int
     private let port: Int
@@ -141,29 +103,13 @@ private func markerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
     private static let senders = 4
     private static let requests = 100
 
-    /// Builds the recorder with whichever C compiler there is: Swift brings clang.
-    private static func buildRecorder(_ directory: String) throws -> String {
-        let source = String(#filePath.dropLast("AckOrderTests.swift".count)) + "recorder/recorder.c"
-        let library = directory + "/recorder.so"
-        for compiler in ["clang", "cc", "gcc"] {
-            let process = try Binary.spawn(
-                [
-                    "/usr/bin/env", compiler, "-shared", "-fPIC", "-O1", "-o", library, source,
-                    "-ldl",
-                ],
-                output: 2)
-            if Binary.wait(process) == 0 { return library }
-        }
-        throw ClientFault("no C compiler that builds \(source)")
-    }
-
     private static func record(durability: String) throws -> (answers: Int, tooEarly: [String]) {
         let directory = TemporaryDirectory()
-        let library = try buildRecorder(directory.path)
         let recording = directory.path + "/recording"
-        let server = try RecordedServer(
-            directory: directory.path, library: library, recording: recording,
-            durability: durability)
+        let library = try PreloadedLibrary("recorder")
+        let server = try ServerProcess(
+            data: directory.path + "/data", arguments: ["--durability", durability],
+            environment: library.environment.merging(["APUS_RECORDING": recording]) { $1 })
         let threads = (1...senders).map { number in
             let sender = MarkerSender(number: number, port: server.httpPort, count: requests)
             var thread = pthread_t()
@@ -171,7 +117,7 @@ private func markerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
             return thread
         }
         for thread in threads { pthread_join(thread, nil) }
-        server.stop()
+        _ = server.stop()
         return try Recording(path: recording).check()
     }
 

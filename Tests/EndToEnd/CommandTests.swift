@@ -43,7 +43,10 @@ import Testing
 
     @Test func `version says its format, and every command helps with an example`() throws {
         #expect(try Binary.run(["version"]).output.contains("format 1"))
-        for command in ["serve", "collect", "check", "version"] {
+        for command in [
+            "serve", "collect", "sql", "import", "export", "demo", "backup", "check", "inspect",
+            "stats", "version",
+        ] {
             let help = try Binary.run([command, "--help"])
             #expect(
                 help.code == 0 && help.output.contains("apus \(command)")

@@ -139,7 +139,8 @@ private func senderThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
         pthread_join(thread, nil)
     }
 
-    @Test func `a clean stop keeps everything`() throws {
+    @Test(arguments: [SIGTERM, SIGINT])
+    func `a clean stop keeps everything`(_ signal: Int32) throws {
         let directory = TemporaryDirectory()
         do {
             let server = try ServerProcess(data: directory.path)
@@ -147,8 +148,11 @@ private func senderThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
             #expect(
                 try client.request("POST", "/write", text: "m,k=a v=1 1700000000000000000").status
                     == 204)
-            #expect(server.stop() == 0)
+            #expect(server.stop(signal) == 0)
         }
+        // Nothing is left that a crash would leave.
+        let check = try Binary.run(["check", directory.path])
+        #expect(check.code == 0 && !check.errors.contains("note:"), "\(check.errors)")
         let server = try ServerProcess(data: directory.path)
         #expect(try LoopbackConnection(port: server.httpPort).rows("SELECT v FROM m") == "[[1.0]]")
     }

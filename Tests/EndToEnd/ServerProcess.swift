@@ -10,22 +10,39 @@ final class ServerProcess {
     private(set) var tcpPort = 0
     private(set) var udpPort = 0
     private(set) var readyLine = ""
+    private let output: Int32
 
     /// Starts the binary and waits for its ready line.
-    init(data: String, arguments: [String] = []) throws {
+    convenience init(
+        data: String, arguments: [String] = [], environment: [String: String] = [:]
+    ) throws {
+        try self.init(starting: data, arguments: arguments, environment: environment)
+        try awaitReady()
+    }
+
+    /// Only starts it: without a ready line its ports are not known.
+    init(
+        starting data: String, httpPort: Int = 0, arguments: [String] = [],
+        environment: [String: String] = [:]
+    ) throws {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw ClientFault("pipe: \(errno)") }
-        defer { close(ends[0]) }
-        let binary = try Binary.path()
+        // Another server's child would keep the pipe open.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        output = ends[0]
+        self.httpPort = httpPort
+        let variables = environment.map { "\($0)=\($1)" }
         let all =
-            [
-                binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--line-tcp",
-                "127.0.0.1:0",
-                "--line-udp", "127.0.0.1:0", "--log-level", "error",
+            (variables.isEmpty ? [] : ["/usr/bin/env"] + variables) + [
+                try Binary.path(), "serve", "--data", data, "--http", "127.0.0.1:\(httpPort)",
+                "--line-tcp", "127.0.0.1:0", "--line-udp", "127.0.0.1:0", "--log-level", "error",
             ] + arguments
         processID = try Binary.spawn(all, output: ends[1])
         close(ends[1])
-        readyLine = readLine(ends[0])
+    }
+
+    func awaitReady() throws {
+        readyLine = readLine(output)
         guard readyLine.hasPrefix("apus ready ") else {
             throw ClientFault("no ready line but '\(readyLine)', exit code \(wait())")
         }
@@ -34,7 +51,10 @@ final class ServerProcess {
         udpPort = port("line-udp=")
     }
 
-    deinit { kill() }
+    deinit {
+        kill()
+        close(output)
+    }
 
     private func port(_ name: String) -> Int {
         let word = readyLine.split(separator: " ").first { $0.hasPrefix(name) }
@@ -55,14 +75,17 @@ final class ServerProcess {
         _ = wait()
     }
 
-    /// SIGTERM; returns the exit code.
-    func stop() -> Int32 {
-        Glibc.kill(processID, SIGTERM)
+    /// Asks it to end, and returns the exit code.
+    func stop(_ signal: Int32 = SIGTERM) -> Int32 {
+        send(signal)
         return wait()
     }
 
+    func send(_ signal: Int32) { Glibc.kill(processID, signal) }
+
     @discardableResult
-    private func wait() -> Int32 {
+    func wait() -> Int32 {
+        guard processID > 0 else { return -1 }
         defer { processID = 0 }
         return Binary.wait(processID)
     }

@@ -34,11 +34,11 @@ import Testing
 
     private var segmentCount: Int { disk.paths.count { $0.hasSuffix(".segment") } }
 
-    /// Whether the engine lets go of all but so many. The files themselves stay as long as
-    /// MANIFEST.previous names them: until the next MANIFEST, at the latest that of a clean end.
+    /// Whether only so many files stay, without another write: the engine lets go of the others, and
+    /// a MANIFEST later, when MANIFEST.previous doesn't name them any more either, they are gone.
     private func becomes(_ count: Int, _ engine: StorageEngine) -> Bool {
-        for _ in 0..<40 where engine.metrics().segmentCount != count { usleep(100_000) }
-        return engine.metrics().segmentCount == count
+        for _ in 0..<60 where segmentCount != count { usleep(100_000) }
+        return segmentCount == count && engine.metrics().segmentCount == count
     }
 
     @Test func `a partition's file goes when all of it is past, and not before`() throws {
@@ -57,8 +57,13 @@ import Testing
         }
         clock.advance(seconds: 200)
         #expect(becomes(0, engine))
+        // What a crash at this moment leaves can be opened.
+        let crashed = try StorageEngine(
+            fileSystem: disk.afterPowerLoss(keeping: .nothingUnsynced),
+            options: SimulatedStore.smallOptions())
+        #expect(crashed.health().damagedFiles.isEmpty)
+        try crashed.close()
         try engine.close()
-        #expect(segmentCount == 0)
         let reopened = try open()
         #expect(reopened.health().damagedFiles.isEmpty)
         try reopened.close()
@@ -75,5 +80,29 @@ import Testing
         #expect(becomes(3, engine))
         try engine.close()
         #expect(segmentCount == 3)
+    }
+
+    @Test func `retention frees files while a full device refuses the flush`() throws {
+        let engine = try open()
+        defer { try? engine.close() }
+        try engine.createDatabase(
+            "default", ifNotExists: true, retentionNanoseconds: 0, partitionNanoseconds: nil)
+        try write(engine, hours: 10)
+        disk.fail(.create, with: .noSpace, forEver: true, pathContains: "data/")
+        #expect(throws: StorageError.self) { try write(engine, hours: 1) }
+        try engine.setRetention(ofDatabase: "default", nanoseconds: 2 * Self.hourNanoseconds)
+        #expect(becomes(3, engine))
+        #expect(engine.health().status == .warn)
+    }
+
+    @Test func `the inputs of a merge go without another write`() throws {
+        let engine = try open()
+        defer { try? engine.close() }
+        try engine.createDatabase(
+            "default", ifNotExists: true, retentionNanoseconds: 0, partitionNanoseconds: nil)
+        for _ in 0..<2 { try write(engine, hours: 1) }
+        #expect(segmentCount == 2)
+        try engine.compact(nil)
+        #expect(becomes(1, engine))
     }
 }

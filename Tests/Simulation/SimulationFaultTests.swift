@@ -30,15 +30,13 @@ import Testing
             return (nil, first ?? "")
         }
 
-        /// Takes a failure in. A failed write is nowhere to be seen; a failed definition may be in
-        /// force already, and then stays.
+        /// Takes a failure in. What failed is nowhere to be seen.
         mutating func noteFailure(
             of operation: StoreOperation, _ engine: StorageEngine, now: Int64
         ) throws(StorageError) -> String? {
             var after = reference
             after.apply(operation, now: now)
-            let (found, difference) = try Self.match(
-                operation.isWrite ? [reference] : [reference, after], engine, now: now)
+            let (found, difference) = try Self.match([reference], engine, now: now)
             guard let found else { return difference }
             alternatives += [reference, after]
             reference = found

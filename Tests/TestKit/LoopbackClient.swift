@@ -21,14 +21,16 @@ package final class LoopbackConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []
 
-    /// Connects to 127.0.0.1. Reads time out after `timeoutSeconds`.
-    package init(port: Int, timeoutSeconds: Int = 30) throws {
+    /// Connects to 127.0.0.1, from another address of the loopback if need be. Reads time out
+    /// after `timeoutSeconds`.
+    package init(port: Int, timeoutSeconds: Int = 30, from source: UInt32 = loopback) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw ClientFault("socket: \(errno)") }
         var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
         setsockopt(
             descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        var address = loopbackAddress(port: port)
+        try bindSource(descriptor, source)
+        var address = socketAddress(loopback, port: port)
         let status = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
@@ -63,6 +65,12 @@ package final class LoopbackConnection {
         guard count >= 0 else { throw ClientFault("recv: errno \(errno)") }
         received += piece[..<count]
         return count > 0
+    }
+
+    /// Whether something has come, or comes within this time.
+    package func hasAnswer(withinMilliseconds milliseconds: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return !received.isEmpty || poll(&entry, 1, milliseconds) > 0
     }
 
     /// Whether the server closed the connection, after everything it sent.
@@ -165,12 +173,16 @@ package final class LoopbackConnection {
     }
 }
 
+/// 127.0.0.1.
+package let loopback: UInt32 = 0x7F00_0001
+
 /// Sends one datagram to 127.0.0.1.
-package func sendDatagram(_ text: String, port: Int) throws {
+package func sendDatagram(_ text: String, port: Int, from source: UInt32 = loopback) throws {
     let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
     guard descriptor >= 0 else { throw ClientFault("socket: \(errno)") }
     defer { close(descriptor) }
-    var address = loopbackAddress(port: port)
+    try bindSource(descriptor, source)
+    var address = socketAddress(loopback, port: port)
     let bytes = Array(text.utf8)
     let count = withUnsafePointer(to: &address) { pointer in
         pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -180,10 +192,37 @@ package func sendDatagram(_ text: String, port: Int) throws {
     guard count == bytes.count else { throw ClientFault("sendto: errno \(errno)") }
 }
 
-private func loopbackAddress(port: Int) -> sockaddr_in {
+/// A TCP port that nobody has just now.
+package func freePort() throws -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw ClientFault("socket: \(errno)") }
+    defer { close(descriptor) }
+    try bindSource(descriptor, loopback)
+    var address = sockaddr_in()
+    var byteCount = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let status = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            getsockname(descriptor, $0, &byteCount)
+        }
+    }
+    guard status == 0 else { throw ClientFault("getsockname: errno \(errno)") }
+    return Int(UInt16(bigEndian: address.sin_port))
+}
+
+private func bindSource(_ descriptor: Int32, _ source: UInt32) throws {
+    var address = socketAddress(source, port: 0)
+    let status = withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+    }
+    guard status == 0 else { throw ClientFault("bind: errno \(errno)") }
+}
+
+private func socketAddress(_ host: UInt32, port: Int) -> sockaddr_in {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = in_port_t(UInt16(truncatingIfNeeded: port).bigEndian)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    address.sin_addr.s_addr = host.bigEndian
     return address
 }

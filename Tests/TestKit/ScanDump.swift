@@ -88,7 +88,7 @@ package struct ScanDump: Sendable {
                 let collector = try run(snapshot, table, all, rowsPerMorsel)
                 let name = "\(database.name).\(table.name)"
                 dump.problems += collector.problems.prefix(5).map { "\(name): \($0)" }
-                dump.warnings += snapshot.warnings(for: table)
+                dump.warnings += snapshot.warnings(for: table, in: .all)
                 if !collector.rows.isEmpty {
                     dump.contents.tables[.init(database: database.name, table: table.name)] =
                         collector.rows

@@ -11,4 +11,7 @@ int apus_allocate(int descriptor, int64_t byte_count);
 // Starts writing a range of dirty pages out, without waiting.
 int apus_start_writeback(int descriptor, int64_t offset, int64_t byte_count);
 
+// Swaps two names of one file system atomically.
+int apus_exchange(const char *first, const char *second);
+
 #endif

@@ -1,4 +1,4 @@
-// What Swift cannot say in portable code: instructions chosen at run time, thread names.
+// What Swift cannot say in portable code: instructions chosen at run time, thread names, SIGBUS.
 #ifndef APUS_KERNELS_H
 #define APUS_KERNELS_H
 
@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "apus_file_calls.h"
+#include "apus_mapping_guard.h"
 
 // CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of `count` bytes, continuing from `crc`
 // (0 for a fresh start). Uses the CPU's instruction where there is one, a table elsewhere.

@@ -20,7 +20,7 @@ final class SeriesOrder: Sendable {
 final class Accumulator {
     private enum Kind {
         case count, sumDouble, sumInteger, extremeDouble, extremeSigned, extremeUnsigned
-        case extremeBytes, chosenRow, distinct
+        case extremeBytes, chosenRow, distinct, moments, median
     }
 
     let call: AggregateCall
@@ -38,7 +38,9 @@ final class Accumulator {
     private var nulls: [Bool] = []
     private var numberSets: [Set<UInt64>] = []
     private var textSets: [Set<[UInt8]>] = []
-    /// Bytes of strings and sets held beside the arrays, estimated.
+    private var moments: [Moments] = []
+    private var collected: [CollectedValues] = []
+    /// Bytes of strings, sets and collected values held beside the arrays, estimated.
     private(set) var looseBytes = 0
 
     init(_ call: AggregateCall, order: SeriesOrder?) {
@@ -57,10 +59,18 @@ final class Accumulator {
             }
         case .first, .last, .latest: kind = .chosenRow
         case .countDistinct: kind = .distinct
+        case .standardDeviation, .variance: kind = .moments
+        case .median: kind = .median
         }
     }
 
-    var bytesPerGroup: Int { kind == .chosenRow || kind == .distinct ? 64 : 24 }
+    var bytesPerGroup: Int {
+        switch kind {
+        case .chosenRow, .distinct, .median: 64
+        case .moments: 32
+        default: 24
+        }
+    }
 
     func resize(_ groupCount: Int) {
         let added = groupCount - counts.count
@@ -82,6 +92,8 @@ final class Accumulator {
             if argumentType.usesBytes { grow(&texts, []) } else { grow(&slots, 0) }
         case .distinct:
             if argumentType.usesBytes { grow(&textSets, []) } else { grow(&numberSets, []) }
+        case .moments: grow(&moments, Moments())
+        case .median: grow(&collected, CollectedValues())
         }
     }
 
@@ -121,6 +133,14 @@ final class Accumulator {
             for row in 0..<run.count where run.isValid(row) { offer(group, run.bytes(row)) }
         case .chosenRow: addChosen(group, run, times, series)
         case .distinct: addDistinct(group, run)
+        case .moments:
+            moments[group].merge(Moments(run, argumentType))
+            counts[group] = moments[group].count
+        case .median:
+            counts[group] &+= AggregateKernels.countValid(run)
+            looseBytes -= collected[group].byteCount
+            collected[group].add(run, argumentType)
+            looseBytes += collected[group].byteCount
         }
     }
 
@@ -265,6 +285,12 @@ final class Accumulator {
                 } else {
                     numberSets[group].formUnion(other.numberSets[from])
                 }
+            case .moments:
+                moments[group].merge(other.moments[from])
+                counts[group] = moments[group].count
+            case .median:
+                counts[group] &+= other.counts[from]
+                collected[group].merge(other.collected[from])
             }
         }
         looseBytes += other.looseBytes
@@ -303,6 +329,15 @@ final class Accumulator {
                     at: call.argument?.position,
                     hint: "sum in floating point with ::float64 behind the argument")
             }
+        case .moments:
+            guard case let variance? = moments[group].variance(ofSample: call.isSample) else {
+                return builder.appendNull()
+            }
+            let isDeviation = call.function == .standardDeviation
+            builder.append((isDeviation ? variance.squareRoot() : variance).bitPattern)
+        case .median:
+            guard let median = collected[group].takeMedian() else { return builder.appendNull() }
+            builder.append(median.bitPattern)
         case .extremeDouble: builder.append(doubles[group].bitPattern)
         case .extremeSigned, .extremeUnsigned: builder.append(slots[group])
         case .extremeBytes: builder.append(text: texts[group])

@@ -336,7 +336,8 @@ final class GroupingWorker: ScanWorker {
 
     // MARK: - Ends
 
-    func merge(_ other: GroupingWorker) {
+    /// Adds another thread's groups and takes its memory over.
+    func merge(_ other: GroupingWorker) throws(QueryError) {
         var groups: [Int] = []
         groups.reserveCapacity(other.table.count)
         for group in 0..<other.table.count {
@@ -346,6 +347,10 @@ final class GroupingWorker: ScanWorker {
             accumulator.resize(table.count)
             accumulator.merge(other.accumulators[index], groups)
         }
+        try charge()
+        try context.charge(-other.chargedBytes, "the groups of GROUP BY")
+        other.chargedBytes = 0
+        other.accumulators = []
     }
 
     /// Keys, then aggregates, a row a group. Without keys there is always one row.

@@ -31,6 +31,11 @@ final class QueryContext: Sendable {
     }
 
     func stop() { stopped.store(true, ordering: .relaxed) }
+    /// Before another attempt, when no thread is left of the one before.
+    func restart() {
+        stopped.store(false, ordering: .relaxed)
+        memoryBytes.store(0, ordering: .relaxed)
+    }
     var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
     /// - Throws: `cancelled` or `timeout`.

@@ -8,12 +8,17 @@ final class SortWorker: ScanWorker {
     private let plan: SelectPlan
     private let scan: ScanPlan
     private let context: QueryContext
+    private let timeLimit: TimeLimit?
+    private var lastRange: TimeRange?
     private var frames: ScanFrameBuilder
     var buffer: SortBuffer
     var failure: QueryError?
 
-    init(_ plan: SelectPlan, _ scan: ScanPlan, _ context: QueryContext) {
+    init(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ context: QueryContext, _ timeLimit: TimeLimit?
+    ) {
         self.plan = plan
+        self.timeLimit = timeLimit
         self.scan = scan
         self.context = context
         frames = ScanFrameBuilder(scan)
@@ -27,7 +32,7 @@ final class SortWorker: ScanWorker {
     func consume(_ rows: ScanRows) throws(StorageError) {
         do throws(QueryError) {
             try context.check()
-            if isBehindThreshold(rows) { return }
+            if isExcluded(rows) { return }
             var frame = try frames.frame(rows)
             if let residual = scan.residual {
                 guard let filtered = try frame.filtered(by: residual) else { return }
@@ -49,12 +54,22 @@ final class SortWorker: ScanWorker {
     }
 
     /// ORDER BY time with a LIMIT: a slice wholly behind the rows kept is not even copied.
-    private func isBehindThreshold(_ rows: ScanRows) -> Bool {
-        guard let threshold = buffer.threshold, !threshold.isNull, let key = plan.sortKeys.first,
-            case .column(let slot) = key.expression.kind, scan.columns[slot] == .time
-        else { return false }
-        return key.isDescending
-            ? rows.times[rows.count - 1] < threshold.int64 : rows.times[0] > threshold.int64
+    private func isExcluded(_ rows: ScanRows) -> Bool {
+        guard let timeLimit else { return false }
+        if let threshold = buffer.threshold { timeLimit.tighten(to: threshold.int64) }
+        return timeLimit.excludes(first: rows.times[0], last: rows.times[rows.count - 1])
+    }
+
+    /// … and a partition wholly behind them is not even read.
+    func needs(_ range: TimeRange) -> Bool {
+        guard let timeLimit else { return true }
+        if range != lastRange {
+            lastRange = range
+            buffer.settle()
+            if let threshold = buffer.threshold { timeLimit.tighten(to: threshold.int64) }
+        }
+        let last = range.upper == .max ? Int64.max : range.upper - 1
+        return !timeLimit.excludes(first: range.lower, last: last)
     }
 
     func consume(_ summary: ScanSummary) throws(StorageError) {

@@ -9,6 +9,12 @@ protocol ScanWorker: AnyObject, ScanConsumer, SendableMetatype {
     var failure: QueryError? { get }
     func consume(_ rows: ScanRows) throws(StorageError)
     func consume(_ summary: ScanSummary) throws(StorageError)
+    /// Whether rows of these times can still change the answer.
+    func needs(_ range: TimeRange) -> Bool
+}
+
+extension ScanWorker {
+    func needs(_ range: TimeRange) -> Bool { true }
 }
 
 /// Rows below which waking another thread costs more than it brings.
@@ -60,6 +66,10 @@ private final class ScanJob<Worker: ScanWorker>: @unchecked Sendable {
         while let index = next, failure == nil, !worker.isDone {
             do throws(QueryError) {
                 try context.check()
+                guard worker.needs(morsels[index].timeRange) else {
+                    next = counter.take()
+                    continue
+                }
                 try translating { () throws(StorageError) in
                     try snapshot.run(morsels[index], request, into: &worker, counters: &counters)
                 }
@@ -92,15 +102,17 @@ private final class ScanJob<Worker: ScanWorker>: @unchecked Sendable {
 }
 
 extension QueryEngine {
-    /// The workers that took part, and what the scan did.
+    /// The workers that took part, and what the scan did. Partitions are taken in the order of
+    /// time, or against it.
     func runScan<Worker: ScanWorker>(
         _ snapshot: Snapshot, _ scan: ScanPlan, _ request: ScanRequest, _ context: QueryContext,
-        makeWorker: @escaping () -> Worker
+        newestFirst: Bool = false, makeWorker: @escaping () -> Worker
     ) throws(QueryError) -> (workers: [Worker], counters: ScanCounters) {
         guard !request.timeRange.isEmpty else { return ([], ScanCounters()) }
-        let morsels = try translating { () throws(StorageError) in
+        var morsels = try translating { () throws(StorageError) in
             try snapshot.plan(scan.table, request, rowsPerMorsel: 65_536)
         }
+        if newestFirst { morsels.reverse() }
         let job = ScanJob(snapshot, request, morsels, context, makeWorker)
         let rows = morsels.reduce(0) { $0 &+ $1.estimatedRows }
         if rows >= parallelRowsMin {

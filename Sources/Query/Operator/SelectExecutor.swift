@@ -38,20 +38,25 @@ extension QueryEngine {
         }
         var counting = CountingSink(base: sink)
         defer { sink = counting.base }
-        var damagedBefore = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
+        var damagedBefore = damageCount(scan.table)
         while true {
             do throws(QueryError) {
                 return try scanned(plan, scan, context, strict: strict, into: &counting)
             } catch {
                 // A damaged segment was set aside; the rest answers, with a warning, unless rows
                 // that may depend on it are out already. Each turn takes a segment away.
-                let damaged = storage.snapshot(of: [scan.table]).warnings(for: scan.table).count
+                let damaged = damageCount(scan.table)
                 guard error.code == .damaged, !strict, counting.batchCount == 0,
                     damaged > damagedBefore
                 else { throw error }
                 damagedBefore = damaged
+                context.restart()
             }
         }
+    }
+
+    private func damageCount(_ table: TableEntry) -> Int {
+        storage.snapshot(of: [table]).warnings(for: table, in: .all).count
     }
 
     private func scanned<Sink: ResultSink>(
@@ -61,7 +66,7 @@ extension QueryEngine {
         var report = ExecutionReport()
         // The snapshot first: every series it can show is in the index by then.
         let snapshot = storage.snapshot(of: [scan.table])
-        report.warnings = snapshot.warnings(for: scan.table)
+        report.warnings = snapshot.warnings(for: scan.table, in: scan.request.timeRange)
         if strict, let warning = report.warnings.first {
             throw QueryError(.damaged, warning, hint: "without strict=1 the rest is answered")
         }
@@ -117,7 +122,7 @@ extension QueryEngine {
         report.counters = counters
         let merged =
             workers.first ?? GroupingWorker(first, scan: scan, shape: shape, context: context)
-        for worker in workers.dropFirst() { merged.merge(worker) }
+        for worker in workers.dropFirst() { try merged.merge(worker) }
         var frame = try merged.finish()
         report.groupCount = frame.count
         guard plan.latest != nil else { return frame }
@@ -183,8 +188,11 @@ extension QueryEngine {
         _ context: QueryContext, _ report: inout ExecutionReport, _ sink: inout Sink
     ) throws(QueryError) -> Int {
         if plan.limit == 0 { return 0 }
-        let (workers, counters) = try runScan(snapshot, scan, request, context) {
-            SortWorker(plan, scan, context)
+        let timeLimit = TimeLimit(plan, scan)
+        let (workers, counters) = try runScan(
+            snapshot, scan, request, context, newestFirst: timeLimit?.isDescending ?? false
+        ) {
+            SortWorker(plan, scan, context, timeLimit)
         }
         report.counters = counters
         guard var buffer = workers.first?.buffer else { return 0 }

@@ -44,6 +44,12 @@ struct SortBuffer {
         builders.indices.map { builders[$0].finish() }
     }
 
+    /// Finds the threshold as soon as there are rows enough, without waiting for more.
+    mutating func settle() {
+        guard let rowsMax, rowsMax > 0 else { return }
+        if count > rowsMax || (count == rowsMax && threshold == nil) { keepBest(rowsMax) }
+    }
+
     private mutating func keepBest(_ rowsMax: Int) {
         let columns = take()
         let order = Self.order(Array(columns[outputCount...]), keys, limit: rowsMax)

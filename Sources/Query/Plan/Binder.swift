@@ -8,6 +8,7 @@ struct Session {
     /// `now()`, the same throughout the statement.
     var now: Int64
     var database: String
+    var access: QueryAccess
     var parameters: [QueryParameter]
 }
 
@@ -15,6 +16,7 @@ struct Session {
 struct AggregateCall: Hashable {
     enum Function: String, Hashable {
         case countRows, count, countDistinct, sum, average, minimum, maximum, first, last
+        case standardDeviation, variance, median
         /// The value of the row with the greatest time, NULL or not: LATEST ON.
         case latest
     }
@@ -24,6 +26,8 @@ struct AggregateCall: Hashable {
     /// `FILTER (WHERE …)`.
     var filter: BoundExpression?
     var type: ResultType
+    /// Of a deviation or variance: that of a sample (n − 1), not of all there is (n).
+    var isSample = false
 }
 
 final class Binder {

@@ -12,6 +12,9 @@ extension Binder {
         case "max": .maximum
         case "first": .first
         case "last": .last
+        case "stddev", "stddev_samp", "stddev_pop": .standardDeviation
+        case "variance", "var_samp", "var_pop": .variance
+        case "median": .median
         default: nil
         }
     }
@@ -62,9 +65,12 @@ extension Binder {
         }
         let type = try resultType(function, argument, name)
         if function == .first || function == .last { _ = scope?.slot(of: .time) }
-        return aggregate(
-            AggregateCall(function: function, argument: argument, filter: filter, type: type),
-            at: position)
+        var aggregateCall = AggregateCall(
+            function: function, argument: argument, filter: filter, type: type)
+        if function == .standardDeviation || function == .variance {
+            aggregateCall.isSample = !name.hasSuffix("_pop")
+        }
+        return aggregate(aggregateCall, at: position)
     }
 
     private func aggregate(_ call: AggregateCall, at position: SourcePosition) -> BoundExpression {
@@ -76,7 +82,7 @@ extension Binder {
     ) throws(QueryError) -> ResultType {
         switch function {
         case .count, .countDistinct, .countRows: return .int64
-        case .sum, .average:
+        case .sum, .average, .standardDeviation, .variance, .median:
             guard argument.type.isNumeric else {
                 throw QueryError(
                     .semantic, "\(name) needs a number, found \(argument.type.rawValue)",

@@ -23,7 +23,7 @@ extension Binder {
         "div", "pi", "atan2", "greatest", "least", "coalesce", "nullif", "substr", "substring",
         "left", "right", "split_part", "to_timestamp", "date_trunc", "date_bin", "time_bucket",
         "date_part", "epoch_ns", "now", "version", "count", "sum", "avg", "min", "max", "first",
-        "last",
+        "last", "stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop", "median",
     ]
 
     func bindCall(

@@ -13,12 +13,12 @@ enum NameResolution {
     static func match<Value>(
         _ name: Identifier, in candidates: [(name: String, value: Value)]
     ) -> NameMatch<Value> {
-        if let exact = candidates.first(where: { $0.name == name.text }) {
+        if let exact = candidates.first(where: { $0.name.hasSameBytes(as: name.text) }) {
             return .found(exact.value)
         }
         guard !name.isQuoted else { return .missing }
         let folded = asciiLowercased(name.text)
-        let close = candidates.filter { asciiLowercased($0.name) == folded }
+        let close = candidates.filter { asciiLowercased($0.name).hasSameBytes(as: folded) }
         switch close.count {
         case 0: return .missing
         case 1: return .found(close[0].value)
@@ -71,34 +71,43 @@ enum NameResolution {
 }
 
 extension QueryEngine {
-    func findDatabase(_ name: Identifier) throws(QueryError) -> DatabaseEntry {
-        if let exact = storage.catalog.database(named: name.text) { return exact }
-        let all = storage.catalog.allDatabases
+    /// Looks among the caller's databases only: the others are neither found nor hinted at.
+    func findDatabase(
+        _ name: Identifier, _ access: QueryAccess
+    ) throws(QueryError) -> DatabaseEntry {
+        if access.covers(name.text), let exact = storage.catalog.database(named: name.text) {
+            return exact
+        }
+        let all = storage.catalog.allDatabases.filter { access.covers($0.name) }
         switch NameResolution.match(name, in: all.map { ($0.name, $0) }) {
         case .found(let database): return database
         case .ambiguous(let names): throw NameResolution.ambiguous(name, names)
         case .missing:
+            try access.check(database: name.text, at: name.position)
             throw QueryError(
                 .unknownDatabase, "database not found: \"\(name.text)\"", at: name.position,
                 hint: NameResolution.hint(for: name.text, among: all.map(\.name)))
         }
     }
 
-    func findTable(_ name: TableName, session: String) throws(QueryError) -> TableEntry {
-        var databaseName =
-            name.database
-            ?? Identifier(text: session, isQuoted: true, position: name.table.position)
+    func findTable(_ name: TableName, session: Session) throws(QueryError) -> TableEntry {
+        let own = Identifier(
+            text: session.database, isQuoted: true, position: name.table.position)
+        var databaseName = name.database ?? own
         // `public.t` is PostgreSQL's way to say `t`.
-        if name.database != nil, asciiLowercased(databaseName.text) == "public",
+        if asciiLowercased(databaseName.text) == "public",
             storage.catalog.database(named: databaseName.text) == nil
         {
-            databaseName = Identifier(text: session, isQuoted: true, position: name.table.position)
+            databaseName = own
         }
-        if name.database == nil, storage.catalog.database(named: session) == nil {
+        if name.database == nil, own.text == "default",
+            storage.catalog.database(named: own.text) == nil
+        {
             // The default database exists in spirit before its first write.
-            if session == "default" { throw unknownTable(name, session, []) }
+            try session.access.check(database: own.text, at: own.position)
+            throw unknownTable(name, own.text, [])
         }
-        let database = try findDatabase(databaseName)
+        let database = try findDatabase(databaseName, session.access)
         if let exact = database.table(named: name.table.text) { return exact }
         let all = database.allTables
         switch NameResolution.match(name.table, in: all.map { ($0.name, $0) }) {

@@ -56,6 +56,14 @@ struct ScanPlan {
     var request = ScanRequest()
     var schema: TableSchema
 
+    /// Whether a field that is read has become wider since.
+    var isOutdated: Bool {
+        let current = table.schema
+        return request.fields.contains {
+            schema.fields[Int($0)].type != current.fields[Int($0)].type
+        }
+    }
+
     /// Settles which fields are read. `needed` and `residual` must be final.
     mutating func finishRequest() {
         if let residual { residual.collectColumns(into: &needed) }
@@ -69,6 +77,7 @@ struct ScanPlan {
             return index
         }
         for slot in needed.sorted() { _ = index(of: slot) }
+        defer { request.fieldTypes = request.fields.map { schema.fields[Int($0)].type } }
         for (slot, bound) in bounds {
             guard let field = index(of: slot) else { continue }
             var bound = bound

@@ -10,7 +10,7 @@ struct SelectPlanner {
         var scope: TableScope?
         if let from = select.from {
             scope = TableScope(
-                table: try engine.findTable(from.name, session: session.database),
+                table: try engine.findTable(from.name, session: session),
                 alias: from.alias)
         }
         let binder = Binder(session: session, scope: scope)

@@ -96,8 +96,9 @@ final class TableScope {
     }
 
     func fits(_ identifier: Identifier, _ name: String) -> Bool {
-        identifier.text == name
-            || (!identifier.isQuoted && asciiLowercased(identifier.text) == asciiLowercased(name))
+        identifier.text.hasSameBytes(as: name)
+            || (!identifier.isQuoted
+                && asciiLowercased(identifier.text).hasSameBytes(as: asciiLowercased(name)))
     }
 
     func unknownColumn(_ reference: ColumnReference) -> QueryError {

@@ -25,6 +25,7 @@ extension StatementExecution {
                     ifNotExists: create.ifNotExists)
             }
         case .createDatabase(let create):
+            try session.access.check(database: create.name.text, at: create.name.position)
             let options = try databaseOptions(create.options, mayPartition: true)
             try translating { () throws(StorageError) in
                 try storage.createDatabase(
@@ -34,7 +35,7 @@ extension StatementExecution {
             }
         case .alterDatabase(let alter):
             let options = try databaseOptions(alter.options, mayPartition: false)
-            let database = try engine.findDatabase(alter.name)
+            let database = try engine.findDatabase(alter.name, session.access)
             guard let retention = options.retention else { return }
             try translating { () throws(StorageError) in
                 try storage.setRetention(ofDatabase: database.name, nanoseconds: retention)
@@ -42,7 +43,7 @@ extension StatementExecution {
         case .dropTable(let drop):
             let table: TableEntry
             do throws(QueryError) {
-                table = try engine.findTable(drop.name, session: session.database)
+                table = try engine.findTable(drop.name, session: session)
             } catch {
                 let isMissing = error.code == .unknownTable || error.code == .unknownDatabase
                 if drop.ifExists, isMissing { return }
@@ -55,7 +56,7 @@ extension StatementExecution {
         case .dropDatabase(let drop):
             let name: String
             do throws(QueryError) {
-                name = try engine.findDatabase(drop.name).name
+                name = try engine.findDatabase(drop.name, session.access).name
             } catch {
                 if drop.ifExists, error.code == .unknownDatabase { return }
                 throw error
@@ -72,9 +73,10 @@ extension StatementExecution {
     /// The database a new table goes into: as found, else as written.
     func databaseName(of name: TableName) throws(QueryError) -> String {
         guard let database = name.database, asciiLowercased(database.text) != "public" else {
+            try session.access.check(database: session.database, at: name.table.position)
             return session.database
         }
-        return try engine.findDatabase(database).name
+        return try engine.findDatabase(database, session.access).name
     }
 
     private func columns(

@@ -16,12 +16,15 @@ extension StatementExecution {
             throw QueryError(
                 .unsupported, "EXPLAIN takes a SELECT", at: statement.position)
         }
-        let plan = try SelectPlanner(engine: engine, session: session).plan(select)
-        var lines = PlanDescription(plan: plan, zone: session.zone).lines()
-        if analyze {
+        var lines: [String]
+        if !analyze {
+            let plan = try SelectPlanner(engine: engine, session: session).plan(select)
+            lines = PlanDescription(plan: plan, zone: session.zone).lines()
+        } else {
             let started = monotonicNanoseconds()
             var discard = DiscardingSink()
-            let report = try engine.execute(plan, context, strict: strict, into: &discard)
+            let (plan, report) = try self.select(select, into: &discard)
+            lines = PlanDescription(plan: plan, zone: session.zone).lines()
             note(report)
             let microseconds = (monotonicNanoseconds() - started) / 1_000
             lines.append("")

@@ -14,7 +14,7 @@ extension StatementExecution {
     mutating func insert(_ insert: InsertStatement) throws(QueryError) {
         var table: TableEntry?
         do throws(QueryError) {
-            table = try engine.findTable(insert.table, session: session.database)
+            table = try engine.findTable(insert.table, session: session)
         } catch {
             guard error.code == .unknownTable, engine.storage.options.createTables else {
                 throw error
@@ -44,7 +44,7 @@ extension StatementExecution {
         if receipt.rejectedCount > 0 {
             let reason = receipt.rejections.first.map { "row \($0.line): \($0.reason)" } ?? ""
             throw QueryError(
-                .semantic, "\(receipt.rejectedCount) rows or values were refused; \(reason)",
+                .semantic, "\(receipt.rejectedCount) rows were refused, wholly or in part; \(reason)",
                 at: insert.position)
         }
     }

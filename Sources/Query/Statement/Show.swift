@@ -9,20 +9,24 @@ extension StatementExecution {
     ) throws(QueryError) {
         switch show {
         case .databases:
-            try send(["name"], engine.storage.catalog.allDatabases.map { [$0.name] }, into: &sink)
+            let names = engine.storage.catalog.allDatabases.map(\.name)
+            try send(["name"], names.filter(session.access.covers).map { [$0] }, into: &sink)
         case .tables(let name):
-            let session = Identifier(
-                text: session.database, isQuoted: true, position: .start)
             var tables: [TableEntry] = []
-            if name != nil || engine.storage.catalog.database(named: session.text) != nil {
-                tables = try engine.findDatabase(name ?? session).allTables
+            if let name {
+                tables = try engine.findDatabase(name, session.access).allTables
+            } else {
+                // A database that is still to come has no tables.
+                try session.access.check(database: session.database, at: nil)
+                tables =
+                    engine.storage.catalog.database(named: session.database)?.allTables ?? []
             }
             try send(["name"], tables.map { [$0.name] }, into: &sink)
         case .tagKeys(let name):
-            let table = try engine.findTable(name, session: session.database)
+            let table = try engine.findTable(name, session: session)
             try send(["name"], sorted(table.schema.tags.map { [$0.sqlName] }), into: &sink)
         case .fieldKeys(let name):
-            let table = try engine.findTable(name, session: session.database)
+            let table = try engine.findTable(name, session: session)
             try send(
                 ["name", "type"], sorted(table.schema.fields.map { [$0.sqlName, $0.type.name] }),
                 into: &sink)
@@ -34,7 +38,7 @@ extension StatementExecution {
     mutating func describe<Sink: ResultSink>(
         _ name: TableName, into sink: inout Sink
     ) throws(QueryError) {
-        let schema = try engine.findTable(name, session: session.database).schema
+        let schema = try engine.findTable(name, session: session).schema
         var rows: [[String?]] = [["time", "time", "timestamp", "time"]]
         rows += sorted(schema.tags.map { [$0.sqlName, "tag", "string", $0.name] })
         rows += sorted(schema.fields.map { [$0.sqlName, "field", $0.type.name, $0.name] })
@@ -91,7 +95,7 @@ extension StatementExecution {
     private mutating func tagValues<Sink: ResultSink>(
         _ show: ShowTagValues, into sink: inout Sink
     ) throws(QueryError) {
-        let table = try engine.findTable(show.table, session: session.database)
+        let table = try engine.findTable(show.table, session: session)
         let scope = TableScope(table: table, alias: nil)
         let series = try matching(table, show.condition)
         var rows: [[String?]] = []
@@ -122,7 +126,7 @@ extension StatementExecution {
     private mutating func series<Sink: ResultSink>(
         _ show: ShowSeries, into sink: inout Sink
     ) throws(QueryError) {
-        let table = try engine.findTable(show.table, session: session.database)
+        let table = try engine.findTable(show.table, session: session)
         let matched = try matching(table, show.condition)
         let order = table.schema.tags.indices.sorted {
             Array(table.schema.tags[$0].sqlName.utf8)

@@ -2,6 +2,28 @@
 
 internal import ApusStorage
 
+/// Keeps the columns back until the first rows: another attempt may have others.
+private struct HeadHoldingSink<Base: ResultSink>: ResultSink {
+    var base: Base
+    private var columns: [ResultColumn]?
+    private(set) var isReleased = false
+
+    init(base: Base) { self.base = base }
+
+    mutating func begin(_ columns: [ResultColumn]) throws(QueryError) { self.columns = columns }
+
+    mutating func append(_ batch: ResultBatch) throws(QueryError) {
+        try release()
+        try base.append(batch)
+    }
+
+    mutating func release() throws(QueryError) {
+        guard !isReleased, let columns else { return }
+        isReleased = true
+        try base.begin(columns)
+    }
+}
+
 struct StatementExecution {
     let engine: QueryEngine
     let session: Session
@@ -21,8 +43,7 @@ struct StatementExecution {
     ) throws(QueryError) {
         switch statement.kind {
         case .select(let select):
-            let plan = try SelectPlanner(engine: engine, session: session).plan(select)
-            note(try engine.execute(plan, context, strict: strict, into: &sink))
+            note(try self.select(select, into: &sink).report)
         case .show(let show): try run(show, into: &sink)
         case .describe(let name): try describe(name, into: &sink)
         case .explain(let inner, let analyze):
@@ -33,15 +54,14 @@ struct StatementExecution {
         case .delete(let delete):
             throw QueryError(.unsupported, "DELETE is not available yet", at: delete.position)
         case .setTimeZone(let name):
-            // A statement is a session here: a zone that exists is accepted and forgotten.
-            if let name { _ = try TimeZoneRules.named(name) }
+            try setTimeZone(name, at: statement.position)
             try sink.begin([])
         case .flush:
             try sink.begin([])
             try translating { () throws(StorageError) in try engine.storage.flush() }
         case .compact(let name):
             let table = try name.map { name throws(QueryError) in
-                try engine.findTable(name, session: session.database)
+                try engine.findTable(name, session: session)
             }
             try sink.begin([])
             try translating { () throws(StorageError) in try engine.storage.compact(table) }
@@ -49,6 +69,40 @@ struct StatementExecution {
             try sink.begin([])
             try define(statement)
         }
+    }
+
+    /// A statement is a session here: a zone that exists is accepted and forgotten.
+    private mutating func setTimeZone(
+        _ name: String?, at position: SourcePosition
+    ) throws(QueryError) {
+        guard let name else { return }
+        _ = try TimeZoneRules.named(name)
+        let warning = "SET TimeZone has no effect: each statement stands alone"
+        let remedy = "send tz=\(name) with every statement"
+        if strict { throw QueryError(.unsupported, warning, at: position, hint: remedy) }
+        summary.warnings.append("\(warning); \(remedy)")
+    }
+
+    /// Plans and executes; and again if a field became wider in between, unless rows are out.
+    func select<Sink: ResultSink>(
+        _ select: SelectStatement, into sink: inout Sink
+    ) throws(QueryError) -> (plan: SelectPlan, report: ExecutionReport) {
+        var held = HeadHoldingSink(base: sink)
+        defer { sink = held.base }
+        for _ in 0..<3 {
+            let plan = try SelectPlanner(engine: engine, session: session).plan(select)
+            do throws(QueryError) {
+                let report = try engine.execute(plan, context, strict: strict, into: &held)
+                try held.release()
+                return (plan, report)
+            } catch {
+                // The storage refuses a plan for values narrower than those it has.
+                guard error.code == .limit, plan.scan?.isOutdated ?? false, !held.isReleased
+                else { throw error }
+                context.restart()
+            }
+        }
+        throw ScanFrameBuilder.schemaChanged
     }
 
     mutating func note(_ report: ExecutionReport) {

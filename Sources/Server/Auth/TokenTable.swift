@@ -6,15 +6,17 @@
 // One token a line, fields separated by blanks. `admin` may everything. Without databases a token
 // holds for all of them.
 
+internal import ApusQuery
+
 /// What a token is good for.
 package struct Permissions: Sendable, Equatable {
     package var canRead: Bool
     package var canWrite: Bool
     package var isAdmin: Bool
     /// Nil means every database.
-    package var databases: Set<String>?
+    package var databases: [String]?
 
-    package init(canRead: Bool, canWrite: Bool, isAdmin: Bool, databases: Set<String>?) {
+    package init(canRead: Bool, canWrite: Bool, isAdmin: Bool, databases: [String]?) {
         self.canRead = canRead
         self.canWrite = canWrite
         self.isAdmin = isAdmin
@@ -24,7 +26,17 @@ package struct Permissions: Sendable, Equatable {
     package static let everything = Permissions(
         canRead: true, canWrite: true, isAdmin: true, databases: nil)
 
-    package func covers(_ database: String) -> Bool { databases?.contains(database) ?? true }
+    package func covers(_ database: String) -> Bool { queryAccess.covers(database) }
+
+    /// The same, for statements: the query engine asks it of each, and of each database named.
+    var queryAccess: QueryAccess {
+        var access = QueryAccess()
+        access.canRead = canRead
+        access.canWrite = canWrite
+        access.isAdmin = isAdmin
+        access.databases = databases
+        return access
+    }
 }
 
 /// The tokens of a server. Immutable.
@@ -63,7 +75,7 @@ package struct TokenTable: Sendable {
                 }
             }
             if words.count == 3 {
-                permissions.databases = Set(words[2].split(separator: ",").map(String.init))
+                permissions.databases = words[2].split(separator: ",").map(String.init)
             }
             let bytes = Array(token.utf8)
             guard !entries.contains(where: { $0.token == bytes }) else {

@@ -159,7 +159,7 @@ package enum ErrorBody {
         case "unknown_table", "unknown_database": .notFound
         case "budget", "overloaded", "cancelled": .serviceUnavailable
         case "timeout": .gatewayTimeout
-        case "read_only": .forbidden
+        case "read_only", "forbidden": .forbidden
         case "internal", "io", "corrupt", "damaged": .internalServerError
         case "exists": .conflict
         case "limit": .payloadTooLarge
@@ -167,30 +167,10 @@ package enum ErrorBody {
         }
     }
 
-    package static func writeObject(_ error: QueryError, to writer: TextWriter) {
-        writer.text(#"{"code":"#)
-        writer.jsonString(error.code.rawValue)
-        writer.text(#","message":"#)
-        writer.jsonString(error.message)
-        if let line = error.line {
-            writer.text(#","line":"#)
-            writer.integer(line)
-        }
-        if let column = error.column {
-            writer.text(#","column":"#)
-            writer.integer(column)
-        }
-        if let hint = error.hint {
-            writer.text(#","hint":"#)
-            writer.jsonString(hint)
-        }
-        writer.byte(0x7D)
-    }
-
     package static func text(_ error: QueryError) -> String {
         let writer = TextWriter(capacity: 256)
         writer.text(#"{"error":"#)
-        writeObject(error, to: writer)
+        error.writeObject(to: writer)
         writer.text("}\n")
         return writer.string
     }

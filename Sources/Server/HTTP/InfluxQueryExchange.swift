@@ -1,6 +1,7 @@
 // `/query`: what Telegraf and InfluxDB's clients ask before they write.
 
 internal import Apus
+internal import ApusQuery
 internal import ApusStorage
 internal import NIOCore
 internal import NIOHTTP1

@@ -1,6 +1,7 @@
 // `/ping`, `/health`, `/ready`, `/metrics`: what the server says about itself.
 
 internal import Apus
+internal import ApusQuery
 internal import ApusStorage
 internal import NIOCore
 internal import NIOHTTP1

@@ -89,7 +89,7 @@ final class LineBatcher: @unchecked Sendable {
         case .failure(let error):
             server.logger.warning("lines were not stored: \(error)")
             server.counters.count(
-                rejected: batch.rowCount + batch.rejectedCount,
+                rejected: batch.rowCount + batch.rejectedCount - batch.partialCount,
                 batch.rejections + [LineRejection(line: 0, kind: .limit, reason: "\(error)")])
         }
         isStoring = false

@@ -1,6 +1,7 @@
 // `/metrics` in Prometheus' text format.
 
 internal import Apus
+internal import ApusQuery
 internal import ApusStorage
 internal import Glibc
 

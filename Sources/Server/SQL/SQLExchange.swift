@@ -34,15 +34,6 @@ final class SQLExchange: Exchange {
 
     private func start(_ handler: HTTPHandler) throws(Refusal) {
         let (query, format, epoch) = try statement()
-        let databases =
-            request.permissions.databases == nil
-            ? [] : store.engine.catalog.allDatabases.map(\.name)
-        if let refusal = StatementGuard.refusal(
-            query.sql, database: query.database, permissions: request.permissions,
-            databases: databases)
-        {
-            throw refusal
-        }
         let stream = SQLStream(
             handler: handler, format: format, epoch: epoch,
             compresses: Self.acceptsGzip(request.head.headers))
@@ -94,9 +85,8 @@ final class SQLExchange: Exchange {
             }
         }
         query.strict = parameters["strict"] == "1" || parameters["strict"] == "true"
-        query.readOnly =
-            request.head.method == .GET
-            || !(request.permissions.canWrite || request.permissions.isAdmin)
+        query.readOnly = request.head.method == .GET
+        query.access = request.permissions.queryAccess
         let formatName = parameters["format"] ?? "json"
         let epochName = parameters["epoch"] ?? "rfc3339"
         guard let format = ResultFormat(rawValue: formatName) else {

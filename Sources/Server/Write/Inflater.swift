@@ -3,6 +3,7 @@
 //     member   header (10+ bytes, magic 1F 8B), deflate stream, CRC-32 u32, length u32
 //     body     one or more members; nothing may follow the last but zeros
 
+package import ApusQuery
 internal import CZlib
 
 /// A streaming gzip decoder.

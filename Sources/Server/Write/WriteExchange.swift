@@ -47,7 +47,9 @@ final class WriteExchange: Exchange, @unchecked Sendable {
         }
         parser = LineParser(
             context: loop.lineContext(store), database: target.database,
-            precision: target.precision, arrivalNanoseconds: wallClockNanoseconds())
+            precision: target.precision,
+            arrivalNanoseconds: target.missingTimeNanoseconds ?? wallClockNanoseconds())
+        parser.requiresTime = target.requiresTime
     }
 
     deinit { server.counters.release(receivingBytes: reservedBytes) }
@@ -94,10 +96,13 @@ final class WriteExchange: Exchange, @unchecked Sendable {
             }
         }
         parser.finish(endsLine: true)
-        guard let batch = parser.takeBatch() else { return handler.send(Reply(.noContent)) }
+        guard let batch = parser.takeBatch() else {
+            return answer(handler, rows: 0, values: 0, rejected: 0, rejections: [])
+        }
         guard batch.rowCount > 0 else {
             return answer(
-                handler, stored: 0, rejected: batch.rejectedCount, rejections: batch.rejections)
+                handler, rows: 0, values: 0, rejected: batch.rejectedCount,
+                rejections: batch.rejections)
         }
         store.engine.commit(batch) { result in
             self.loop.eventLoop.execute { self.committed(batch, result, handler) }
@@ -111,30 +116,40 @@ final class WriteExchange: Exchange, @unchecked Sendable {
         case .success(let receipt):
             LineParser.learn(from: batch, context: loop.lineContext(store))
             answer(
-                handler, stored: receipt.rowsStored, rejected: receipt.rejectedCount,
-                rejections: receipt.rejections)
+                handler, rows: receipt.rowsStored, values: receipt.valuesStored,
+                rejected: receipt.rejectedCount, rejections: receipt.rejections)
         case .failure(let error):
             handler.send(Reply(Refusal(error), family: family))
         }
     }
 
     private func answer(
-        _ handler: HTTPHandler, stored: Int, rejected: Int, rejections: [LineRejection]
+        _ handler: HTTPHandler, rows: Int, values: Int, rejected: Int, rejections: [LineRejection]
     ) {
-        guard rejected > 0 else { return handler.send(Reply(.noContent)) }
-        server.counters.count(rejected: rejected, rejections)
-        let refusal = PartialWrite.refusal(
-            stored: stored, rejected: rejected, rejections: rejections, family: family)
-        handler.send(Reply(refusal, family: family))
+        var reply = Reply(.noContent)
+        if rejected > 0 {
+            server.counters.count(rejected: rejected, rejections)
+            let refusal = PartialWrite.refusal(
+                stored: rows, rejected: rejected, rejections: rejections, family: family)
+            reply = Reply(refusal, family: family)
+        }
+        // For senders that add up what became of a file, as `apus import` does.
+        reply.headers.append(("X-Apus-Rows", String(rows)))
+        reply.headers.append(("X-Apus-Values", String(values)))
+        handler.send(reply)
     }
 
     func abandon() {}
 }
 
-/// Where a write goes, and in which unit its times are.
+/// Where a write goes, in which unit its times are, and what becomes of lines without one.
 struct WriteTarget {
     var database: String
     var precision: TimePrecision
+    /// `missing_time=NANOSECONDS`: nil for the time of arrival.
+    var missingTimeNanoseconds: Int64?
+    /// `missing_time=refuse`.
+    var requiresTime = false
 
     init(_ request: Request) throws(Refusal) {
         let parameters = request.parameters
@@ -156,6 +171,15 @@ struct WriteTarget {
             throw Refusal(.badRequest, "invalid precision \"\(unit.prefix(40))\"")
         }
         precision = known
+        switch parameters["missing_time"] {
+        case nil, "": break
+        case "refuse": requiresTime = true
+        case let text?:
+            guard let time = Int64(text) else {
+                throw Refusal(.badRequest, "missing_time is refuse or nanoseconds since 1970")
+            }
+            missingTimeNanoseconds = time
+        }
         guard !database.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
             throw Refusal(.badRequest, "a database's name has no control characters")
         }

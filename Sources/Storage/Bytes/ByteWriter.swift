@@ -14,6 +14,9 @@ package struct ByteWriter: Sendable {
 
     package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
+    /// Takes back what was appended after there were `count` bytes.
+    package mutating func truncate(to count: Int) { bytes.removeLast(bytes.count - count) }
+
     package mutating func reserve(_ more: Int) { bytes.reserveCapacity(bytes.count + more) }
 
     @inline(__always)

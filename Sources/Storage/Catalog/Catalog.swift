@@ -1,9 +1,10 @@
 // The names and numbers of everything: databases, tables, columns, series.
 //
-// The catalog lives in memory. Each change appends an entry (see CatalogEntry) to a journal, in
-// order; the log thread drains the journal into a `definitions` record before the first batch that
-// could rely on it, so a row never becomes durable without what it refers to. A flush writes what
-// changed since the flush before into a catalog file.
+// The catalog lives in memory. What a write brings along is in force at once: each such change
+// appends an entry (see CatalogEntry) to a journal, in order; the log thread drains the journal into
+// `definitions` records before the first batch that could rely on it, so a row never becomes durable
+// without what it refers to. What a statement asks for is in force once its record is durable (see
+// Definition). A flush writes what changed since the flush before into a catalog file.
 //
 // Lock order: the definition lock (`state`), then a table's schema or series mutex.
 
@@ -11,7 +12,7 @@ public import Synchronization
 
 package final class Catalog: Sendable {
     struct State {
-        var databases: [String: DatabaseEntry] = [:]
+        var databases: [NameKey: DatabaseEntry] = [:]
         var databasesByID: [UInt32: DatabaseEntry] = [:]
         var tablesByID: [UInt32: TableEntry] = [:]
         var droppedTables: Set<UInt32> = []
@@ -19,7 +20,7 @@ package final class Catalog: Sendable {
         var nextDatabaseID: UInt32 = 1
         var nextTableID: UInt32 = 1
         /// Entries that no log record holds yet.
-        var journal = ByteWriter()
+        var journal = CatalogJournal()
         var changes = Changes()
         /// The log is being read behind the catalog files: definitions of things that are gone may
         /// come up.
@@ -28,14 +29,18 @@ package final class Catalog: Sendable {
         var dropLog: [(generation: UInt64, database: String, table: String)] = []
 
         /// Names of tables dropped after a generation was read.
-        func tablesDropped(inDatabase database: String, since generation: UInt64) -> Set<String> {
+        func tablesDropped(
+            inDatabase database: String, since generation: UInt64
+        ) -> Set<[UInt8]> {
             Set(
                 dropLog.lazy
-                    .filter { $0.generation > generation && $0.database == database }
-                    .map(\.table))
+                    .filter {
+                        $0.generation > generation && $0.database.hasSameBytes(as: database)
+                    }
+                    .map { Array($0.table.utf8) })
         }
 
-        mutating func record(_ entry: CatalogEntry) { entry.append(to: &journal) }
+        mutating func record(_ entry: CatalogEntry) { journal.record(entry) }
     }
 
     /// What no catalog file holds yet.
@@ -63,7 +68,7 @@ package final class Catalog: Sendable {
     package var dropGeneration: UInt64 { drops.load(ordering: .acquiring) }
 
     package func database(named name: String) -> DatabaseEntry? {
-        state.withLock { $0.databases[name] }
+        state.withLock { $0.databases[NameKey(name)] }
     }
 
     package func database(id: UInt32) -> DatabaseEntry? { state.withLock { $0.databasesByID[id] } }
@@ -76,17 +81,18 @@ package final class Catalog: Sendable {
             .sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
     }
 
-    // MARK: Changes, all under the definition lock
+    // MARK: What writes bring along, all under the definition lock
 
     func makeDatabase(
         _ state: inout State, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64
     ) -> DatabaseEntry {
+        let id = state.nextDatabaseID
         let entry = CatalogEntry.database(
-            id: state.nextDatabaseID, name: name, partitionNanoseconds: partitionNanoseconds,
+            id: id, name: name, partitionNanoseconds: partitionNanoseconds,
             retentionNanoseconds: retentionNanoseconds)
         state.record(entry)
         _ = apply(entry, &state)
-        return state.databases[name].unsafelyKnown("a database was just made")
+        return state.databasesByID[id].orStop("a database was just made")
     }
 
     func makeTable(_ state: inout State, database: DatabaseEntry, name: String) -> TableEntry {
@@ -94,13 +100,13 @@ package final class Catalog: Sendable {
         let entry = CatalogEntry.table(id: id, databaseID: database.id, name: name)
         state.record(entry)
         _ = apply(entry, &state)
-        return state.tablesByID[id].unsafelyKnown("a table was just made")
+        return state.tablesByID[id].orStop("a table was just made")
     }
 
     /// The index of a tag, made if it is new.
     func tagIndex(_ state: inout State, _ table: TableEntry, _ name: String) -> Int {
         let schema = table.schema
-        if let index = schema.tagIndexByName[name] { return index }
+        if let index = schema.tagIndex(named: name) { return index }
         let wider = schema.adding(tag: name)
         table.setSchema(wider)
         state.changes.tables.insert(table.id)
@@ -153,30 +159,13 @@ package final class Catalog: Sendable {
         return id
     }
 
-    func setRetention(_ state: inout State, _ database: DatabaseEntry, nanoseconds: Int64) {
-        let entry = CatalogEntry.database(
-            id: database.id, name: database.name,
-            partitionNanoseconds: database.partitionNanoseconds, retentionNanoseconds: nanoseconds)
-        state.record(entry)
-        _ = apply(entry, &state)
-    }
-
-    func drop(_ state: inout State, _ table: TableEntry) {
-        let entry = CatalogEntry.dropTable(id: table.id)
-        state.record(entry)
-        _ = apply(entry, &state)
-    }
-
-    func drop(_ state: inout State, _ database: DatabaseEntry) {
-        for table in database.allTables { drop(&state, table) }
-        let entry = CatalogEntry.dropDatabase(id: database.id)
-        state.record(entry)
-        _ = apply(entry, &state)
-    }
-
     // MARK: Applying entries: from the log, from catalog files, and from the changes above
 
     /// Applies one entry. Returns what is wrong with it, or nil.
+    ///
+    /// Where a name is given twice, the greater number stands and the other is dropped: a write
+    /// made it while a statement that had taken the smaller number was on its way to the disk, and
+    /// nothing was stored under that. (A catalog file also lists what is new before the drops.)
     func apply(_ entry: CatalogEntry, _ state: inout State) -> String? {
         switch entry {
         case .database(let id, let name, let partition, let retention):
@@ -189,10 +178,14 @@ package final class Catalog: Sendable {
             if let known = state.databasesByID[id] {
                 known.setRetention(retention)
             } else {
+                if let other = state.databases[NameKey(name)] {
+                    _ = apply(.dropDatabase(id: min(id, other.id)), &state)
+                    if other.id > id { return nil }
+                }
                 let database = DatabaseEntry(
                     id: id, name: name, partitionNanoseconds: partition,
                     retentionNanoseconds: retention)
-                state.databases[name] = database
+                state.databases[NameKey(name)] = database
                 state.databasesByID[id] = database
             }
             state.changes.databases.insert(id)
@@ -207,6 +200,10 @@ package final class Catalog: Sendable {
                 if databaseID < state.nextDatabaseID, state.isReplaying { return nil }
                 return "table \(id) belongs to database \(databaseID), which is not defined"
             }
+            if let other = database.table(named: name) {
+                _ = apply(.dropTable(id: min(id, other.id)), &state)
+                if other.id > id { return nil }
+            }
             let table = TableEntry(id: id, name: name, database: database)
             state.tablesByID[id] = table
             database.insert(table)
@@ -219,6 +216,13 @@ package final class Catalog: Sendable {
             }
             state.changes.tables.insert(tableID)
             return applyMember(entry, table)
+        case .dropTable, .dropDatabase: applyDrop(entry, &state)
+        }
+        return nil
+    }
+
+    private func applyDrop(_ entry: CatalogEntry, _ state: inout State) {
+        switch entry {
         case .dropTable(let id):
             if let table = state.tablesByID.removeValue(forKey: id) {
                 table.markDropped()
@@ -227,19 +231,18 @@ package final class Catalog: Sendable {
             }
             if state.droppedTables.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.tables.remove(id)
-            noteDrop()
         case .dropDatabase(let id):
             if let database = state.databasesByID.removeValue(forKey: id) {
+                for table in database.allTables { _ = apply(.dropTable(id: table.id), &state) }
                 database.markDropped()
-                if state.databases[database.name] === database {
-                    state.databases[database.name] = nil
-                }
+                let key = NameKey(database.name)
+                if state.databases[key] === database { state.databases[key] = nil }
             }
             if state.droppedDatabases.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.databases.remove(id)
-            noteDrop()
+        default: return
         }
-        return nil
+        noteDrop()
     }
 
     private func noteDrop() { drops.add(1, ordering: .acquiringAndReleasing) }
@@ -285,7 +288,7 @@ package final class Catalog: Sendable {
         var tags: [(index: Int, value: [UInt8])] = []
         for range in ranges {
             let name = String(decoding: key[range.key], as: UTF8.self)
-            guard let index = schema.tagIndexByName[name] else {
+            guard let index = schema.tagIndex(named: name) else {
                 return "series \(id) of table \(table.id) has a tag that is not defined"
             }
             tags.append((index, Array(key[range.value])))
@@ -317,30 +320,17 @@ package final class Catalog: Sendable {
 
     // MARK: The journal
 
-    /// Takes the entries that no log record holds yet.
-    func takeJournal() -> [UInt8] {
-        state.withLock { state in
-            guard state.journal.count > 0 else { return [] }
-            let bytes = state.journal.bytes
-            state.journal = ByteWriter()
-            return bytes
-        }
-    }
+    /// Takes the entries that no log record holds yet, in pieces of a record each.
+    func takeJournal() -> [[UInt8]] { state.withLock { $0.journal.take() } }
 
-    /// Gives entries back whose record could not be written.
-    func returnJournal(_ bytes: [UInt8]) {
-        state.withLock { state in
-            var journal = ByteWriter(capacity: bytes.count + state.journal.count)
-            journal.append(bytes)
-            journal.append(state.journal.bytes)
-            state.journal = journal
-        }
-    }
+    /// Gives pieces back that could not be logged.
+    func returnJournal(_ pieces: [[UInt8]]) { state.withLock { $0.journal.giveBack(pieces) } }
 }
 
 extension Optional {
-    /// The value, where our own code has just made sure that there is one.
-    func unsafelyKnown(_ why: String) -> Wrapped {
+    /// The value, where our own code has just made sure that there is one; else the process stops,
+    /// for that is a bug.
+    func orStop(_ why: String) -> Wrapped {
         guard let self else { preconditionFailure("BUG: \(why)") }
         return self
     }

@@ -48,10 +48,9 @@ struct CatalogMark: Sendable {
 extension Catalog {
     /// Cuts: takes the journal, which the caller has to log before the mark may be written, and
     /// what has changed since the last cut.
-    func cut() -> (journal: [UInt8], mark: CatalogMark) {
+    func cut() -> (journal: [[UInt8]], mark: CatalogMark) {
         state.withLock { state in
-            let journal = state.journal.bytes
-            state.journal = ByteWriter()
+            let journal = state.journal.take()
             let changes = state.changes
             state.changes = Changes()
             let mark = CatalogMark(
@@ -66,7 +65,7 @@ extension Catalog {
     }
 
     /// Undoes a cut whose journal could not be logged.
-    func uncut(journal: [UInt8], _ mark: CatalogMark) {
+    func uncut(journal: [[UInt8]], _ mark: CatalogMark) {
         returnJournal(journal)
         state.withLock { $0.changes.merge(mark.changes) }
     }

@@ -24,7 +24,7 @@ package struct TagValues: Sendable {
 
     fileprivate mutating func set(_ id: Int, _ value: [UInt8]) {
         let code = code(of: value)
-        // Two spellings that Unicode calls equal name one tag: the later one stands.
+        // A key that names a tag twice, as no writer of ours makes one: the later value stands.
         if codes.count == id + 1 {
             codes[id] = code + 1
             return

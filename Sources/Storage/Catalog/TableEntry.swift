@@ -47,11 +47,14 @@ package final class ShapeBinding: Sendable {
     package let typeVersion: Int
     /// Per written field: its id and stored type, or nil if it is refused (a type conflict).
     package let fields: [FieldColumn?]
+    /// How many of them are not refused.
+    package let storedFieldCount: Int
 
     package init(table: TableEntry, typeVersion: Int, fields: [FieldColumn?]) {
         self.table = table
         self.typeVersion = typeVersion
         self.fields = fields
+        storedFieldCount = fields.count { $0 != nil }
     }
 
     /// Whether it still says the truth.
@@ -65,7 +68,7 @@ package final class DatabaseEntry: Sendable {
     package let partitionNanoseconds: Int64
     /// 0 keeps for ever.
     private let retention: Atomic<Int64>
-    private let tables = Mutex<[String: TableEntry]>([:])
+    private let tables = Mutex<[NameKey: TableEntry]>([:])
     private let dropped = Atomic(false)
 
     package init(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
@@ -79,7 +82,9 @@ package final class DatabaseEntry: Sendable {
     package var retentionNanoseconds: Int64 { retention.load(ordering: .relaxed) }
     package var isDropped: Bool { dropped.load(ordering: .acquiring) }
 
-    package func table(named name: String) -> TableEntry? { tables.withLock { $0[name] } }
+    package func table(named name: String) -> TableEntry? {
+        tables.withLock { $0[NameKey(name)] }
+    }
 
     /// All tables, by name in byte order.
     package var allTables: [TableEntry] {
@@ -98,9 +103,10 @@ package final class DatabaseEntry: Sendable {
         return start.overflow ? .min : start.partialValue
     }
 
-    func insert(_ table: TableEntry) { tables.withLock { $0[table.name] = table } }
+    func insert(_ table: TableEntry) { tables.withLock { $0[NameKey(table.name)] = table } }
     func remove(_ table: TableEntry) {
-        tables.withLock { if $0[table.name] === table { $0[table.name] = nil } }
+        let key = NameKey(table.name)
+        tables.withLock { if $0[key] === table { $0[key] = nil } }
     }
     func setRetention(_ nanoseconds: Int64) { retention.store(nanoseconds, ordering: .relaxed) }
     func markDropped() { dropped.store(true, ordering: .releasing) }

@@ -35,29 +35,33 @@ package final class TableSchema: Sendable {
     package let fields: [FieldColumn]
     /// Rises with every change of the table's columns.
     package let version: Int
-    package let tagIndexByName: [String: Int]
-    package let fieldIndexByName: [String: Int]
+    private let tagIndexByName: [NameKey: Int]
+    private let fieldIndexByName: [NameKey: Int]
 
     package init(tags: [TagColumn], fields: [FieldColumn], version: Int) {
         self.tags = tags
         self.fields = fields
         self.version = version
         tagIndexByName = Dictionary(
-            tags.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+            tags.enumerated().map { (NameKey($1.name), $0) },
+            uniquingKeysWith: { first, _ in first })
         fieldIndexByName = Dictionary(
-            fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+            fields.enumerated().map { (NameKey($1.name), $0) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     package static let empty = TableSchema(tags: [], fields: [], version: 0)
 
+    package func tagIndex(named name: String) -> Int? { tagIndexByName[NameKey(name)] }
+
     package func field(named name: String) -> FieldColumn? {
-        fieldIndexByName[name].map { fields[$0] }
+        fieldIndexByName[NameKey(name)].map { fields[$0] }
     }
 
     /// Whether SQL already knows a column by this name, `time` included.
     package func usesSQLName(_ name: String) -> Bool {
-        name == "time" || tags.contains { $0.sqlName == name }
-            || fields.contains { $0.sqlName == name }
+        name == "time" || tags.contains { $0.sqlName.hasSameBytes(as: name) }
+            || fields.contains { $0.sqlName.hasSameBytes(as: name) }
     }
 
     private func freeName(_ name: String) -> String {
@@ -81,7 +85,7 @@ package final class TableSchema: Sendable {
         var sqlName = name
         if name == "time" {
             sqlName = freeName(name)
-        } else if let index = fields.firstIndex(where: { $0.sqlName == name }) {
+        } else if let index = fields.firstIndex(where: { $0.sqlName.hasSameBytes(as: name) }) {
             let field = fields[index]
             fields[index] = FieldColumn(
                 id: field.id, name: field.name, sqlName: freeName(field.name), type: field.type)

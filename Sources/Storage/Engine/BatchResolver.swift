@@ -2,7 +2,7 @@
 // types, rows that may not be stored are taken out and reported.
 //
 // The common case — every shape bound before, every series known — takes no lock at all. Anything
-// new goes through the definition lock, once a batch, and only for rows that will be stored.
+// new goes through the definition lock, once a batch: see BatchBinding.
 
 internal import Synchronization
 
@@ -140,7 +140,7 @@ struct BatchResolver {
         let names = catalog.state.withLock {
             $0.tablesDropped(inDatabase: batch.database, since: batch.dropGeneration)
         }
-        batch.groups.removeAll { names.contains(String(decoding: $0.shape.table, as: UTF8.self)) }
+        batch.groups.removeAll { names.contains($0.shape.table) }
     }
 
     private func bindFast(_ batch: WriteBatch, _ database: DatabaseEntry?) -> Bool {
@@ -169,159 +169,11 @@ struct BatchResolver {
         return false
     }
 
-    private func hasTopBit(_ group: RowGroup, _ index: Int) -> Bool {
+    func hasTopBit(_ group: RowGroup, _ index: Int) -> Bool {
         let column = group.column(index)
         var all: UInt64 = 0
         for row in 0..<group.rowCount { all |= column[row] }
         return all >> 63 == 1
-    }
-
-    private func bindSlowly(_ batch: WriteBatch) {
-        catalog.state.withLock { state in
-            // Looked at again under the lock: a drop between parsing and here has made ids stale.
-            if batch.dropGeneration != catalog.dropGeneration {
-                let names = state.tablesDropped(
-                    inDatabase: batch.database, since: batch.dropGeneration)
-                batch.groups.removeAll {
-                    names.contains(String(decoding: $0.shape.table, as: UTF8.self))
-                }
-                guard !batch.groups.isEmpty else { return }
-            }
-            if state.databases[batch.database] == nil, !options.createDatabases {
-                // Dropped since it was looked for: its rows count as written before the drop.
-                batch.groups.removeAll()
-                return
-            }
-            let database =
-                state.databases[batch.database]
-                ?? catalog.makeDatabase(
-                    &state, name: batch.database,
-                    partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
-                    retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0)
-                        * 1_000_000_000)
-            for group in batch.groups { bind(group, batch, database, &state) }
-        }
-    }
-
-    private func bind(
-        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry,
-        _ state: inout Catalog.State
-    ) {
-        let name = String(decoding: group.shape.table, as: UTF8.self)
-        let table: TableEntry
-        if let known = database.table(named: name) {
-            table = known
-        } else if !options.createTables {
-            let text = "table not found: \"\(name)\", and writes may not create tables"
-            rejectAll(group, batch, .limit, text)
-            return
-        } else if database.tableCount < options.tablesPerDatabaseMax {
-            table = catalog.makeTable(&state, database: database, name: name)
-        } else {
-            rejectAll(
-                group, batch, .limit,
-                "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) tables"
-            )
-            return
-        }
-        resolveSeries(group, batch, table, &state)
-        guard group.rowCount > 0 else { return }
-        var fields: [FieldColumn?] = []
-        for (index, nameBytes) in group.shape.fieldNames.enumerated() {
-            fields.append(
-                bindField(
-                    String(decoding: nameBytes, as: UTF8.self), index, group, batch, table, &state))
-        }
-        let binding = ShapeBinding(table: table, typeVersion: table.typeVersion, fields: fields)
-        group.binding = binding
-        // A refused field is looked at again next time: its message names the request's lines.
-        group.shape.binding = fields.contains { $0 == nil } ? nil : binding
-        if fields.allSatisfy({ $0 == nil }) { group.binding = nil }
-    }
-
-    private func bindField(
-        _ name: String, _ index: Int, _ group: RowGroup, _ batch: WriteBatch, _ table: TableEntry,
-        _ state: inout Catalog.State
-    ) -> FieldColumn? {
-        let written = group.shape.types[index]
-        guard let stored = table.schema.field(named: name) else {
-            if table.schema.fields.count >= options.fieldsPerTableMax {
-                rejectAll(
-                    group, batch, .limit,
-                    "table \(table.name) is at its limit of \(options.fieldsPerTableMax) fields")
-                return nil
-            }
-            return catalog.makeField(&state, table, name, written)
-        }
-        if stored.type == written { return stored }
-        guard stored.type.isNumeric, written.isNumeric else {
-            rejectAll(
-                group, batch, .conflict,
-                "field type conflict: input field \"\(name)\" on measurement \"\(table.name)\" is type "
-                    + "\(written.name), already exists as type \(stored.type.name)",
-                dropsRows: false)
-            return nil
-        }
-        if stored.type != .float64, written == .float64 || hasTopBit(group, index) {
-            catalog.widen(&state, table, fieldID: stored.id, to: .float64)
-            return table.schema.fields[Int(stored.id)]
-        }
-        return stored
-    }
-
-    private func rejectAll(
-        _ group: RowGroup, _ batch: WriteBatch, _ kind: LineRejection.Kind, _ reason: String,
-        dropsRows: Bool = true
-    ) {
-        for row in 0..<group.rowCount {
-            batch.reject(LineRejection(line: Int(group.lines[row]), kind: kind, reason: reason))
-        }
-        if dropsRows { group.rowCount = 0 }
-    }
-
-    private func resolveSeries(
-        _ group: RowGroup, _ batch: WriteBatch, _ table: TableEntry, _ state: inout Catalog.State
-    ) {
-        guard !batch.newSeries.isEmpty else { return }
-        var refused: String?
-        for row in 0..<group.rowCount where group.series[row] >= WriteBatch.provisional {
-            let index = Int(group.series[row] & ~WriteBatch.provisional)
-            if batch.newSeries[index].resolved == nil {
-                let key = batch.newSeries[index].key
-                // Safe: the bytes are the batch's, lent for the look-up.
-                let known = key.withUnsafeBytes { table.seriesID(forKey: $0) }
-                if known == nil, let limit = passedLimit(table, key) {
-                    refused = limit
-                    continue
-                }
-                batch.newSeries[index].resolved = known ?? catalog.seriesID(&state, table, key: key)
-            }
-            if let id = batch.newSeries[index].resolved { group.series[row] = id }
-        }
-        guard let refused else { return }
-        group.filterRows { row in
-            guard group.series[row] >= WriteBatch.provisional else { return true }
-            batch.reject(
-                LineRejection(
-                    line: Int(group.lines[row]), kind: .limit,
-                    reason: refused))
-            return false
-        }
-    }
-
-    /// The limit that a new series would pass, as a sentence.
-    private func passedLimit(_ table: TableEntry, _ key: [UInt8]) -> String? {
-        if table.seriesCount >= options.seriesPerTableMax {
-            return "table \(table.name) is at its limit of \(options.seriesPerTableMax) series"
-        }
-        let schema = table.schema
-        let newTags = key.withUnsafeBytes { bytes in
-            (SeriesKey.decode(bytes) ?? []).count { range in
-                schema.tagIndexByName[String(decoding: bytes[range.key], as: UTF8.self)] == nil
-            }
-        }
-        guard newTags > 0, schema.tags.count + newTags > options.tagsPerTableMax else { return nil }
-        return "table \(table.name) is at its limit of \(options.tagsPerTableMax) tags"
     }
 
     // MARK: Types

@@ -83,12 +83,14 @@ final class BlockingQueue<Item: Sendable>: @unchecked Sendable {
 /// A result that one thread waits for and another one brings.
 ///
 /// Safe: `value` is touched only under the mutex.
-final class Promise<Value: Sendable>: @unchecked Sendable {
+package final class Promise<Value: Sendable>: @unchecked Sendable {
     private let queue = BlockingQueue<Value>()
 
-    func fulfil(_ value: Value) { queue.push(value) }
+    package init() {}
 
-    func wait() -> Value {
+    package func fulfil(_ value: Value) { queue.push(value) }
+
+    package func wait() -> Value {
         while true {
             if let value = queue.takeAll(milliseconds: 1000).first { return value }
         }

@@ -4,15 +4,17 @@
 //     sync → apply → publish → acknowledge
 //
 // Everything that gathers while a group syncs forms the next group. A group that could not be
-// written leaves nothing behind; a sync that failed makes the store read-only until it is reopened.
+// written leaves nothing behind but the journal, which the next group carries; a sync that failed
+// makes the store read-only until it is reopened. Definitions go one by one, after the writes of
+// their group.
 
 internal import Synchronization
 
 /// What the log thread is asked to do.
 enum CommitItem: Sendable {
     case write(WriteBatch, @Sendable (Result<WriteReceipt, StorageError>) -> Void)
-    /// Makes all definitions so far durable.
-    case definitions(@Sendable (Result<Void, StorageError>) -> Void)
+    /// Makes a definition durable, and then puts it in force.
+    case define(Definition, @Sendable (Result<Void, StorageError>) -> Void)
     /// Freezes the active head, even if it is empty but for definitions.
     case freeze(@Sendable (Result<Void, StorageError>) -> Void)
     /// Log files wholly at or below the sequence may go.
@@ -24,7 +26,7 @@ enum CommitItem: Sendable {
     func refuse() {
         switch self {
         case .write(_, let done): done(.failure(.closed))
-        case .definitions(let done), .freeze(let done): done(.failure(.closed))
+        case .define(_, let done), .freeze(let done): done(.failure(.closed))
         case .trim: break
         case .stop(_, let done): done(.failure(.closed))
         }
@@ -33,6 +35,10 @@ enum CommitItem: Sendable {
 
 /// Safe: `log`, `head` and the clocks belong to the thread that runs `process`.
 final class CommitPipeline: @unchecked Sendable {
+    private typealias Write = (
+        batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void
+    )
+
     private let log: LogWriter
     private let shared: EngineShared
     private var lastSyncNanoseconds = monotonicNanoseconds()
@@ -47,22 +53,22 @@ final class CommitPipeline: @unchecked Sendable {
 
     /// One group. The log thread's loop body, or a caller's without threads.
     func process(_ items: [CommitItem]) {
-        var writes:
-            [(batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void)] = []
-        var definitions: [@Sendable (Result<Void, StorageError>) -> Void] = []
+        var writes: [Write] = []
+        var definitions: [(Definition, @Sendable (Result<Void, StorageError>) -> Void)] = []
         var freezes: [@Sendable (Result<Void, StorageError>) -> Void] = []
         var stop:
             (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
         for item in items {
             switch item {
             case .write(let batch, let done): writes.append((batch, done))
-            case .definitions(let done): definitions.append(done)
+            case .define(let definition, let done): definitions.append((definition, done))
             case .freeze(let done): freezes.append(done)
             case .trim(let sequence): trim(sequence)
             case .stop(let flushedThrough, let done): stop = (flushedThrough, done)
             }
         }
-        if !writes.isEmpty || !definitions.isEmpty { commit(writes, definitions) }
+        if !writes.isEmpty { commit(writes) }
+        for (definition, done) in definitions { done(define(definition)) }
         syncIfDue()
         if !freezes.isEmpty || shouldFreeze {
             let result = freeze()
@@ -71,52 +77,79 @@ final class CommitPipeline: @unchecked Sendable {
         if let stop { finish(stop.flushedThrough, stop.done) }
     }
 
-    private func commit(
-        _ writes: [(
-            batch: WriteBatch, done: @Sendable (Result<WriteReceipt, StorageError>) -> Void
-        )],
-        _ definitions: [@Sendable (Result<Void, StorageError>) -> Void]
-    ) {
+    private func commit(_ writes: [Write]) {
         let journal = shared.catalog.takeJournal()
-        var sequences: [UInt64] = []
+        var logged: [(write: Write, sequence: UInt64)] = []
+        var tooLarge: [(write: Write, error: StorageError)] = []
         do throws(StorageError) {
             guard !isStopped else { throw .closed }
-            log.beginGroup()
-            if !journal.isEmpty { log.appendRecord(kind: .definitions) { $0.append(journal) } }
+            try beginGroup(journal)
             for write in writes {
-                sequences.append(
-                    log.appendRecord(kind: .write) { BatchRecord.encode(write.batch, into: &$0) })
+                do throws(StorageError) {
+                    let sequence = try log.appendRecord(kind: .write) {
+                        BatchRecord.encode(write.batch, into: &$0)
+                    }
+                    logged.append((write, sequence))
+                } catch {
+                    tooLarge.append((write, error))
+                }
             }
-            try logGroup()
+            try logGroup(sync: shared.options.durability == .always)
         } catch {
-            if !journal.isEmpty { shared.catalog.returnJournal(journal) }
-            if case .readOnly(let reason) = error { shared.becomeReadOnly(reason) }
-            for write in writes {
-                shared.pendingBytes.subtract(write.batch.byteCount, ordering: .relaxed)
-                write.done(.failure(error))
-            }
-            for done in definitions { done(.failure(error)) }
+            note(error, journal)
+            for write in writes { answer(write, .failure(error)) }
             return
         }
-        apply(writes.map(\.batch), sequences)
-        for (index, write) in writes.enumerated() {
-            let batch = write.batch
-            shared.pendingBytes.subtract(batch.byteCount, ordering: .relaxed)
-            write.done(
-                .success(
-                    WriteReceipt(
-                        rowsStored: batch.rowCount, valuesStored: batch.valueCount,
-                        rejections: batch.rejections, rejectedCount: batch.rejectedCount,
-                        sequence: sequences[index])))
+        apply(logged.map { ($0.write.batch, $0.sequence) })
+        for (write, sequence) in logged {
+            answer(write, .success(WriteReceipt(write.batch, sequence: sequence)))
         }
-        for done in definitions { done(.success(())) }
+        for (write, error) in tooLarge { answer(write, .failure(error)) }
     }
 
-    private func logGroup() throws(StorageError) {
+    private func answer(_ write: Write, _ result: Result<WriteReceipt, StorageError>) {
+        shared.pendingBytes.subtract(write.batch.byteCount, ordering: .relaxed)
+        write.done(result)
+    }
+
+    /// Logs the definition with a sync, whatever the durability of writes, and only then puts it in
+    /// force: what failed never was.
+    private func define(_ definition: Definition) -> Result<Void, StorageError> {
+        guard !isStopped else { return .failure(.closed) }
+        var journal: [[UInt8]] = []
+        let entries: [CatalogEntry]
+        do throws(StorageError) {
+            (journal, entries) = try shared.catalog.plan(definition, shared.options)
+            var own = CatalogJournal()
+            for entry in entries { own.record(entry) }
+            try beginGroup(journal + own.pieces)
+            try logGroup(sync: true)
+        } catch {
+            note(error, journal)
+            return .failure(error)
+        }
+        let stands = shared.catalog.enact(entries)
+        shared.publish(shared.activeHead, through: log.lastSequence)
+        if !stands, let error = definition.existsError { return .failure(error) }
+        return .success(())
+    }
+
+    private func beginGroup(_ definitions: [[UInt8]]) throws(StorageError) {
+        log.beginGroup()
+        for piece in definitions { try log.appendRecord(kind: .definitions) { $0.append(piece) } }
+    }
+
+    /// After a group that could not be logged.
+    private func note(_ error: StorageError, _ journal: [[UInt8]]) {
+        shared.catalog.returnJournal(journal)
+        if case .readOnly(let reason) = error { shared.becomeReadOnly(reason) }
+    }
+
+    private func logGroup(sync: Bool) throws(StorageError) {
         let before = log.bytesSinceStart
         let start = monotonicNanoseconds()
-        try log.commitGroup(sync: shared.options.durability == .always)
-        if shared.options.durability == .always {
+        try log.commitGroup(sync: sync)
+        if sync {
             lastSyncNanoseconds = monotonicNanoseconds()
             shared.counters.logSyncs.add(1, ordering: .relaxed)
             shared.counters.logSyncNanoseconds.add(
@@ -125,9 +158,9 @@ final class CommitPipeline: @unchecked Sendable {
         shared.counters.logBytes.add(log.bytesSinceStart - before, ordering: .relaxed)
     }
 
-    private func apply(_ batches: [WriteBatch], _ sequences: [UInt64]) {
+    private func apply(_ batches: [(WriteBatch, UInt64)]) {
         let head = shared.activeHead
-        for (batch, sequence) in zip(batches, sequences) {
+        for (batch, sequence) in batches {
             HeadApplier.apply(batch, sequence: sequence, to: head)
             shared.counters.rows.add(batch.rowCount, ordering: .relaxed)
             shared.counters.values.add(batch.valueCount, ordering: .relaxed)
@@ -162,8 +195,7 @@ final class CommitPipeline: @unchecked Sendable {
         guard !isStopped else { return .failure(.closed) }
         let (journal, mark) = shared.catalog.cut()
         do throws(StorageError) {
-            log.beginGroup()
-            if !journal.isEmpty { log.appendRecord(kind: .definitions) { $0.append(journal) } }
+            try beginGroup(journal)
             try log.commitGroup(sync: true)
         } catch {
             shared.catalog.uncut(journal: journal, mark)
@@ -186,9 +218,7 @@ final class CommitPipeline: @unchecked Sendable {
     ) {
         isStopped = true
         do throws(StorageError) {
-            let journal = shared.catalog.takeJournal()
-            log.beginGroup()
-            if !journal.isEmpty { log.appendRecord(kind: .definitions) { $0.append(journal) } }
+            try beginGroup(shared.catalog.takeJournal())
             try log.commitGroup(sync: true)
             done(.success(try log.finishCleanly(flushedThrough: flushedThrough)))
         } catch { done(.failure(error)) }

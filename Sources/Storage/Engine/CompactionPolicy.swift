@@ -33,7 +33,7 @@ enum CompactionPolicy {
         partitions(segments, databaseID: databaseID).first { $0.count > 1 }
     }
 
-    /// Runs of readable segments by partition: a damaged one is never merged and splits its run.
+    /// Runs of sound segments by partition: a damaged one is never merged and splits its run.
     private static func partitions(_ segments: [LoadedSegment], databaseID: UInt32?)
         -> [[LoadedSegment]]
     {
@@ -44,7 +44,7 @@ enum CompactionPolicy {
         for segment in segments where databaseID == nil || segment.entry.databaseID == databaseID {
             let place = Key(
                 database: segment.entry.databaseID, start: segment.entry.partitionStart, run: 0)
-            guard segment.reader != nil else {
+            guard segment.damage == nil else {
                 breaks[place, default: 0] += 1
                 continue
             }

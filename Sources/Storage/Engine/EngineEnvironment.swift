@@ -8,10 +8,16 @@ package struct EngineEnvironment: Sendable {
     /// Without threads everything runs on the caller's thread, one call at a time: commits log and
     /// apply inline, a head past its limit is flushed inline, merges happen only when asked for.
     package var usesThreads: Bool
+    /// The most bytes that a record of the log may hold.
+    package var logRecordBytesMax: Int
 
-    package init(now: @escaping @Sendable () -> Int64, usesThreads: Bool) {
+    package init(
+        now: @escaping @Sendable () -> Int64, usesThreads: Bool,
+        logRecordBytesMax: Int = LogRecord.payloadBytesMax
+    ) {
         self.now = now
         self.usesThreads = usesThreads
+        self.logRecordBytesMax = logRecordBytesMax
     }
 
     package static let system = EngineEnvironment(now: systemNanoseconds, usesThreads: true)

@@ -28,8 +28,6 @@ final class EngineShared: Sendable {
     struct State: Sendable {
         var isClosed = false
         var readOnlyReason: String?
-        /// Files that were set aside, and notes from recovery.
-        var notes: [String] = []
         /// The last maintenance that failed, until one succeeds.
         var maintenanceFailure: StorageError?
         /// The clock jumped ahead: nothing expires for now.
@@ -78,18 +76,18 @@ final class EngineShared: Sendable {
         for chunk in sealed { maintenance.push(.sort(chunk)) }
     }
 
-    /// Takes a segment out of use whose bytes turned out to be damaged. The file stays.
+    /// Takes a segment, or the table of it whose bytes turned out to be damaged, out of use. The
+    /// file stays.
     func setAside(_ error: StorageError) {
-        guard case .corrupt(let file, _, _) = error else { return }
+        guard case .corrupt(let file, let offset, _) = error else { return }
         published.withLock { published in
             let segments = published.version.segments
             guard segments.contains(where: { $0.entry.path == file && $0.reader != nil }) else {
                 return
             }
             published.version = Version(
-                segments: segments.map { segment in
-                    segment.entry.path == file
-                        ? LoadedSegment(entry: segment.entry, reader: nil, damage: error) : segment
+                segments: segments.map {
+                    $0.entry.path == file ? $0.settingAside(error, at: offset) : $0
                 })
         }
     }

@@ -41,7 +41,7 @@ package enum IntegrityCheck {
         package var wasClosedCleanly = false
     }
 
-    /// Told before each file is read.
+    /// Told before each file is read, and now and then inside of large ones; from any thread.
     package struct Progress: Sendable {
         package var file: String
         package var filesChecked: Int
@@ -52,23 +52,29 @@ package enum IntegrityCheck {
     ///
     /// - Throws: `unsupportedFormat` for a store of a newer release; `io` if there is no store or a
     ///   file can't be read. Damage is in the report, never thrown.
+    /// - Parameter threadsMax: Threads that read segments; as many as processors if nil. What is
+    ///   found, and its order, doesn't depend on it.
     /// - Complexity: as long as reading and decoding everything; memory for the catalog, one log
-    ///   record and one block.
+    ///   record, and a block a thread.
     package static func run(
-        fileSystem: any FileSystem, progress: (Progress) -> Void = { _ in }
+        fileSystem: any FileSystem, threadsMax: Int? = nil,
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) throws(StorageError) -> Report {
-        try withoutActuallyEscaping(progress) { progress throws(StorageError) in
-            var run = IntegrityRun(fileSystem: fileSystem, progress: progress)
-            try run.checkAll()
-            return run.report
-        }
+        var run = IntegrityRun(
+            fileSystem: fileSystem, threadsMax: threadsMax ?? processorCount, progress: progress)
+        try run.checkAll()
+        return run.report
+    }
+
+    private static var processorCount: Int {
+        min(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1), 64)
     }
 
     /// The same for a directory; writers are kept out as long as it takes.
     ///
     /// - Throws: Also `locked` if a process has it open.
     package static func run(
-        directory: String, progress: (Progress) -> Void = { _ in }
+        directory: String, progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) throws(StorageError) -> Report {
         let fileSystem = try PosixFileSystem(root: directory, create: false)
         let lock = try DirectoryReadLock(directory: fileSystem.root)
@@ -80,16 +86,19 @@ package enum IntegrityCheck {
 /// One check under way.
 private struct IntegrityRun {
     let fileSystem: any FileSystem
-    let progress: (IntegrityCheck.Progress) -> Void
+    let threadsMax: Int
+    let progress: @Sendable (IntegrityCheck.Progress) -> Void
     var report = IntegrityCheck.Report()
     private var seen: Set<String> = []
     private var current: Manifest?
     private var previous: Manifest?
 
     init(
-        fileSystem: any FileSystem, progress: @escaping (IntegrityCheck.Progress) -> Void
+        fileSystem: any FileSystem, threadsMax: Int,
+        progress: @escaping @Sendable (IntegrityCheck.Progress) -> Void
     ) {
         self.fileSystem = fileSystem
+        self.threadsMax = threadsMax
         self.progress = progress
     }
 
@@ -281,62 +290,38 @@ private struct IntegrityRun {
 
     private mutating func checkSegments() throws(StorageError) {
         let listed = current?.segments ?? previous?.segments ?? []
+        var jobs: [SegmentCheck.Job] = []
         for segment in listed {
-            guard fileSystem.exists(segment.path) else {
-                seen.insert(segment.path)
-                find(segment.path, 0, "the file is missing")
-                continue
+            if seen.insert(segment.path).inserted {
+                jobs.append(.init(path: segment.path, entry: segment))
             }
-            try checkSegment(segment.path, entry: segment)
         }
-        guard current != nil else { return }
-        for segment in previous?.segments ?? [] where !seen.contains(segment.path) {
-            guard fileSystem.exists(segment.path) else {
-                note(segment.path, "the file is missing; only MANIFEST.previous lists it")
-                continue
+        if current != nil {
+            for segment in previous?.segments ?? [] where seen.insert(segment.path).inserted {
+                jobs.append(.init(path: segment.path, entry: segment, mayBeMissing: true))
             }
-            try checkSegment(segment.path, entry: segment)
         }
+        try check(jobs)
     }
 
-    private mutating func checkSegment(
-        _ path: String, entry: Manifest.Segment?
-    ) throws(StorageError) {
-        do throws(StorageError) {
-            let size = try fileSystem.open(path, create: false).size
-            begin(path, byteCount: size)
-            if let entry, size != entry.byteCount {
-                throw .corrupt(
-                    file: path, offset: UInt64(min(size, entry.byteCount)),
-                    reason: "\(size) bytes, MANIFEST says \(entry.byteCount)")
+    private mutating func check(_ jobs: [SegmentCheck.Job]) throws(StorageError) {
+        let outcomes = try SegmentCheck(
+            fileSystem: fileSystem, jobs: jobs, filesBefore: report.filesChecked,
+            bytesBefore: report.bytesChecked, progress: progress
+        ).run(threadsMax: threadsMax)
+        for (job, outcome) in zip(jobs, outcomes) {
+            guard let byteCount = outcome.byteCount else {
+                if job.mayBeMissing {
+                    note(job.path, "the file is missing; only MANIFEST.previous lists it")
+                } else {
+                    find(job.path, 0, "the file is missing")
+                }
+                continue
             }
-            let reader = try SegmentReader.open(fileSystem, path: path)
-            if let entry, let difference = Self.difference(reader, entry) {
-                find(path, UInt64(reader.footer.lowerBound), difference)
-            }
-            for finding in reader.verify() { find(path, finding.offset, finding.what) }
-        } catch { try take(error) }
-    }
-
-    /// Where a segment isn't the one that MANIFEST means.
-    private static func difference(_ reader: SegmentReader, _ entry: Manifest.Segment) -> String? {
-        let identity = reader.identity
-        guard identity.number == entry.number else {
-            return "it is segment \(identity.number), MANIFEST says \(entry.number)"
+            report.filesChecked += 1
+            report.bytesChecked += byteCount
+            report.findings += outcome.findings
         }
-        guard identity.databaseID == entry.databaseID,
-            identity.partitionStart == entry.partitionStart,
-            identity.partitionNanoseconds == entry.partitionNanoseconds
-        else { return "its database or partition is not what MANIFEST says" }
-        guard identity.firstSequence == entry.firstSequence,
-            identity.lastSequence == entry.lastSequence
-        else { return "its sequences are not what MANIFEST says" }
-        let minTime = reader.tables.map(\.minTime).min() ?? .max
-        let maxTime = reader.tables.map(\.maxTime).max() ?? .min
-        guard minTime == entry.minTime, maxTime == entry.maxTime else {
-            return "its range of time is not what MANIFEST says"
-        }
-        return nil
     }
 
     // MARK: Names that nothing speaks of
@@ -381,7 +366,7 @@ private struct IntegrityRun {
             _ = try checkCatalogFile(path, byteCount: nil, applyingTo: nil)
         } else if directory.hasPrefix("data/"), name.hasSuffix(".segment") {
             note(path, "not listed in MANIFEST")
-            try checkSegment(path, entry: nil)
+            try check([.init(path: path, entry: nil)])
         } else {
             note(path, "not part of the store")
         }

@@ -81,9 +81,17 @@ final class Maintenance: @unchecked Sendable {
     func tick() {
         guard !isStopped else { return }
         note { () throws(StorageError) in
-            try self.flushFrozen()
-            try self.dropExpired()
-            try self.compactOnce()
+            let version = self.manifest.version
+            do throws(StorageError) {
+                // Retention first: it makes room on a device too full to flush to.
+                try self.dropExpired()
+                try self.flushFrozen()
+                try self.compactOnce()
+            } catch {
+                try? self.removeObsolete(ifStillAt: version)
+                throw error
+            }
+            try self.removeObsolete(ifStillAt: version)
         }
         if shared.options.durability != .none || shared.environment.usesThreads {
             // Without a spare the log thread makes a file itself.
@@ -298,6 +306,13 @@ final class Maintenance: @unchecked Sendable {
         // The predecessor names nothing of these any more.
         for path in obsolete { try? fileSystem.remove(path) }
         obsolete = removing.map(\.entry.path)
+    }
+
+    /// Writes the same MANIFEST once more, so that its predecessor names no file that is obsolete:
+    /// a store without writes would keep them for ever. Not if it has just been replaced anyway.
+    private func removeObsolete(ifStillAt version: UInt64) throws(StorageError) {
+        guard !obsolete.isEmpty, manifest.version == version else { return }
+        try install(manifest, adding: [], removing: []) { _ in }
     }
 
     // MARK: Merging

@@ -179,10 +179,9 @@ enum Recovery {
         let log = try LogWriter(
             fileSystem: fileSystem, nextSequence: recovery.lastSequence + 1,
             nextFileNumber: recovery.nextFileNumber, options: shared.options,
-            liveFiles: recovery.files)
+            payloadBytesMax: shared.environment.logRecordBytesMax, liveFiles: recovery.files)
         maintenance.useSpares(log.spares)
         let pipeline = CommitPipeline(log: log, shared: shared)
-        shared.state.withLock { $0.notes = notes }
         return Opened(shared: shared, pipeline: pipeline, maintenance: maintenance, notes: notes)
     }
 

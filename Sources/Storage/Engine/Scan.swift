@@ -39,6 +39,9 @@ package struct ScanRequest: Sendable {
     package var series: SeriesSet?
     /// Ids of the fields whose values are wanted, in the order of `ScanRows.columns`.
     package var fields: [UInt32]
+    /// The types in which the values are wanted, field by field; nil means the table's current ones.
+    /// A plan fails if the table has wider values than these, which a newer schema knows.
+    package var fieldTypes: [FieldType]?
     package var bounds: [FieldBound] = []
     /// Non-nil if the consumer can use statistics of count, sum, minimum and maximum.
     package var summaries: SummaryBuckets?
@@ -59,7 +62,7 @@ package struct ScanRows {
     package var count: Int
     // Safe: memory lent for one `consume` call, `count` rows in `times` and in each column.
     package var times: UnsafePointer<Int64>
-    /// In the order of `ScanRequest.fields`, converted to the table's current field types.
+    /// In the order of `ScanRequest.fields`, converted to the types asked for.
     /// A field that no row has is a column whose validity is all zero.
     package var columns: UnsafeBufferPointer<ColumnSlice>
 

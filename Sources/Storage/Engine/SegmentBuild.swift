@@ -18,10 +18,28 @@ struct SegmentBuild {
 
     private struct TableInput {
         var table: TableEntry
-        var inputs: [ScanInput]
-        var fieldIDs: Set<UInt32>
+        var inputs: [ScanInput] = []
         var firstSequence: UInt64
         var lastSequence: UInt64
+        /// The widest type that the inputs have of each field. Not the table's: that one may just
+        /// have become wider, and the log not know of it yet. After a power loss it would be the
+        /// narrower one again, and the segment say something that can't be.
+        var fieldTypes: [UInt32: FieldType] = [:]
+
+        init(_ table: TableEntry, firstSequence: UInt64, lastSequence: UInt64) {
+            self.table = table
+            self.firstSequence = firstSequence
+            self.lastSequence = lastSequence
+        }
+
+        mutating func note(_ field: UInt32, _ type: FieldType) {
+            guard let known = fieldTypes[field] else {
+                fieldTypes[field] = type
+                return
+            }
+            // Numbers only ever widen to float64.
+            if known != type { fieldTypes[field] = .float64 }
+        }
     }
 
     /// The part of a frozen head that falls into the partition; nil if no row does.
@@ -31,13 +49,12 @@ struct SegmentBuild {
         for head in heads {
             guard let table = maintenance.shared.catalog.table(id: head.tableID) else { continue }
             var input = TableInput(
-                table: table, inputs: [], fieldIDs: [], firstSequence: head.firstSequence,
-                lastSequence: head.lastSequence)
+                table, firstSequence: head.firstSequence, lastSequence: head.lastSequence)
             for chunk in head.chunks {
                 let view = maintenance.shared.published.withLock { _ in chunk.published }
                 guard view.rowCount > 0 else { continue }
                 input.inputs.append(ScanInput(source: .chunk(view), priority: 0))
-                input.fieldIDs.formUnion(view.shape.ids)
+                for (id, type) in zip(view.shape.ids, view.shape.types) { input.note(id, type) }
             }
             tables.append(input)
         }
@@ -61,11 +78,10 @@ struct SegmentBuild {
                 var input =
                     byTable[table.id]
                     ?? TableInput(
-                        table: table, inputs: [], fieldIDs: [],
-                        firstSequence: part.schema.firstSequence,
+                        table, firstSequence: part.schema.firstSequence,
                         lastSequence: part.schema.lastSequence)
                 input.inputs.append(ScanInput(source: .segment(part), priority: priority))
-                input.fieldIDs.formUnion(part.schema.fields.map(\.id))
+                for field in part.schema.fields { input.note(field.id, field.type) }
                 input.firstSequence = min(input.firstSequence, part.schema.firstSequence)
                 input.lastSequence = max(input.lastSequence, part.schema.lastSequence)
                 byTable[table.id] = input
@@ -122,8 +138,11 @@ struct SegmentBuild {
         _ input: TableInput, _ range: TimeRange, isMerge: Bool, to writer: SegmentWriter
     ) throws(StorageError) {
         let schema = input.table.schema
-        let fields = input.fieldIDs.sorted().filter { $0 < schema.fields.count }.map {
-            schema.fields[Int($0)]
+        let fields = input.fieldTypes.keys.sorted().filter { $0 < schema.fields.count }.map { id in
+            let field = schema.fields[Int(id)]
+            return SegmentField(
+                id: id, name: field.name, sqlName: field.sqlName,
+                type: input.fieldTypes[id] ?? field.type)
         }
         var request = ScanRequest(timeRange: range, fields: fields.map(\.id))
         request.series = nil
@@ -135,9 +154,7 @@ struct SegmentBuild {
             SegmentTableSchema(
                 tableID: input.table.id, name: input.table.name, firstSequence: input.firstSequence,
                 lastSequence: input.lastSequence, tagKeys: schema.tags.map(\.name),
-                fields: fields.map {
-                    SegmentField(id: $0.id, name: $0.name, sqlName: $0.sqlName, type: $0.type)
-                }))
+                fields: fields))
         var consumer = SegmentFeed(
             writer: writer, table: input.table, maintenance: maintenance, isMerge: isMerge)
         var counters = ScanCounters()

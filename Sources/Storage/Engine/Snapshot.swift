@@ -8,25 +8,30 @@ package final class Snapshot: Sendable {
     package let visibleSequence: UInt64
     /// Chunks by table, oldest head first; the index is the head's place.
     private let chunks: [UInt32: [(head: Int, view: ChunkView)]]
+    /// Tables asked for that were there still when all else had been taken: a drop that comes later
+    /// takes nothing away from this snapshot.
+    private let tablesPresent: Set<UInt32>
     private let nowNanoseconds: Int64
     /// Told about damage that a scan met.
     private let setAside: @Sendable (StorageError) -> Void
 
     init(
         version: Version, visibleSequence: UInt64, chunks: [UInt32: [(head: Int, view: ChunkView)]],
-        nowNanoseconds: Int64, setAside: @escaping @Sendable (StorageError) -> Void
+        tablesPresent: Set<UInt32>, nowNanoseconds: Int64,
+        setAside: @escaping @Sendable (StorageError) -> Void
     ) {
         self.setAside = setAside
         self.version = version
         self.visibleSequence = visibleSequence
         self.chunks = chunks
+        self.tablesPresent = tablesPresent
         self.nowNanoseconds = nowNanoseconds
     }
 
     /// Independent pieces of a scan, each about `rowsPerMorsel` rows.
     ///
-    /// Rows past the database's retention are left out. A segment found damaged is set aside: the
-    /// call throws `corrupt`, and the next snapshot goes without it.
+    /// Rows past the database's retention are left out. A segment's table found damaged is set
+    /// aside: the call throws `corrupt`, and the next snapshot goes without it.
     package func plan(
         _ table: TableEntry, _ request: ScanRequest, rowsPerMorsel: Int
     ) throws(StorageError) -> [ScanMorsel] {
@@ -42,14 +47,11 @@ package final class Snapshot: Sendable {
         _ table: TableEntry, _ request: ScanRequest, rowsPerMorsel: Int
     ) throws(StorageError) -> [ScanMorsel] {
         var request = request
-        let retention = table.database.retentionNanoseconds
-        if retention > 0 {
-            request.timeRange = request.timeRange.intersection(
-                TimeRange(lower: nowNanoseconds &- retention, upper: .max))
-        }
-        guard !request.timeRange.isEmpty, !table.isDropped else { return [] }
+        request.timeRange = visible(request.timeRange, of: table)
+        guard !request.timeRange.isEmpty, tablesPresent.contains(table.id) || !table.isDropped
+        else { return [] }
         let schema = table.schema
-        let types = request.fields.map { schema.fields[Int($0)].type }
+        let types = request.fieldTypes ?? request.fields.map { schema.fields[Int($0)].type }
         let heads = (chunks[table.id] ?? []).filter {
             request.timeRange.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
         }
@@ -88,7 +90,7 @@ package final class Snapshot: Sendable {
     ) -> [Span] {
         var partitions: [Int64: (end: Int64, segments: [SegmentTable])] = [:]
         for segment in version.segments where segment.entry.databaseID == table.database.id {
-            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else {
+            guard let part = segment.table(id: table.id), part.rowCount > 0 else {
                 continue
             }
             let end = segment.entry.partitionStart.addingReportingOverflow(
@@ -134,12 +136,27 @@ package final class Snapshot: Sendable {
         }
     }
 
-    /// What a damaged, set-aside file could have changed in an answer about this table.
-    package func warnings(for table: TableEntry) -> [String] {
-        version.damaged.filter { $0.entry.databaseID == table.database.id }.map { segment in
-            "\(segment.entry.path) is damaged and set aside: rows between "
-                + "\(segment.entry.minTime) and \(segment.entry.maxTime) ns may be missing"
+    /// What damaged, set-aside files could have changed in an answer about this table and range.
+    ///
+    /// Where a file's footer can't be read, nobody knows which tables of the database it held.
+    package func warnings(for table: TableEntry, in range: TimeRange) -> [String] {
+        let range = visible(range, of: table)
+        guard !range.isEmpty else { return [] }
+        return version.damaged.compactMap { segment in
+            guard segment.entry.databaseID == table.database.id,
+                let lost = segment.lostTimes(ofTable: table.id),
+                range.overlaps(first: lost.lowerBound, last: lost.upperBound)
+            else { return nil }
+            return "\(segment.entry.path) is damaged and set aside: rows between "
+                + "\(lost.lowerBound) and \(lost.upperBound) ns may be missing"
         }
+    }
+
+    /// The part of a range that the database's retention lets see.
+    private func visible(_ range: TimeRange, of table: TableEntry) -> TimeRange {
+        let retention = table.database.retentionNanoseconds
+        guard retention > 0 else { return range }
+        return range.intersection(TimeRange(lower: nowNanoseconds &- retention, upper: .max))
     }
 
     /// The least and greatest time of the table's rows, from directories; nil if empty.
@@ -147,7 +164,7 @@ package final class Snapshot: Sendable {
         var first = Int64.max
         var last = Int64.min
         for segment in version.segments {
-            guard let part = segment.reader?.table(id: table.id), part.rowCount > 0 else {
+            guard let part = segment.table(id: table.id), part.rowCount > 0 else {
                 continue
             }
             first = min(first, part.minTime)
@@ -164,7 +181,7 @@ package final class Snapshot: Sendable {
     package func estimatedRows(of table: TableEntry, in range: TimeRange) -> Int {
         var rows = 0
         for segment in version.segments {
-            guard let part = segment.reader?.table(id: table.id),
+            guard let part = segment.table(id: table.id),
                 range.overlaps(first: part.minTime, last: part.maxTime)
             else { continue }
             rows += part.rowCount
@@ -193,7 +210,7 @@ extension StorageEngine {
     ///   nanoseconds a chunk.
     package func snapshot(of tables: [TableEntry]? = nil) -> Snapshot {
         let now = shared.environment.now()
-        return shared.published.withLock { published in
+        let (version, sequence, chunks) = shared.published.withLock { published in
             var chunks: [UInt32: [(head: Int, view: ChunkView)]] = [:]
             let heads = published.frozen.map(\.head) + [published.active]
             for (index, head) in heads.enumerated() {
@@ -208,10 +225,12 @@ extension StorageEngine {
                     for table in head.tables.values { add(table) }
                 }
             }
-            return Snapshot(
-                version: published.version, visibleSequence: published.visibleSequence,
-                chunks: chunks,
-                nowNanoseconds: now, setAside: { [shared] in shared.setAside($0) })
+            return (published.version, published.visibleSequence, chunks)
         }
+        let present = (tables ?? []).lazy.filter { !$0.isDropped }.map(\.id)
+        return Snapshot(
+            version: version, visibleSequence: sequence, chunks: chunks,
+            tablesPresent: Set(present), nowNanoseconds: now,
+            setAside: { [shared] in shared.setAside($0) })
     }
 }

@@ -68,6 +68,8 @@ package struct SourceScan: Sendable {
     ) throws(StorageError) {
         var run = try ScanRun(plan: plan, piece: piece, counters: &counters)
         try run.scan(into: &consumer, counters: &counters)
+        // Statistics are read where they are mapped, and may have skipped what they should not.
+        for segment in plan.segments { try segment.directory.storage.file.checkReadable() }
     }
 
     /// Rows that the scan will look at, guessed from directories and counts.

@@ -94,7 +94,8 @@ final class SegmentInput: Sendable {
                     throw SlotConversion.outdated(id, stored)
                 }
                 throw .corrupt(
-                    file: directory.storage.path, offset: 0,
+                    file: directory.storage.path,
+                    offset: UInt64(directory.storage.stretchStarts[0]),
                     reason:
                         "field \(id) is \(stored.name), the table's is \(fieldTypes[index].name)")
             }

@@ -10,18 +10,20 @@ package import Synchronization
 package struct WriteReceipt: Sendable {
     package var rowsStored: Int
     package var valuesStored: Int
+    /// The first lines that were refused, wholly or in part.
     package var rejections: [LineRejection]
+    /// How many lines were refused, wholly or in part: each counts once.
     package var rejectedCount: Int
+    /// How many of them are stored without the fields that were refused; they count as rows stored.
+    package var partialCount: Int
     package var sequence: UInt64
 
-    package init(
-        rowsStored: Int, valuesStored: Int, rejections: [LineRejection], rejectedCount: Int,
-        sequence: UInt64
-    ) {
-        self.rowsStored = rowsStored
-        self.valuesStored = valuesStored
-        self.rejections = rejections
-        self.rejectedCount = rejectedCount
+    init(_ batch: WriteBatch, sequence: UInt64) {
+        rowsStored = batch.rowCount
+        valuesStored = batch.valueCount
+        rejections = batch.rejections
+        rejectedCount = batch.rejectedCount
+        partialCount = batch.partialCount
         self.sequence = sequence
     }
 }
@@ -128,8 +130,10 @@ package final class StorageEngine: Sendable {
         _ batch: WriteBatch,
         completion: @escaping @Sendable (Result<WriteReceipt, StorageError>) -> Void
     ) {
+        let isAgain = batch.groups.contains(where: \.isConverted)
         do throws(StorageError) {
             try checkWritable()
+            if let text = BatchRecord.limitPassed(by: batch) { throw .limit(text) }
             let version = shared.published.withLock { $0.version }
             let resolver = BatchResolver(
                 catalog: catalog, options: options, nowNanoseconds: shared.environment.now(),
@@ -143,13 +147,9 @@ package final class StorageEngine: Sendable {
             completion(.failure(error))
             return
         }
-        shared.counters.rejected.add(batch.rejectedCount, ordering: .relaxed)
+        if !isAgain { shared.counters.rejected.add(batch.rejectedCount, ordering: .relaxed) }
         guard batch.rowCount > 0 else {
-            completion(
-                .success(
-                    WriteReceipt(
-                        rowsStored: 0, valuesStored: 0, rejections: batch.rejections,
-                        rejectedCount: batch.rejectedCount, sequence: 0)))
+            completion(.success(WriteReceipt(batch, sequence: 0)))
             return
         }
         shared.pendingBytes.add(batch.byteCount, ordering: .relaxed)
@@ -177,96 +177,56 @@ package final class StorageEngine: Sendable {
 
     // MARK: Definitions
 
-    /// Changes the catalog and waits until the log holds the change.
-    private func define(
-        _ body: (Catalog, inout Catalog.State) throws(StorageError) -> Void
-    ) throws(StorageError) {
+    // Each waits until its record is synced, whatever the durability of writes, and is in force from
+    // then on. One that fails changes nothing, but for `readOnly`: then the next opening tells.
+
+    private func define(_ definition: Definition) throws(StorageError) {
         try checkWritable()
-        var failure: StorageError?
-        catalog.state.withLock { state in
-            do throws(StorageError) { try body(catalog, &state) } catch { failure = error }
-        }
-        if let failure { throw failure }
         let promise = Promise<Result<Void, StorageError>>()
-        submit(.definitions { promise.fulfil($0) })
+        submit(.define(definition) { promise.fulfil($0) })
         try promise.wait().get()
     }
 
-    /// Retention 0 keeps for ever; nil takes the store's defaults. Durable when it returns.
+    /// Retention 0 keeps for ever; nil takes the store's defaults.
     package func createDatabase(
         _ name: String, ifNotExists: Bool, retentionNanoseconds: Int64? = nil,
         partitionNanoseconds: Int64? = nil
     ) throws(StorageError) {
         try NameRules.check(name, "database")
-        let options = options
-        try define { (catalog, state) throws(StorageError) in
-            guard state.databases[name] == nil else {
-                if ifNotExists { return }
-                throw .exists("database \"\(name)\"")
-            }
-            let partition = partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
-            // A few of them have to fit what 64 bits hold.
-            guard partition >= 60_000_000_000, partition <= 3_155_760_000 * 1_000_000_000 / 2 else {
-                throw .limit("a partition is at least a minute and at most fifty years long")
-            }
-            _ = catalog.makeDatabase(
-                &state, name: name, partitionNanoseconds: partition,
-                retentionNanoseconds: retentionNanoseconds.map { max(0, $0) }
-                    ?? Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000)
+        let partition = partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
+        // A few of them have to fit what 64 bits hold.
+        guard partition >= 60_000_000_000, partition <= 3_155_760_000 * 1_000_000_000 / 2 else {
+            throw .limit("a partition is at least a minute and at most fifty years long")
         }
+        try define(
+            .createDatabase(
+                name, ifNotExists: ifNotExists, partitionNanoseconds: partition,
+                retentionNanoseconds: retentionNanoseconds.map { max(0, $0) }
+                    ?? Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000))
     }
 
     package func setRetention(ofDatabase name: String, nanoseconds: Int64) throws(StorageError) {
-        try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[name] else { throw .unknownDatabase(name) }
-            catalog.setRetention(&state, database, nanoseconds: max(0, nanoseconds))
-        }
+        try define(.setRetention(database: name, nanoseconds: max(0, nanoseconds)))
     }
 
     package func dropDatabase(_ name: String, ifExists: Bool) throws(StorageError) {
-        try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[name] else {
-                if ifExists { return }
-                throw .unknownDatabase(name)
-            }
-            catalog.drop(&state, database)
-        }
+        try define(.dropDatabase(name, ifExists: ifExists))
     }
 
     package func createTable(
-        database databaseName: String, name: String, tags: [String],
+        database: String, name: String, tags: [String],
         fields: [(name: String, type: FieldType)], ifNotExists: Bool
     ) throws(StorageError) {
         try NameRules.check(name, "table")
         for tag in tags { try NameRules.check(tag, "tag") }
         for field in fields { try NameRules.check(field.name, "field") }
-        try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[databaseName] else {
-                throw .unknownDatabase(databaseName)
-            }
-            guard database.table(named: name) == nil else {
-                if ifNotExists { return }
-                throw .exists("table \"\(name)\"")
-            }
-            let table = catalog.makeTable(&state, database: database, name: name)
-            for tag in tags { _ = catalog.tagIndex(&state, table, tag) }
-            for field in fields { _ = catalog.makeField(&state, table, field.name, field.type) }
-        }
+        try define(
+            .createTable(
+                name, database: database, tags: tags, fields: fields, ifNotExists: ifNotExists))
     }
 
-    package func dropTable(database databaseName: String, name: String, ifExists: Bool)
-        throws(StorageError)
-    {
-        try define { (catalog, state) throws(StorageError) in
-            guard let database = state.databases[databaseName] else {
-                throw .unknownDatabase(databaseName)
-            }
-            guard let table = database.table(named: name) else {
-                if ifExists { return }
-                throw .unknownTable(database: databaseName, table: name)
-            }
-            catalog.drop(&state, table)
-        }
+    package func dropTable(database: String, name: String, ifExists: Bool) throws(StorageError) {
+        try define(.dropTable(name, database: database, ifExists: ifExists))
     }
 
     // MARK: Maintenance
@@ -321,12 +281,17 @@ package final class StorageEngine: Sendable {
 /// What names may be: any UTF-8 without control characters, never empty, never too long.
 enum NameRules {
     static func check(_ name: String, _ what: String) throws(StorageError) {
-        guard !name.isEmpty else { throw .limit("a \(what) name must not be empty") }
-        guard name.utf8.count <= 65_535 else {
-            throw .limit("a \(what) name has at most 65,535 bytes")
+        if let problem = problem(name, what) { throw .limit(problem) }
+    }
+
+    static func problem(_ name: String, _ what: String) -> String? {
+        if name.isEmpty { return "a \(what) name must not be empty" }
+        if name.utf8.count > CatalogEntry.nameBytesMax {
+            return "a \(what) name has at most 65,535 bytes"
         }
-        guard !name.utf8.contains(where: { $0 < 32 || $0 == 127 }) else {
-            throw .limit("a \(what) name must not hold control characters")
+        if name.utf8.contains(where: { $0 < 32 || $0 == 127 }) {
+            return "a \(what) name must not hold control characters"
         }
+        return nil
     }
 }

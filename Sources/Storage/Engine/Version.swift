@@ -1,16 +1,31 @@
 // What readers see: one immutable version of segments, the heads, and how far they are visible.
 
-/// A segment that is in use, or that is set aside because its file is damaged.
+/// A segment that is in use, or that is set aside as a whole or for some of its tables because
+/// its file is damaged.
 package final class LoadedSegment: Sendable {
-    package let entry: Manifest.Segment
-    /// Nil if the file is damaged or missing.
-    package let reader: SegmentReader?
-    package let damage: StorageError?
+    /// Which rows are out of reach.
+    private enum Loss: Sendable {
+        case nothing
+        /// Those of some tables, between the times of the footer.
+        case tables([UInt32: ClosedRange<Int64>])
+        /// Nobody knows whose; MANIFEST has their times.
+        case unknown
+    }
 
-    init(entry: Manifest.Segment, reader: SegmentReader?, damage: StorageError?) {
+    package let entry: Manifest.Segment
+    /// Nil if the file as a whole is damaged or missing.
+    package let reader: SegmentReader?
+    /// What was found first.
+    package let damage: StorageError?
+    private let loss: Loss
+
+    private init(
+        entry: Manifest.Segment, reader: SegmentReader?, damage: StorageError?, loss: Loss
+    ) {
         self.entry = entry
         self.reader = reader
         self.damage = damage
+        self.loss = loss
     }
 
     static func open(_ fileSystem: any FileSystem, _ entry: Manifest.Segment) -> LoadedSegment {
@@ -21,10 +36,59 @@ package final class LoadedSegment: Sendable {
                     file: entry.path, offset: UInt64(reader.byteCount),
                     reason: "\(reader.byteCount) bytes, \(entry.byteCount) expected")
             }
-            return LoadedSegment(entry: entry, reader: reader, damage: nil)
+            guard entry.describes(reader.identity) else {
+                throw .corrupt(
+                    file: entry.path, offset: UInt64(reader.footer.lowerBound),
+                    reason: "this is another segment than MANIFEST names")
+            }
+            return LoadedSegment(entry: entry, reader: reader, damage: nil, loss: .nothing)
         } catch {
-            return LoadedSegment(entry: entry, reader: nil, damage: error)
+            let known = SegmentReader.salvageFooter(fileSystem, path: entry.path)
+            guard case .corrupt = error, let known, entry.describes(known.identity) else {
+                return LoadedSegment(entry: entry, reader: nil, damage: error, loss: .unknown)
+            }
+            return LoadedSegment(
+                entry: entry, reader: nil, damage: error, loss: .tables(known.times))
         }
+    }
+
+    /// A table's rows; nil if there are none, or if they are out of reach.
+    package func table(id: UInt32) -> SegmentTable? {
+        if case .tables(let lost) = loss, lost[id] != nil { return nil }
+        return reader?.table(id: id)
+    }
+
+    /// The times between which rows of a table are out of reach; nil if none is.
+    package func lostTimes(ofTable id: UInt32) -> ClosedRange<Int64>? {
+        switch loss {
+        case .nothing: nil
+        case .tables(let lost): lost[id]
+        case .unknown: entry.minTime...max(entry.minTime, entry.maxTime)
+        }
+    }
+
+    /// The same without the table in which damage was met, or without any if it lies in no table.
+    func settingAside(_ error: StorageError, at offset: UInt64) -> LoadedSegment {
+        guard let reader else { return self }
+        var lost: [UInt32: ClosedRange<Int64>] = [:]
+        if case .tables(let known) = loss { lost = known }
+        let hit = reader.isUnreadable ? nil : reader.tables.first { $0.holds(offset) }
+        for table in hit.map({ [$0] }) ?? reader.tables where table.rowCount > 0 {
+            lost[table.schema.tableID] = table.minTime...table.maxTime
+        }
+        return LoadedSegment(
+            entry: entry, reader: hit == nil ? nil : reader, damage: damage ?? error,
+            loss: .tables(lost))
+    }
+}
+
+extension Manifest.Segment {
+    /// Whether a footer is that of the segment.
+    fileprivate func describes(_ identity: SegmentIdentity) -> Bool {
+        identity.number == number && identity.databaseID == databaseID
+            && identity.partitionStart == partitionStart
+            && identity.partitionNanoseconds == partitionNanoseconds
+            && identity.firstSequence == firstSequence && identity.lastSequence == lastSequence
     }
 }
 
@@ -38,7 +102,7 @@ package final class Version: Sendable {
         }
     }
 
-    var damaged: [LoadedSegment] { segments.filter { $0.reader == nil } }
+    var damaged: [LoadedSegment] { segments.filter { $0.damage != nil } }
 }
 
 /// A head that no row is added to any more, with what has to go to disk along with it.

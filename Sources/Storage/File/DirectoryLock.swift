@@ -73,6 +73,20 @@ package final class DirectoryLock: Sendable {
         return descriptor
     }
 
+    /// Who has a directory open, as far as can be told without keeping anyone out: the lock itself
+    /// is tried only where LOCK names a process that lives.
+    package static func holder(of directory: String) -> String? {
+        let descriptor = open(directory + "/LOCK", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        let holder = readHolder(descriptor)
+        guard let process = pid_t(holder.drop { !$0.isNumber }),
+            kill(process, 0) == 0 || errno == EPERM
+        else { return nil }
+        guard flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return nil }
+        return holder
+    }
+
     static func readHolder(_ descriptor: Int32) -> String {
         var buffer = [UInt8](repeating: 0, count: 64)
         let count = pread(descriptor, &buffer, buffer.count, 0)

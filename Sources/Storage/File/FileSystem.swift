@@ -23,6 +23,13 @@ package protocol FileSystem: Sendable {
     func syncDirectory(_ path: String) throws(StorageError)
     /// Maps a whole sealed file for reading. The mapping outlives the name.
     func map(_ path: String) throws(StorageError) -> MappedFile
+    /// Gives a sealed file the same name in another directory too, without copying its bytes.
+    ///
+    /// Durable once that directory is synced. False, with nothing changed, where a link can't lead
+    /// there: another device, a file system without links, a file of another user.
+    func link(_ path: String, into other: any FileSystem) throws(StorageError) -> Bool
+    /// Swaps two names, atomically. False, with nothing changed, where the file system can't.
+    func exchange(_ first: String, _ second: String) throws(StorageError) -> Bool
     /// Bytes free for this process on the device; nil if that can't be known.
     func freeBytes() -> Int?
 }
@@ -45,6 +52,27 @@ package protocol FileHandle: AnyObject, Sendable {
 }
 
 extension FileSystem {
+    package func link(_ path: String, into other: any FileSystem) throws(StorageError) -> Bool {
+        false
+    }
+
+    package func exchange(_ first: String, _ second: String) throws(StorageError) -> Bool {
+        false
+    }
+
+    /// Removes a directory and everything in it. A missing one is no error.
+    package func removeTree(_ directory: String) throws(StorageError) {
+        for name in try list(directory) {
+            let path = directory + "/" + name
+            if name.hasSuffix("/") {
+                try removeTree(String(path.dropLast()))
+            } else {
+                try remove(path)
+            }
+        }
+        try remove(directory)
+    }
+
     /// Reads a whole file, refusing more than `limit` bytes.
     package func readFile(_ path: String, limit: Int = 1 << 30) throws(StorageError) -> [UInt8] {
         let file = try open(path, create: false)

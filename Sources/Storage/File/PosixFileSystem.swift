@@ -134,9 +134,27 @@ package final class PosixFileSystem: FileSystem {
         // Safe: the range is exactly what mmap returned, and is unmapped once, by the last owner.
         return MappedFile(
             path: path, bytes: UnsafeRawBufferPointer(start: address, count: byteCount),
+            isMapping: true,
             release: { bytes in
                 munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
             })
+    }
+
+    package func link(_ path: String, into other: any FileSystem) throws(StorageError) -> Bool {
+        guard let other = other as? PosixFileSystem else { return false }
+        if Glibc.link(try resolve(path), try other.resolve(path)) == 0 { return true }
+        switch errno {
+        case EXDEV, EPERM, EACCES, EMLINK, ENOTSUP, ENOSYS, EOPNOTSUPP: return false
+        default: throw systemError(path, "link")
+        }
+    }
+
+    package func exchange(_ first: String, _ second: String) throws(StorageError) -> Bool {
+        if apus_exchange(try resolve(first), try resolve(second)) == 0 { return true }
+        switch errno {
+        case EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP: return false
+        default: throw systemError(first, "rename")
+        }
     }
 
     package func freeBytes() -> Int? {

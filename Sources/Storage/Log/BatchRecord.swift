@@ -35,6 +35,32 @@ package struct RecordGroup {
 package enum BatchRecord {
     static let groupCountMax = 1 << 20
     static let rowCountMax = 1 << 26
+    static let fieldCountMax = 65_535
+    /// What the rows of a record may take in memory. Columns of one value take no bytes a row in a
+    /// record, so that its size alone bounds nothing.
+    package static let memoryBytesMax = 2 << 30
+
+    /// Order, series and time of a row, and its slots.
+    private static func memoryBytes(rows: Int, fields: Int) -> Int { rows * (16 + 8 * fields) }
+
+    /// Why no record could be read back that holds this batch, or nil.
+    package static func limitPassed(by batch: WriteBatch) -> String? {
+        guard batch.groups.count <= groupCountMax else {
+            return "a write has at most \(groupCountMax) groups of rows with the same fields"
+        }
+        var bytes = 0
+        for group in batch.groups {
+            guard group.rowCount <= rowCountMax, group.fieldCount <= fieldCountMax else {
+                return "a write has at most \(rowCountMax) rows with the same fields, of at most "
+                    + "\(fieldCountMax) fields"
+            }
+            bytes += memoryBytes(rows: group.rowCount, fields: group.fieldCount)
+        }
+        guard bytes <= memoryBytesMax else {
+            return "the rows of a write take at most \(memoryBytesMax) bytes: send it in parts"
+        }
+        return nil
+    }
 
     package static func encode(_ batch: WriteBatch, into writer: inout ByteWriter) {
         let groups = batch.groups.filter { $0.rowCount > 0 && $0.binding != nil }
@@ -178,22 +204,28 @@ package enum BatchRecord {
         var reader = ByteReader(payload)
         let count = try reader.readCount(limit: groupCountMax)
         var groups: [RecordGroup] = []
-        for _ in 0..<count { groups.append(try decodeGroup(&reader)) }
+        var memoryLeft = memoryBytesMax
+        for _ in 0..<count { groups.append(try decodeGroup(&reader, &memoryLeft)) }
         guard reader.isAtEnd else {
             throw .init(offset: reader.offset, reason: "bytes behind the last group")
         }
         return groups
     }
 
-    private static func decodeGroup(_ reader: inout ByteReader) throws(ByteReader.Malformed)
-        -> RecordGroup
-    {
+    private static func decodeGroup(
+        _ reader: inout ByteReader, _ memoryLeft: inout Int
+    ) throws(ByteReader.Malformed) -> RecordGroup {
         let table = UInt32(try reader.readCount(limit: Int(UInt32.max)))
-        // A row takes a byte at least, so no count can ask for more memory than a small multiple
-        // of the payload.
+        // A row takes a byte at least, and a field two.
         let rows = try reader.readCount(limit: min(rowCountMax, reader.remaining))
-        let fieldCount = try reader.readCount(limit: min(65_535, reader.remaining))
+        let fieldCount = try reader.readCount(limit: min(fieldCountMax, reader.remaining))
         guard rows > 0 else { throw .init(offset: reader.offset, reason: "a group without rows") }
+        memoryLeft -= memoryBytes(rows: rows, fields: fieldCount)
+        guard memoryLeft >= 0 else {
+            throw .init(
+                offset: reader.offset, reason: "rows of more than \(memoryBytesMax) bytes in memory"
+            )
+        }
         var fields: [(id: UInt32, type: FieldType)] = []
         for _ in 0..<fieldCount {
             let id = UInt32(try reader.readCount(limit: Int(UInt32.max)))

@@ -24,6 +24,7 @@ package final class LogWriter {
 
     private let fileSystem: any FileSystem
     private let fileBytes: Int
+    private let payloadBytesMax: Int
     private let makeGeneration: () -> UInt32
     private var nextFileNumber: UInt64
     private var closedFiles: [LogFileSummary]
@@ -31,7 +32,6 @@ package final class LogWriter {
 
     private var group = ByteWriter()
     private var groupOffsets: [Int] = []
-    private var groupIsTooLarge = false
 
     private struct OpenFile {
         var file: any FileHandle
@@ -47,18 +47,21 @@ package final class LogWriter {
     /// - Parameters:
     ///   - nextSequence: One more than what recovery found, at least 1.
     ///   - nextFileNumber: `LogRecovery.nextFileNumber`.
+    ///   - payloadBytesMax: Tests make it small.
     ///   - liveFiles: `LogRecovery.files`; they are removed like the writer's own.
     ///   - makeGeneration: Tests that compare bytes pass their own. Random otherwise, so that no
     ///     payload can pretend to be a record of its file.
     /// - Throws: `io` if `log/` can't be made or listed.
     package init(
         fileSystem: any FileSystem, nextSequence: UInt64, nextFileNumber: UInt64,
-        options: StorageOptions, liveFiles: [LogFileSummary] = [],
+        options: StorageOptions, payloadBytesMax: Int = LogRecord.payloadBytesMax,
+        liveFiles: [LogFileSummary] = [],
         makeGeneration: @escaping () -> UInt32 = { UInt32.random(in: 1...UInt32.max) }
     ) throws(StorageError) {
         precondition(nextSequence > 0, "BUG: sequences start at 1")
         self.fileSystem = fileSystem
         self.nextFileNumber = max(nextFileNumber, 1)
+        self.payloadBytesMax = min(payloadBytesMax, LogRecord.payloadBytesMax)
         self.makeGeneration = makeGeneration
         // Room for the header, one small record and its end; pages keep writes aligned.
         fileBytes = max(options.logFileBytes, 2 * LogFileHeader.pageBytes)
@@ -95,23 +98,29 @@ package final class LogWriter {
     package func beginGroup() {
         group.removeAll()
         groupOffsets.removeAll(keepingCapacity: true)
-        groupIsTooLarge = false
     }
 
     /// Adds a record to the group and returns the sequence it has once the group is committed.
     ///
     /// `payload` appends its bytes to the writer, after what is there already.
+    ///
+    /// - Throws: `limit` if they are more than a record may hold; the group is as it was before.
     @discardableResult
     package func appendRecord(
         kind: LogRecord.Kind, payload: (inout ByteWriter) -> Void
-    ) -> UInt64 {
+    ) throws(StorageError) -> UInt64 {
         let start = group.count
         let sequence = lastSequence + UInt64(groupOffsets.count) + 1
         group.appendZeros(LogRecord.headerBytes)
         payload(&group)
         let payloadBytes = group.count - start - LogRecord.headerBytes
         precondition(payloadBytes >= 0, "BUG: a payload removed bytes")
-        if payloadBytes > LogRecord.payloadBytesMax { groupIsTooLarge = true }
+        guard payloadBytes <= payloadBytesMax else {
+            group.truncate(to: start)
+            throw .limit(
+                "a write of \(payloadBytes) bytes does not fit into a log record, which holds "
+                    + "\(payloadBytesMax): send it in parts")
+        }
         group.patch(
             UInt32(clamping: payloadBytes), at: start + LogRecord.Offset.payloadSize)
         group.patch(sequence, at: start + LogRecord.Offset.sequence)
@@ -123,7 +132,7 @@ package final class LogWriter {
 
     /// Writes the group, and with `sync` makes it and all before it durable.
     ///
-    /// - Throws: `diskFull`, `io` or `limit` with nothing stored, and the sequences given back: go
+    /// - Throws: `diskFull` or `io` with nothing stored, and the sequences given back: go
     ///   on with the next group. `readOnly` if a sync failed: the group's fate is unknown until the
     ///   log is read again, and every later call throws the same.
     package func commitGroup(sync: Bool) throws(StorageError) {
@@ -133,9 +142,6 @@ package final class LogWriter {
             return
         }
         defer { beginGroup() }
-        guard !groupIsTooLarge else {
-            throw .limit("a log record holds at most \(LogRecord.payloadBytesMax) bytes")
-        }
         let recordBytes = group.count
         group.appendZeros(LogRecord.terminatorBytes)
         var target = try fileWithRoom(for: group.count)

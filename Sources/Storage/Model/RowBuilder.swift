@@ -21,13 +21,13 @@ package struct RowBuilder {
     }
 
     private struct ShapeKey: Hashable {
-        var table: String
-        var fields: [String]
+        var table: NameKey
+        var fields: [NameKey]
         var types: [FieldType]
     }
 
     private struct SeriesName: Hashable {
-        var table: String
+        var table: NameKey
         var key: [UInt8]
     }
 
@@ -48,20 +48,22 @@ package struct RowBuilder {
     ) {
         line += 1
         let shapeKey = ShapeKey(
-            table: table, fields: fields.map(\.name), types: fields.map(\.value.type))
+            table: NameKey(table), fields: fields.map { NameKey($0.name) },
+            types: fields.map(\.value.type))
         let group: RowGroup
         if let known = groups[shapeKey] {
             group = known
         } else {
             group = RowGroup(
                 shape: RowShape(
-                    table: Array(table.utf8), fieldNames: shapeKey.fields.map { Array($0.utf8) },
+                    table: Array(table.utf8),
+                    fieldNames: shapeKey.fields.map { Array($0.text.utf8) },
                     types: shapeKey.types), capacity: 16)
             groups[shapeKey] = group
             batch.groups.append(group)
         }
         let key = SeriesKey.encode(tags)
-        let name = SeriesName(table: table, key: key)
+        let name = SeriesName(table: NameKey(table), key: key)
         let id: UInt32
         if let known = provisional[name] {
             id = known

@@ -160,9 +160,11 @@ package final class WriteBatch: @unchecked Sendable {
     package private(set) var strings: UnsafeMutableRawPointer
     package private(set) var stringCount = 0
     private var stringCapacity: Int
-    /// The first refused lines, and how many there were in all.
+    /// The first lines that were refused, wholly or in part, and how many there were in all.
     package private(set) var rejections: [LineRejection] = []
     package private(set) var rejectedCount = 0
+    /// How many of them are stored without the fields that were refused.
+    package private(set) var partialCount = 0
     /// `Catalog.dropGeneration` when parsing began: series ids are good while it is unchanged.
     package var dropGeneration: UInt64 = 0
     /// Which cache the hints of `newSeries` mean; 0 for none. Only parsers look at it.
@@ -177,7 +179,12 @@ package final class WriteBatch: @unchecked Sendable {
     deinit { strings.deallocate() }
 
     package var rowCount: Int { groups.reduce(0) { $0 + $1.rowCount } }
-    package var valueCount: Int { groups.reduce(0) { $0 + $1.rowCount * $1.fieldCount } }
+    /// Fields that commit refused don't count.
+    package var valueCount: Int {
+        groups.reduce(0) {
+            $0 + $1.rowCount * ($1.binding?.storedFieldCount ?? $1.fieldCount)
+        }
+    }
     package var byteCount: Int { groups.reduce(stringCapacity) { $0 + $1.byteCount } }
 
     /// Copies a string's bytes into the batch.
@@ -201,8 +208,10 @@ package final class WriteBatch: @unchecked Sendable {
         if count < stringCount { stringCount = max(0, count) }
     }
 
-    package func reject(_ rejection: LineRejection) {
+    /// To be called once a line, however much of it is refused.
+    package func reject(_ rejection: LineRejection, isStoredInPart: Bool = false) {
         rejectedCount += 1
+        if isStoredInPart { partialCount += 1 }
         if rejections.count < Self.rejectionsKeptMax { rejections.append(rejection) }
     }
 }

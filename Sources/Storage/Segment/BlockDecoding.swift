@@ -49,6 +49,7 @@ extension BlockDirectory {
         } catch {
             throw storage.corrupt(offset + error.offset, "runs of block \(block): \(error.reason)")
         }
+        try storage.file.checkReadable()
     }
 
     /// Decodes a block's times into memory with room for `rowCount + 64`.
@@ -77,6 +78,7 @@ extension BlockDirectory {
         } catch {
             throw failure(error, code, offset + runsCount, "times of block \(block)")
         }
+        try storage.file.checkReadable()
     }
 
     /// Decodes a column of a block. `values` and `validity` have room for `rowCount + 64`; strings
@@ -118,6 +120,7 @@ extension BlockDirectory {
             throw storage.corrupt(
                 offset, "column \(column), block \(block): \(present) values, \(expected) expected")
         }
+        try storage.file.checkReadable()
         // The codec leaves it alone where all are present; callers of this function may rely on it.
         if present == rows { validity.update(repeating: 1, count: rows) }
         return present
@@ -159,9 +162,10 @@ extension BlockDirectory {
         let bytes = UnsafeRawBufferPointer(
             rebasing: file.bytes[start..<(start + table.directoryByteCount)])
         func corrupt(_ offset: Int, _ reason: String) -> StorageError {
-            .corrupt(
-                file: file.path, offset: UInt64(start + offset),
-                reason: "directory of table \(table.schema.tableID): \(reason)")
+            file.failure
+                ?? .corrupt(
+                    file: file.path, offset: UInt64(start + offset),
+                    reason: "directory of table \(table.schema.tableID): \(reason)")
         }
         guard CRC32C.checksum(bytes) == table.directoryChecksum else {
             throw corrupt(0, "the checksum does not match")
@@ -174,6 +178,7 @@ extension BlockDirectory {
         blockCount = table.blockCount
         columnCount = table.schema.fields.count
         if let reason = contradiction(table) { throw corrupt(0, reason) }
+        try file.checkReadable()
     }
 
     private static func parse(
@@ -212,9 +217,12 @@ extension BlockDirectory {
             }
         }
         let arrays = try parser.arrays(over: bytes, offset: reader.offset, count: blockCount)
+        let blockArrays = OwnedArrays(copying: arrays[..<DirectoryArray.blockArrayCount])
         return DirectoryStorage(
-            file: file, fields: table.schema.fields, arrays: arrays,
-            groupFirstBlocks: groupFirstBlocks, stretchStarts: stretchStarts)
+            file: file, fields: table.schema.fields,
+            arrays: blockArrays.arrays + arrays[DirectoryArray.blockArrayCount...],
+            blockArrays: blockArrays, groupFirstBlocks: groupFirstBlocks,
+            stretchStarts: stretchStarts)
     }
 
     /// What is wrong with the arrays over blocks, of which every later step relies upon.

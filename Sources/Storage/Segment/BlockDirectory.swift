@@ -81,7 +81,8 @@ enum DirectoryArray {
 
 /// The blocks of one table: statistics by arithmetic, values by decoding.
 ///
-/// Every answer comes from mapped memory whose checksum has matched. Block numbers outside
+/// Every answer comes from memory whose checksum has matched: the arrays over blocks from a copy,
+/// the columns' from where they are mapped. Block numbers outside
 /// `0 ..< blockCount` and columns outside `0 ..< columnCount` are bugs and stop. Safe from any
 /// thread; keeps the file mapped while it lives.
 package struct BlockDirectory: Sendable {
@@ -229,14 +230,16 @@ final class DirectoryStorage: Sendable {
     let fields: [SegmentField]
     let columnIndexes: [UInt32: Int]
     let arrays: [PackedArray]
+    /// Keeps the first of `arrays`.
+    private let blockArrays: OwnedArrays
     /// The first block of each group, and `blockCount`.
     let groupFirstBlocks: [Int]
     /// File offsets of the stretches, `columnCount + 1` a group, and the end of the last.
     let stretchStarts: [Int]
 
     init(
-        file: MappedFile, fields: [SegmentField], arrays: [PackedArray], groupFirstBlocks: [Int],
-        stretchStarts: [Int]
+        file: MappedFile, fields: [SegmentField], arrays: [PackedArray], blockArrays: OwnedArrays,
+        groupFirstBlocks: [Int], stretchStarts: [Int]
     ) {
         self.file = file
         path = file.path
@@ -245,6 +248,7 @@ final class DirectoryStorage: Sendable {
             fields.enumerated().map { ($0.element.id, $0.offset) },
             uniquingKeysWith: { old, _ in old })
         self.arrays = arrays
+        self.blockArrays = blockArrays
         self.groupFirstBlocks = groupFirstBlocks
         self.stretchStarts = stretchStarts
     }
@@ -259,6 +263,6 @@ final class DirectoryStorage: Sendable {
     }
 
     func corrupt(_ offset: Int, _ reason: String) -> StorageError {
-        .corrupt(file: path, offset: UInt64(offset), reason: reason)
+        file.failure ?? .corrupt(file: path, offset: UInt64(offset), reason: reason)
     }
 }

@@ -73,6 +73,36 @@ package struct PackedArray: @unchecked Sendable {
     }
 }
 
+/// Copies of arrays, in memory that can't fail.
+///
+/// Counts of rows and places of blocks are read several times and have to agree each time: a page
+/// of the mapping that turns into zeros in between must not change them.
+///
+/// Safe: the copies point into memory that lives as long as this, whose owner hands both out.
+final class OwnedArrays: @unchecked Sendable {
+    let arrays: [PackedArray]
+    private let memory: UnsafeMutableRawPointer
+
+    init(copying arrays: ArraySlice<PackedArray>) {
+        let byteCount = arrays.reduce(0) { $0 + $1.count * $1.width }
+        memory = .allocate(byteCount: max(1, byteCount), alignment: 8)
+        var next = memory
+        var copies: [PackedArray] = []
+        for array in arrays {
+            let size = array.count * array.width
+            next.copyMemory(from: array.elements, byteCount: size)
+            copies.append(
+                PackedArray(
+                    elements: UnsafeRawPointer(next), count: array.count, width: array.width,
+                    base: array.base, factor: array.factor))
+            next += size
+        }
+        self.arrays = copies
+    }
+
+    deinit { memory.deallocate() }
+}
+
 /// Chooses base, factor and width of arrays and collects their descriptors and elements.
 struct PackedArrayWriter {
     private var descriptors = ByteWriter()

@@ -146,6 +146,23 @@ package enum SegmentLayout {
         return footer
     }
 
+    /// Where a footer lies whose checksum matches, whatever else is wrong with the file.
+    static func salvageFooter(_ bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+        guard bytes.count >= headerByteCount + trailerByteCount else { return nil }
+        let trailer = bytes.count - trailerByteCount
+        // Safe (all loads of this function): the file holds a trailer, checked above.
+        func load<T: FixedWidthInteger>(_ offset: Int, as: T.Type = T.self) -> T {
+            T(littleEndian: bytes.loadUnaligned(fromByteOffset: trailer + offset, as: T.self))
+        }
+        let (offset, count): (UInt64, UInt64) = (load(0), load(8))
+        guard load(28, as: UInt32.self) == formatNumber, offset >= UInt64(headerByteCount),
+            offset <= UInt64(trailer), count <= UInt64(trailer) - offset
+        else { return nil }
+        let footer = Int(offset)..<Int(offset + count)
+        let checksum = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[footer]))
+        return checksum == load(24) ? footer : nil
+    }
+
     private static func checkFormat(_ found: UInt32, file: String) throws(StorageError) {
         guard found == formatNumber else {
             throw .unsupportedFormat(file: file, found: found, newestKnown: formatNumber)

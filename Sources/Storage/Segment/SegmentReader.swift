@@ -36,6 +36,7 @@ package final class SegmentReader: Sendable {
                 file: path, offset: UInt64(footerRange.lowerBound + error.offset),
                 reason: "footer: \(error.reason)")
         }
+        try file.checkReadable()
         self.file = file
         self.path = path
         byteCount = file.bytes.count
@@ -48,6 +49,29 @@ package final class SegmentReader: Sendable {
     }
 
     package func table(id: UInt32) -> SegmentTable? { tableIndexes[id].map { tables[$0] } }
+
+    /// Whether the device has refused a part of the file since it was mapped.
+    var isUnreadable: Bool { file.isPoisoned }
+
+    /// What the footer of a segment that can't be opened says, if it is whole itself: who it is, and
+    /// which tables it had rows of between which times.
+    static func salvageFooter(
+        _ fileSystem: any FileSystem, path: String
+    ) -> (identity: SegmentIdentity, times: [UInt32: ClosedRange<Int64>])? {
+        // Safe: `salvageFooter` gives a range of the file; the bytes live as long as `file`.
+        guard let file = try? fileSystem.map(path),
+            let range = SegmentLayout.salvageFooter(file.bytes),
+            let footer = try? SegmentFooter.decode(
+                UnsafeRawBufferPointer(rebasing: file.bytes[range]),
+                footerOffset: range.lowerBound),
+            !file.isPoisoned
+        else { return nil }
+        var times: [UInt32: ClosedRange<Int64>] = [:]
+        for table in footer.tables where table.rowCount > 0 {
+            times[table.schema.tableID] = table.minTime...table.maxTime
+        }
+        return (footer.identity, times)
+    }
 }
 
 /// One table of a segment.
@@ -70,6 +94,11 @@ package final class SegmentTable: Sendable {
     /// Smallest and largest time of all rows; `minTime > maxTime` without rows.
     package var minTime: Int64 { entry.minTime }
     package var maxTime: Int64 { entry.maxTime }
+
+    /// Whether a byte of the file is one of the table's.
+    func holds(_ offset: UInt64) -> Bool {
+        offset >= UInt64(entry.dataOffset) && offset < UInt64(entry.end)
+    }
 
     /// Where the directory lies in the file, for tools.
     package var directoryRange: Range<Int> { entry.directoryOffset..<entry.keysOffset }
@@ -112,6 +141,7 @@ package final class SegmentTable: Sendable {
                     reason: "keys of table \(schema.tableID): \(malformed.reason)")
             }
         }
+        try file.checkReadable()
     }
 
     /// All series of the table with their canonical keys, by rising id.

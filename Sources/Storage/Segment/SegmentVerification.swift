@@ -1,4 +1,22 @@
 // Reads a whole segment and names everything that is wrong with it, for `apus check`.
+//
+// The work is cut into parts that can be done apart, on any thread; `assemble` puts what they found
+// into the order of the file, so that it doesn't depend on how many threads there were.
+
+/// A part of a segment's verification: blocks `blocks` of one stretch of one table.
+struct SegmentPart: Sendable {
+    var table: Int
+    /// Nil for runs and times.
+    var column: Int?
+    var blocks: Range<Int>
+}
+
+/// What a part found.
+struct SegmentPartResult: Sendable {
+    var findings: [SegmentReader.Finding] = []
+    /// The series of a part's runs; nil if some block could not be read.
+    var seriesIDs: [UInt32]? = []
+}
 
 extension SegmentReader {
     /// A violation: where in the file, and what.
@@ -8,11 +26,72 @@ extension SegmentReader {
     /// - Returns: Findings in file order by table, at most one a column block; empty if all is well.
     /// - Complexity: as long as decoding everything.
     package func verify() -> [Finding] {
+        let scratch = BlockScratch(rowsMax: SegmentLayout.blockRowsLimit)
+        let parts = verificationParts(rowsMax: .max)
+        return assemble(parts, parts.map { verify($0, scratch) })
+    }
+
+    /// The parts in file order. A table whose directory can't be read has none.
+    /// - Parameter rowsMax: A part ends after so many rows.
+    func verificationParts(rowsMax: Int) -> [SegmentPart] {
+        var parts: [SegmentPart] = []
+        for (index, table) in tables.enumerated() {
+            guard let directory = try? table.directory() else { continue }
+            var ranges: [Range<Int>] = []
+            var (first, rows) = (0, 0)
+            for block in 0..<directory.blockCount {
+                rows += directory.rowCount(block)
+                guard rows >= rowsMax || block == directory.blockCount - 1 else { continue }
+                ranges.append(first..<(block + 1))
+                (first, rows) = (block + 1, 0)
+            }
+            for column in [nil] + (0..<directory.columnCount).map({ Optional($0) }) {
+                for range in ranges {
+                    parts.append(SegmentPart(table: index, column: column, blocks: range))
+                }
+            }
+        }
+        return parts
+    }
+
+    func verify(_ part: SegmentPart, _ scratch: BlockScratch) -> SegmentPartResult {
+        var result = SegmentPartResult()
+        // A directory that could be read once can be read again; `assemble` tells of the others.
+        guard let directory = try? tables[part.table].directory() else { return result }
+        if let column = part.column {
+            checkColumn(directory, column, part.blocks, scratch, &result.findings)
+        } else {
+            result.seriesIDs = checkRows(directory, part.blocks, scratch, &result.findings)
+        }
+        return result
+    }
+
+    /// All findings of the segment, those of the parts among them.
+    func assemble(_ parts: [SegmentPart], _ results: [SegmentPartResult]) -> [Finding] {
         var findings: [Finding] = []
-        for table in tables { verify(table, &findings) }
+        var next = 0
+        for (index, table) in tables.enumerated() {
+            var seriesIDs: [UInt32]? = []
+            var partFindings: [Finding] = []
+            while next < parts.count, parts[next].table == index {
+                partFindings += results[next].findings
+                if parts[next].column == nil {
+                    if let more = results[next].seriesIDs {
+                        // A series may go on in the next part.
+                        let isSplit = seriesIDs?.last == more.first
+                        seriesIDs?.append(contentsOf: more.dropFirst(isSplit ? 1 : 0))
+                    } else {
+                        seriesIDs = nil
+                    }
+                }
+                next += 1
+            }
+            verify(table, partFindings, seriesIDs, &findings)
+        }
         let lastEnd = tables.last?.entry.end ?? SegmentLayout.headerByteCount
         checkZeros(lastEnd..<footer.lowerBound, &findings)
         checkZeros(footer.upperBound..<(byteCount - SegmentLayout.trailerByteCount), &findings)
+        if let failure = file.failure { note(failure, at: 0, &findings) }
         return findings
     }
 
@@ -31,17 +110,16 @@ extension SegmentReader {
         }
     }
 
-    private func verify(_ table: SegmentTable, _ findings: inout [Finding]) {
+    private func verify(
+        _ table: SegmentTable, _ partFindings: [Finding], _ seriesIDs: [UInt32]?,
+        _ findings: inout [Finding]
+    ) {
         do throws(StorageError) {
             let directory = try table.directory()
             let dataEnd = directory.storage.stretchStarts.last ?? table.entry.dataOffset
             checkZeros(dataEnd..<table.entry.directoryOffset, &findings)
             checkStretches(directory, &findings)
-            let scratch = BlockScratch(rowsMax: SegmentLayout.blockRowsLimit)
-            let seriesIDs = checkRows(directory, scratch, &findings)
-            for column in 0..<directory.columnCount {
-                checkColumn(directory, column, scratch, &findings)
-            }
+            findings += partFindings
             checkKeys(table, seriesIDs, &findings)
         } catch {
             note(error, at: table.entry.directoryOffset, &findings)
@@ -71,14 +149,15 @@ extension SegmentReader {
         }
     }
 
-    /// - Returns: The series of all blocks, nil if some block could not be read.
+    /// - Returns: The series of these blocks, nil if some block could not be read.
     private func checkRows(
-        _ directory: BlockDirectory, _ scratch: BlockScratch, _ findings: inout [Finding]
+        _ directory: BlockDirectory, _ blocks: Range<Int>, _ scratch: BlockScratch,
+        _ findings: inout [Finding]
     ) -> [UInt32]? {
         var seriesIDs: [UInt32] = []
         var isComplete = true
         var runs: [SegmentRun] = []
-        for block in 0..<directory.blockCount {
+        for block in blocks {
             let start = directory.storage.stretchStarts[0]
             do throws(StorageError) {
                 let (_, offset) = try directory.runsAndTimes(block)
@@ -113,11 +192,11 @@ extension SegmentReader {
     }
 
     private func checkColumn(
-        _ directory: BlockDirectory, _ column: Int, _ scratch: BlockScratch,
+        _ directory: BlockDirectory, _ column: Int, _ blocks: Range<Int>, _ scratch: BlockScratch,
         _ findings: inout [Finding]
     ) {
         var strings: [UInt8] = []
-        for block in 0..<directory.blockCount {
+        for block in blocks {
             strings.removeAll(keepingCapacity: true)
             do throws(StorageError) {
                 let present = try directory.decodeColumn(

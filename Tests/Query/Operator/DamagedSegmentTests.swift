@@ -76,10 +76,48 @@ import Testing
         #expect(health.message.contains(name))
         #expect(health.damagedFiles.contains { $0.contains(name) })
 
-        let other = try query(store, "SELECT count(*), count(v * 2) FROM sound")
+        // What the damage can't have changed is answered without a warning, and strictly too.
+        let other = try query(store, "SELECT count(*), count(v * 2) FROM sound", strict: true)
         #expect(other.rows == [["20", "20"]])
+        #expect(other.warnings.isEmpty)
+        let later = try query(
+            store, "SELECT count(v * 2) FROM hurt WHERE time >= '2023-11-15T00:59:00Z'",
+            strict: true)
+        #expect(later.rows == [["10"]])
         try await store.write(lines: "hurt,host=a v=1 1700020000000000000\n")
         #expect(try query(store, "SELECT count(*) FROM hurt").rows == [["11"]])
+        try await store.close()
+    }
+
+    @Test func `a query that is the first to meet the damage answers the whole rest`() async throws
+    {
+        let directory = FileManager.default.temporaryDirectory
+            .appendingPathComponent("apus-damage-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let first = try await Store.open(at: directory)
+        for table in ["grouped", "sorted", "plain"] {
+            try await first.write(lines: lines(table, from: 0, count: 2_000))
+            _ = try query(first, "FLUSH")
+        }
+        let damaged = segments(directory)
+        for table in ["grouped", "sorted", "plain"] {
+            try await first.write(lines: lines(table, from: 10_000, count: 10))
+        }
+        try await first.close()
+        for name in damaged {
+            let path = directory + "/" + name
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            bytes[bytes.count / 2] ^= 0x10
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+
+        let store = try await Store.open(at: directory)
+        let grouped = try query(store, "SELECT count(v * 2) FROM grouped")
+        #expect(grouped.rows == [["10"]])
+        #expect(grouped.warnings.count == 1)
+        let sorted = try query(store, "SELECT v FROM sorted ORDER BY v DESC")
+        #expect(sorted.rows.count == 10)
+        #expect(sorted.warnings.count == 1)
         try await store.close()
     }
 }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct PosixFileSystemTests {
     /// A directory of its own, removed afterwards.
-    private final class Scratch {
+    final class Scratch {
         let path: String
 
         init() {

@@ -30,6 +30,10 @@ import Testing
             ("log record header bytes", LogRecord.headerBytes),
             ("log terminator bytes", LogRecord.terminatorBytes),
             ("log record payload bytes, at most", LogRecord.payloadBytesMax),
+            (
+                "bytes that the rows of a log record take in memory, at most",
+                BatchRecord.memoryBytesMax
+            ),
             ("segment header bytes", SegmentLayout.headerByteCount),
             ("segment trailer bytes", SegmentLayout.trailerByteCount),
             ("segment alignment of sections", SegmentLayout.alignment),

@@ -217,17 +217,17 @@ enum GoldenStore {
             fileSystem: disk, nextSequence: 3, nextFileNumber: 1, options: options,
             makeGeneration: { 0x0403_0201 })
         first.beginGroup()
-        first.appendRecord(kind: .definitions) { entries[0].append(to: &$0) }
+        try first.appendRecord(kind: .definitions) { entries[0].append(to: &$0) }
         try first.commitGroup(sync: true)
         first.beginGroup()
-        first.appendRecord(kind: .write) { BatchRecord.encode(batch(), into: &$0) }
+        try first.appendRecord(kind: .write) { BatchRecord.encode(batch(), into: &$0) }
         try first.commitGroup(sync: true)
         let second = try LogWriter(
             fileSystem: disk, nextSequence: 5, nextFileNumber: 2, options: options,
             liveFiles: first.liveFiles, makeGeneration: { 0x0807_0605 })
         second.beginGroup()
-        second.appendRecord(kind: .statement) { CatalogEntry.dropTable(id: 3).append(to: &$0) }
-        second.appendRecord(kind: .checkpoint) { _ in }
+        try second.appendRecord(kind: .statement) { CatalogEntry.dropTable(id: 3).append(to: &$0) }
+        try second.appendRecord(kind: .checkpoint) { _ in }
         try second.commitGroup(sync: true)
         return try second.finishCleanly(flushedThrough: 3)
     }

@@ -37,7 +37,9 @@ struct LogFixture {
         writer.beginGroup()
         for index in 0..<count {
             let sequence = writer.lastSequence + UInt64(index) + 1
-            writer.appendRecord(kind: .write) { $0.append(payload(sequence, count: payloadBytes)) }
+            try writer.appendRecord(kind: .write) {
+                $0.append(payload(sequence, count: payloadBytes))
+            }
         }
         try writer.commitGroup(sync: sync)
     }

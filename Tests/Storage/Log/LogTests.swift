@@ -153,7 +153,7 @@ import Testing
         let disk = SimulatedFileSystem()
         let writer = try LogFixture.writer(disk)
         writer.beginGroup()
-        writer.appendRecord(kind: .write) { $0.append([1]) }
+        try writer.appendRecord(kind: .write) { $0.append([1]) }
         writer.beginGroup()
         try writer.commitGroup(sync: true)
         #expect(writer.lastSequence == 0)

@@ -1,4 +1,5 @@
 import ApusStorage
+import ApusTestKit
 import Testing
 
 /// A field's value in one row; nil is absence.
@@ -109,7 +110,7 @@ func append(
 
 /// Writes tables; with `pieceRows`, each series in pieces of so many rows.
 func writeSegment(
-    _ tables: [PlainTable], to fileSystem: MemoryFileSystem, path: String = "s",
+    _ tables: [PlainTable], to fileSystem: SimulatedFileSystem, path: String = "s",
     options: SegmentWriterOptions = SegmentWriterOptions(), pieceRows: Int = .max
 ) throws -> SegmentSummary {
     let writer = try SegmentWriter(

@@ -1,4 +1,5 @@
 import ApusStorage
+import ApusTestKit
 import Testing
 
 private let second: Int64 = 1_000_000_000
@@ -33,7 +34,7 @@ private func smallTables() -> [PlainTable] {
 }
 
 /// Opens and reads everything. Nil if some error was thrown, after checking that it names the file.
-private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], findings: Int)? {
+private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable], findings: Int)? {
     do {
         let reader = try SegmentReader.open(fileSystem, path: "s")
         let findings = reader.verify().count
@@ -54,7 +55,7 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
 @Suite struct `Damaged segments` {
     private func smallSegment() throws -> (bytes: [UInt8], tables: [PlainTable]) {
         let tables = smallTables()
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         _ = try writeSegment(
             tables, to: fileSystem, options: SegmentWriterOptions(blockRowsMax: 16))
         return (try #require(fileSystem.contents("s")), tables.map(normalized))
@@ -62,15 +63,15 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
 
     @Test func `every changed byte is found and no answer is wrong`() throws {
         let (bytes, tables) = try smallSegment()
-        let fileSystem = MemoryFileSystem()
-        fileSystem.set("s", bytes)
+        let fileSystem = SimulatedFileSystem()
+        fileSystem.setContents("s", bytes)
         let sound = readAll(fileSystem)
         #expect(sound?.tables == tables && sound?.findings == 0)
         for offset in bytes.indices {
             for mask in [0x01, 0x80, 0xFF] as [UInt8] {
                 var damaged = bytes
                 damaged[offset] ^= mask
-                fileSystem.set("s", damaged)
+                fileSystem.setContents("s", damaged)
                 guard let answer = readAll(fileSystem) else { continue }
                 #expect(answer.tables == tables, "byte \(offset): a wrong answer")
                 #expect(answer.findings > 0, "byte \(offset): not found")
@@ -80,14 +81,14 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
 
     @Test func `every cut and every addition is refused at opening`() throws {
         let (bytes, _) = try smallSegment()
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         for length in 0..<bytes.count {
-            fileSystem.set("s", Array(bytes[..<length]))
+            fileSystem.setContents("s", Array(bytes[..<length]))
             #expect(throws: StorageError.self) { try SegmentReader.open(fileSystem, path: "s") }
         }
-        fileSystem.set("s", bytes + [0])
+        fileSystem.setContents("s", bytes + [0])
         #expect(throws: StorageError.self) { try SegmentReader.open(fileSystem, path: "s") }
-        fileSystem.set("s", bytes + bytes)
+        fileSystem.setContents("s", bytes + bytes)
         #expect(throws: StorageError.self) { try SegmentReader.open(fileSystem, path: "s") }
     }
 
@@ -97,7 +98,7 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
     func `a forged segment never traps`(seed: UInt64) throws {
         let (bytes, _) = try smallSegment()
         var random = SplitMix(state: seed)
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         let footerOffset = Int(number(bytes, bytes.count - 48, 8))
         let footerCount = Int(number(bytes, bytes.count - 40, 8))
         for _ in 0..<4_000 {
@@ -113,7 +114,7 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
             store(CRC32C.checksum(footer), &forged, bytes.count - 24)
             let trailer = Array(forged[(bytes.count - 48)..<(bytes.count - 12)])
             store(CRC32C.checksum(trailer), &forged, bytes.count - 12)
-            fileSystem.set("s", forged)
+            fileSystem.setContents("s", forged)
             _ = readAll(fileSystem)
         }
     }
@@ -122,9 +123,9 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
     func `a forged directory never traps`(seed: UInt64) throws {
         let (bytes, _) = try smallSegment()
         var random = SplitMix(state: seed)
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         // The directories' checksums stand in the footer; find them by their value.
-        fileSystem.set("s", bytes)
+        fileSystem.setContents("s", bytes)
         let footerOffset = Int(number(bytes, bytes.count - 48, 8))
         let footerCount = Int(number(bytes, bytes.count - 40, 8))
         let directories = try SegmentReader.open(fileSystem, path: "s").tables.map(\.directoryRange)
@@ -148,7 +149,7 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
             store(CRC32C.checksum(footer), &forged, bytes.count - 24)
             let trailer = Array(forged[(bytes.count - 48)..<(bytes.count - 12)])
             store(CRC32C.checksum(trailer), &forged, bytes.count - 12)
-            fileSystem.set("s", forged)
+            fileSystem.setContents("s", forged)
             _ = readAll(fileSystem)
         }
     }
@@ -157,8 +158,8 @@ private func readAll(_ fileSystem: MemoryFileSystem) -> (tables: [PlainTable], f
         var (bytes, _) = try smallSegment()
         bytes[8] = 2
         store(CRC32C.checksum(Array(bytes[..<12])), &bytes, 12)
-        let fileSystem = MemoryFileSystem()
-        fileSystem.set("s", bytes)
+        let fileSystem = SimulatedFileSystem()
+        fileSystem.setContents("s", bytes)
         #expect(throws: StorageError.unsupportedFormat(file: "s", found: 2, newestKnown: 1)) {
             try SegmentReader.open(fileSystem, path: "s")
         }

@@ -1,4 +1,5 @@
 import ApusStorage
+import ApusTestKit
 import Testing
 
 private let second: Int64 = 1_000_000_000
@@ -61,7 +62,7 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
             PlainTable(schema: plainSchema(9, [.int64]), series: []),
             randomTable(&random, id: 700, seriesCount: 12),
         ]
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         var options = SegmentWriterOptions(
             blockRowsMax: [1_024, 300, 7, 1, 4_096, 1_024][Int(seed) - 1],
             encoding: EncodeOptions(level: seed % 2 == 0 ? .cold : .hot))
@@ -88,7 +89,7 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
     @Test func `statistics of a block are those of its values`() throws {
         var random = SplitMix(state: 11)
         let table = randomTable(&random, id: 1, seriesCount: 30)
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         _ = try writeSegment([table], to: fileSystem)
         let read = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
         let directory = try read.directory()
@@ -133,7 +134,7 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
                 series(5, rows: 720, interval: 10), series(6, rows: 100, interval: 10),
                 series(7, rows: 7_000, interval: 1), series(8, rows: 5_000, interval: 60),
             ])
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         _ = try writeSegment([table], to: fileSystem)
         let directory = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
             .directory()
@@ -169,7 +170,7 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
                 PlainSeries(id: .max, key: plainKey(1), times: many, columns: [nil]),
             ])
         for rowsMax in [1, 3, 1_024] {
-            let fileSystem = MemoryFileSystem()
+            let fileSystem = SimulatedFileSystem()
             _ = try writeSegment(
                 [table], to: fileSystem, options: SegmentWriterOptions(blockRowsMax: rowsMax))
             let reader = try SegmentReader.open(fileSystem, path: "s")
@@ -185,7 +186,7 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
                 PlainSeries(
                     id: UInt32($0) * 2, key: plainKey($0), times: [5], columns: [[.slot(1)]])
             })
-        let fileSystem = MemoryFileSystem()
+        let fileSystem = SimulatedFileSystem()
         let summary = try writeSegment([table], to: fileSystem)
         let read = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
         let keys = try read.seriesKeys()
@@ -216,7 +217,7 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
         let table = PlainTable(
             schema: plainSchema(1, Array(repeating: .int64, count: 10)), series: series)
         for (level, rowsMax) in [(EncodeOptions.Level.hot, 1_024), (.cold, 1_024), (.hot, 180)] {
-            let fileSystem = MemoryFileSystem()
+            let fileSystem = SimulatedFileSystem()
             let summary = try writeSegment(
                 [table], to: fileSystem,
                 options: SegmentWriterOptions(

@@ -1,0 +1,57 @@
+// Where a command that works by hand finds its data: a running server, or a directory.
+
+import ApusClient
+import ApusStorage
+import ArgumentParser
+import Glibc
+
+struct TargetOptions: ParsableArguments {
+    enum Place {
+        case server(ServerAddress)
+        case directory(String)
+    }
+
+    static let defaultURL = "http://127.0.0.1:8086"
+
+    @Option(
+        help: "Where the server listens: http://HOST:PORT, with a path prefix if need be.")
+    var url: String?
+
+    @Option(
+        name: .customLong("data"),
+        help: ArgumentHelp(
+            "A data directory that no server has open, instead of --url.", valueName: "dir"))
+    var directory: String?
+
+    @Option(help: ArgumentHelp("The database.", valueName: "name"))
+    var db = "default"
+
+    @Option(help: "The token for a server that wants one; APUS_TOKEN keeps it out of sight.")
+    var token: String?
+
+    func validate() throws {
+        if url != nil, directory != nil {
+            throw ValidationError("--url and --data exclude each other")
+        }
+        if db.isEmpty { throw ValidationError("--db: the name is empty") }
+        _ = try place()
+    }
+
+    func place() throws -> Place {
+        if let directory { return .directory(directory) }
+        do throws(ServerAddressError) {
+            let given = token ?? getenv("APUS_TOKEN").map { String(cString: $0) }
+            return .server(
+                try ServerAddress(url: url ?? Self.defaultURL, token: given, agent: "apus"))
+        } catch {
+            throw ValidationError(error.description)
+        }
+    }
+
+    /// A quarter of the machine's memory, at most 4 GiB, as `apus serve` takes.
+    static func storageOptions() -> StorageOptions {
+        var options = StorageOptions()
+        options.memoryBytesMax = min(MachineMemory.bytes / 4, 4 << 30)
+        return options
+    }
+}

@@ -1,0 +1,56 @@
+// What a caller may do with statements. Rights are asked of a statement once it is parsed; databases
+// where a name is looked up, so that there is no way around them.
+
+/// The rights of a caller, and the databases they hold for.
+package struct QueryAccess: Sendable {
+    package var canRead = true
+    package var canWrite = true
+    package var isAdmin = true
+    /// Nil means every database.
+    package var databases: [String]?
+
+    package static let everything = QueryAccess()
+
+    package init() {}
+
+    /// By bytes, as the catalog tells names apart; Swift's strings would take `é` for `e` with an
+    /// accent behind it.
+    package func covers(_ database: String) -> Bool {
+        databases?.contains { $0.utf8.elementsEqual(database.utf8) } ?? true
+    }
+
+    /// - Throws: `forbidden` unless the statement's kind is allowed.
+    func check(_ statement: Statement) throws(QueryError) {
+        let isAllowed: Bool
+        let deed: String
+        switch statement.kind {
+        case .select, .show, .describe, .setTimeZone, .explain:
+            (isAllowed, deed) = (canRead, "read")
+        case .insert: (isAllowed, deed) = (canWrite, "write")
+        default: (isAllowed, deed) = (isAdmin, "administer")
+        }
+        guard isAllowed else {
+            throw QueryError(.forbidden, "the token may not \(deed)", at: statement.position)
+        }
+        switch statement.kind {
+        case .flush, .compact(nil):
+            guard databases == nil else {
+                throw QueryError(
+                    .forbidden, "this concerns every database, and the token holds for some",
+                    at: statement.position)
+            }
+        default: break
+        }
+    }
+
+    /// - Throws: `forbidden` unless the database is among the caller's.
+    func check(database: String, at position: SourcePosition?) throws(QueryError) {
+        guard covers(database) else { throw forbidden(database, at: position) }
+    }
+
+    /// The same words whether the database exists or not.
+    func forbidden(_ database: String, at position: SourcePosition?) -> QueryError {
+        QueryError(
+            .forbidden, "the token does not hold for database \"\(database)\"", at: position)
+    }
+}

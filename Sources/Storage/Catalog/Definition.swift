@@ -1,0 +1,159 @@
+// A definition is a change of the catalog that a statement asks for: CREATE, ALTER, DROP.
+//
+//     plan    which entries it takes; takes the numbers it needs, changes nothing else
+//     log     the log thread makes the entries durable, in every mode of durability
+//     enact   applies them; from now on everyone sees the change
+//
+// So a definition that failed was never in force. Only the log thread does these steps, one
+// definition after the other; writes go on in between, and what they make in that time counts as
+// made after the statement began:
+//
+//   - A table made in a database that is being dropped goes with it. Columns and series of a table
+//     that is being dropped do, too; replay leaves out what follows the drop in the log.
+//   - A write that creates what a CREATE is about to create wins, and the statement is answered as
+//     if it had come later. Both are in the log: the greater number stands (see `Catalog.apply`).
+
+internal import Synchronization
+
+enum Definition: Sendable {
+    case createDatabase(
+        String, ifNotExists: Bool, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
+    case setRetention(database: String, nanoseconds: Int64)
+    case dropDatabase(String, ifExists: Bool)
+    case createTable(
+        String, database: String, tags: [String], fields: [(name: String, type: FieldType)],
+        ifNotExists: Bool)
+    case dropTable(String, database: String, ifExists: Bool)
+
+    /// That the thing to be made is there.
+    var existsError: StorageError? {
+        switch self {
+        case .createDatabase(let name, let ifNotExists, _, _):
+            ifNotExists ? nil : .exists("database \"\(name)\"")
+        case .createTable(let name, _, _, _, let ifNotExists):
+            ifNotExists ? nil : .exists("table \"\(name)\"")
+        default: nil
+        }
+    }
+}
+
+extension Catalog {
+    /// The entries that a definition takes, none if there is nothing to do, and the journal, which
+    /// has to come before them in the log.
+    func plan(
+        _ definition: Definition, _ options: StorageOptions
+    ) throws(StorageError) -> (journal: [[UInt8]], entries: [CatalogEntry]) {
+        let planned: Result<([[UInt8]], [CatalogEntry]), StorageError> = state.withLock { state in
+            do throws(StorageError) {
+                let entries = try Self.entries(of: definition, &state, options)
+                return .success((state.journal.take(), entries))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try planned.get()
+    }
+
+    /// Applies entries that the log holds. Returns whether what they make stands, and was not made
+    /// by a write in the meantime.
+    func enact(_ entries: [CatalogEntry]) -> Bool {
+        state.withLock { state in
+            for entry in entries { _ = apply(entry, &state) }
+            return switch entries.first {
+            case .database(let id, _, _, _): state.databasesByID[id] != nil
+            case .table(let id, _, _): state.tablesByID[id] != nil
+            default: true
+            }
+        }
+    }
+
+    private static func entries(
+        of definition: Definition, _ state: inout State, _ options: StorageOptions
+    ) throws(StorageError) -> [CatalogEntry] {
+        func database(_ name: String) throws(StorageError) -> DatabaseEntry {
+            guard let database = state.databases[NameKey(name)] else {
+                throw .unknownDatabase(name)
+            }
+            return database
+        }
+        switch definition {
+        case .createDatabase(let name, _, let partition, let retention):
+            guard state.databases[NameKey(name)] == nil else {
+                if let error = definition.existsError { throw error }
+                return []
+            }
+            defer { state.nextDatabaseID += 1 }
+            return [
+                .database(
+                    id: state.nextDatabaseID, name: name, partitionNanoseconds: partition,
+                    retentionNanoseconds: retention)
+            ]
+        case .setRetention(let name, let nanoseconds):
+            let database = try database(name)
+            return [
+                .database(
+                    id: database.id, name: database.name,
+                    partitionNanoseconds: database.partitionNanoseconds,
+                    retentionNanoseconds: nanoseconds)
+            ]
+        case .dropDatabase(let name, let ifExists):
+            guard let database = state.databases[NameKey(name)] else {
+                if ifExists { return [] }
+                throw .unknownDatabase(name)
+            }
+            return [.dropDatabase(id: database.id)]
+        case .createTable(let name, let databaseName, let tags, let fields, _):
+            let database = try database(databaseName)
+            guard database.table(named: name) == nil else {
+                if let error = definition.existsError { throw error }
+                return []
+            }
+            guard database.tableCount < options.tablesPerDatabaseMax else {
+                throw .limit(
+                    "database \(database.name) is at its limit of \(options.tablesPerDatabaseMax) "
+                        + "tables")
+            }
+            let schema = try schema(tags, fields, options)
+            defer { state.nextTableID += 1 }
+            return entries(table: state.nextTableID, name, database, schema)
+        case .dropTable(let name, let databaseName, let ifExists):
+            guard let table = try database(databaseName).table(named: name) else {
+                if ifExists { return [] }
+                throw .unknownTable(database: databaseName, table: name)
+            }
+            return [.dropTable(id: table.id)]
+        }
+    }
+
+    private static func schema(
+        _ tags: [String], _ fields: [(name: String, type: FieldType)], _ options: StorageOptions
+    ) throws(StorageError) -> TableSchema {
+        guard tags.count <= options.tagsPerTableMax else {
+            throw .limit("a table has at most \(options.tagsPerTableMax) tags")
+        }
+        guard fields.count <= options.fieldsPerTableMax else {
+            throw .limit("a table has at most \(options.fieldsPerTableMax) fields")
+        }
+        var schema = TableSchema.empty
+        for tag in tags where schema.tagIndex(named: tag) == nil {
+            schema = schema.adding(tag: tag)
+        }
+        for field in fields {
+            guard schema.field(named: field.name) == nil else {
+                throw .limit("field \"\(field.name)\" is given twice")
+            }
+            schema = schema.adding(field: field.name, type: field.type)
+        }
+        return schema
+    }
+
+    private static func entries(
+        table id: UInt32, _ name: String, _ database: DatabaseEntry, _ schema: TableSchema
+    ) -> [CatalogEntry] {
+        [.table(id: id, databaseID: database.id, name: name)]
+            + schema.tags.enumerated().map { index, tag in
+                .tag(tableID: id, index: index, name: tag.name, sqlName: tag.sqlName)
+            }
+            + schema.fields.map { .field(tableID: id, $0) }
+    }
+}

@@ -1,0 +1,35 @@
+// What `apus check` tells scripts, and people while it runs.
+
+package import ApusStorage
+
+package enum CheckText {
+    package static func progress(_ progress: IntegrityCheck.Progress) -> String {
+        "checking  \(Quantity.count(progress.filesChecked)) files, "
+            + "\(Quantity.bytes(progress.bytesChecked))  \(progress.file)"
+    }
+
+    /// One object with everything that was found.
+    package static func json(_ report: IntegrityCheck.Report, directory: String) -> JSONText {
+        let findings = report.findings.map { finding in
+            JSONText.object([
+                ("file", .string(finding.file)), ("offset", .unsigned(finding.offset)),
+                ("what", .string(finding.what)),
+            ])
+        }
+        let notes = report.notes.map { note in
+            JSONText.object([("file", .string(note.file)), ("what", .string(note.what))])
+        }
+        return .object([
+            ("directory", .string(directory)),
+            ("clean", .boolean(report.findings.isEmpty)),
+            ("closed_cleanly", .boolean(report.wasClosedCleanly)),
+            ("files", .integer(report.filesChecked)), ("bytes", .integer(report.bytesChecked)),
+            ("findings", .array(findings)), ("notes", .array(notes)),
+        ])
+    }
+
+    /// Why nothing could be looked at.
+    package static func json(failure: String, directory: String) -> JSONText {
+        .object([("directory", .string(directory)), ("error", .string(failure))])
+    }
+}

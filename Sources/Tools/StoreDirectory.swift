@@ -1,0 +1,57 @@
+// A data directory opened by a command that works without a server.
+
+package import Apus
+package import ApusStorage
+internal import Glibc
+
+package enum StoreDirectory {
+    /// Opens a directory. Other people's directories are left alone.
+    ///
+    /// - Parameter create: make it if there is none, or if it is empty.
+    package static func open(
+        _ path: String, create: Bool, options: StorageOptions
+    ) throws(TransferFailure) -> Store {
+        var status = stat()
+        let isThere = stat(path, &status) == 0
+        let isStore = ["MANIFEST", "MANIFEST.previous"].contains {
+            access("\(path)/\($0)", F_OK) == 0
+        }
+        if isThere, status.st_mode & S_IFMT != S_IFDIR {
+            throw TransferFailure(exitCode: ExitCodes.usage, "\(path) is not a directory")
+        }
+        if !isThere, !create {
+            throw TransferFailure(
+                exitCode: ExitCodes.noInput, "\(path): there is no such directory")
+        }
+        if isThere, !isStore, !create || !isEmpty(path) {
+            throw TransferFailure(
+                exitCode: ExitCodes.format, "\(path) is not a data directory of Apus")
+        }
+        do throws(StorageError) {
+            var storeOptions = StoreOptions(storage: options)
+            storeOptions.queryMemoryBytesMax = max(16 << 20, options.memoryBytesMax / 4)
+            return try Store(blockingAt: path, options: storeOptions)
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    package static func failure(_ error: StorageError) -> TransferFailure {
+        switch error {
+        case .unsupportedFormat, .corrupt:
+            TransferFailure(exitCode: ExitCodes.format, error.description)
+        case .locked:
+            TransferFailure(
+                exitCode: ExitCodes.heldByOther, "\(error.description): use its --url instead")
+        default: TransferFailure(exitCode: ExitCodes.inputOutput, error.description)
+        }
+    }
+
+    /// Whether nothing is in it but what a store that never began left behind.
+    private static func isEmpty(_ path: String) -> Bool {
+        guard let files = try? PosixFileSystem(root: path, create: false),
+            let names = try? files.list("")
+        else { return false }
+        return names.allSatisfy { $0 == "LOCK" }
+    }
+}

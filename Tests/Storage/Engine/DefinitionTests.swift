@@ -1,0 +1,201 @@
+// A definition is in force once it is durable, and never if it failed.
+
+import ApusStorage
+import ApusTestKit
+import Dispatch
+import Synchronization
+import Testing
+
+@Suite struct DefinitionTests {
+    private static let second: Int64 = 1_000_000_000
+
+    /// What readers can tell about definitions.
+    private func summary(_ engine: StorageEngine) -> [String] {
+        engine.catalog.allDatabases.flatMap { database in
+            ["\(database.name) keeps \(database.retentionNanoseconds)"]
+                + database.allTables.map { table in
+                    "\(database.name).\(table.name) \(table.schema.tags.map(\.sqlName)) "
+                        + "\(table.schema.fields.map { "\($0.sqlName) \($0.type)" })"
+                }
+        }
+    }
+
+    private static let statements: [(String, @Sendable (StorageEngine) throws -> Void)] =
+        [
+            ("create database", { try $0.createDatabase("new", ifNotExists: false) }),
+            (
+                "alter database",
+                { try $0.setRetention(ofDatabase: "default", nanoseconds: 3_600 * second) }
+            ),
+            ("drop database", { try $0.dropDatabase("default", ifExists: false) }),
+            (
+                "create table",
+                {
+                    try $0.createTable(
+                        database: "default", name: "u", tags: ["k"], fields: [("k", .int64)],
+                        ifNotExists: false)
+                }
+            ),
+            (
+                "drop table",
+                { try $0.dropTable(database: "default", name: "t", ifExists: false) }
+            ),
+        ]
+
+    private func storeWithOneRow(
+        _ change: (inout StorageOptions) -> Void = { _ in }
+    ) throws -> SimulatedStore {
+        let store = try SimulatedStore.make(change)
+        try store.write([TestRow(fields: [("x", .int64(1))])])
+        return store
+    }
+
+    @Test(arguments: [SimulatedFileSystem.Failure.noSpace, .inputOutput])
+    func `a definition that failed is not in force, neither now nor reopened, and can be repeated`(
+        failure: SimulatedFileSystem.Failure
+    ) throws {
+        for (name, statement) in Self.statements {
+            let store = try storeWithOneRow()
+            let before = summary(store.engine)
+            store.disk.fail(.write, with: failure, pathContains: "log/")
+            #expect(throws: StorageError.self, "\(name)") { try statement(store.engine) }
+            #expect(summary(store.engine) == before, "\(name)")
+            #expect(try store.rowCount("t") == 1, "\(name)")
+            try store.reopen()
+            #expect(summary(store.engine) == before, "\(name), reopened")
+            try statement(store.engine)
+            let after = summary(store.engine)
+            #expect(after != before, "\(name), repeated")
+            try store.reopen()
+            #expect(summary(store.engine) == after, "\(name), repeated and reopened")
+        }
+    }
+
+    @Test func `a table whose drop failed takes rows, and they are there afterwards`() throws {
+        let store = try storeWithOneRow()
+        store.disk.fail(.write, with: .noSpace, pathContains: "log/")
+        #expect(throws: StorageError.self) {
+            try store.engine.dropTable(database: "default", name: "t", ifExists: false)
+        }
+        try store.write([TestRow(time: store.clock.now + 1, fields: [("x", .int64(2))])])
+        #expect(try store.rowCount("t") == 2)
+        try store.reopen()
+        #expect(try store.rowCount("t") == 2)
+    }
+
+    @Test(arguments: [Durability.none, .interval(milliseconds: 3_600_000)])
+    func `a definition survives a power cut in every mode of durability`(durability: Durability)
+        throws
+    {
+        for (name, statement) in Self.statements {
+            let store = try storeWithOneRow { $0.durability = durability }
+            try statement(store.engine)
+            let after = try SimulatedStore(
+                disk: store.disk.afterPowerLoss(keeping: .nothingUnsynced), options: store.options)
+            #expect(summary(after.engine) == summary(store.engine), "\(name)")
+        }
+    }
+
+    // MARK: While a definition is on its way to the disk
+
+    /// Runs a statement up to the write of its record, does `meanwhile`, lets it go on, and returns what it threw.
+    private func during(
+        _ statement: @escaping @Sendable (StorageEngine) throws(StorageError) -> Void,
+        on disk: SimulatedFileSystem, _ meanwhile: (StorageEngine) -> Void
+    ) throws -> StorageError? {
+        let pausing = PausingFileSystem(disk)
+        let engine = try StorageEngine(
+            fileSystem: pausing, options: SimulatedStore.smallOptions(),
+            environment: EngineEnvironment(
+                now: { PointGenerator.startNanoseconds }, usesThreads: true))
+        let outcome = Mutex<StorageError?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        pausing.arm()
+        DispatchQueue.global().async {
+            do throws(StorageError) { try statement(engine) } catch {
+                outcome.withLock { $0 = error }
+            }
+            done.signal()
+        }
+        pausing.waitUntilPaused()
+        meanwhile(engine)
+        pausing.release()
+        done.wait()
+        try engine.close()
+        return outcome.withLock { $0 }
+    }
+
+    private func row(_ table: String, in database: String) -> WriteBatch {
+        var builder = RowBuilder(database: database)
+        builder.append(
+            table: table, tags: ["k": "v"], time: PointGenerator.startNanoseconds,
+            fields: [("x", .int64(1))])
+        return builder.batch
+    }
+
+    @Test func `a write that creates the database first wins over the statement`() throws {
+        let disk = SimulatedFileSystem()
+        let error = try during(
+            {
+                (engine) throws(StorageError) in
+                try engine.createDatabase(
+                    "x", ifNotExists: false, retentionNanoseconds: 3_600_000_000_000)
+            }, on: disk
+        ) { engine in
+            #expect(engine.catalog.database(named: "x") == nil)
+            engine.commit(row("t", in: "x")) { _ in }
+        }
+        #expect(error == .exists("database \"x\""))
+        for _ in 0..<2 {
+            let store = try SimulatedStore.make(on: disk)
+            #expect(try store.rowCount("t", in: "x") == 1)
+            #expect(summary(store.engine).first == "x keeps 0")
+            #expect(store.engine.catalog.allDatabases.count == 1)
+            try store.engine.flush()
+            try store.engine.close()
+        }
+    }
+
+    @Test func `a write that creates the table first wins, and IF NOT EXISTS is content`() throws {
+        let disk = SimulatedFileSystem()
+        let first = try SimulatedStore.make(on: disk)
+        try first.engine.createDatabase("x", ifNotExists: false)
+        try first.engine.close()
+        let error = try during(
+            {
+                (engine) throws(StorageError) in
+                try engine.createTable(
+                    database: "x", name: "t", tags: [], fields: [("x", .string)], ifNotExists: true)
+            }, on: disk
+        ) { engine in engine.commit(row("t", in: "x")) { _ in } }
+        #expect(error == nil)
+        for _ in 0..<2 {
+            let store = try SimulatedStore.make(on: disk)
+            #expect(try store.rowCount("t", in: "x") == 1)
+            #expect(store.table("t", in: "x")?.schema.field(named: "x")?.type == .int64)
+            try store.engine.flush()
+            try store.engine.close()
+        }
+    }
+
+    @Test func `a table made in a database that is being dropped goes with it`() throws {
+        let disk = SimulatedFileSystem()
+        let first = try SimulatedStore.make(on: disk)
+        try first.write([TestRow(fields: [("x", .int64(1))])], database: "x")
+        try first.engine.close()
+        let error = try during(
+            { (engine) throws(StorageError) in try engine.dropDatabase("x", ifExists: false) },
+            on: disk
+        ) { engine in
+            // Readers still see it: it is not certain yet that it goes.
+            #expect(engine.catalog.database(named: "x")?.table(named: "t") != nil)
+            engine.commit(row("late", in: "x")) { _ in }
+        }
+        #expect(error == nil)
+        let store = try SimulatedStore.make(on: disk)
+        #expect(store.engine.catalog.allDatabases.isEmpty)
+        try store.write([TestRow(table: "late", fields: [("y", .bool(true))])], database: "x")
+        #expect(try store.rowCount("late", in: "x") == 1)
+        #expect(store.table("late", in: "x")?.schema.tags.isEmpty == true)
+    }
+}
