@@ -44,7 +44,8 @@ extension StatementExecution {
         if receipt.rejectedCount > 0 {
             let reason = receipt.rejections.first.map { "row \($0.line): \($0.reason)" } ?? ""
             throw QueryError(
-                .semantic, "\(receipt.rejectedCount) rows were refused, wholly or in part; \(reason)",
+                .semantic,
+                "\(receipt.rejectedCount) rows were refused, wholly or in part; \(reason)",
                 at: insert.position)
         }
     }

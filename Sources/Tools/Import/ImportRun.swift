@@ -7,7 +7,7 @@
 // bodies that are under way at once may overtake each other.
 
 package import ApusClient
-internal import Apus
+package import Apus
 internal import ApusIngest
 package import ApusStorage
 internal import Synchronization

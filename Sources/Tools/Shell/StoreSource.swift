@@ -1,6 +1,6 @@
 // Statements carried out in this process, on a directory that no server holds.
 
-internal import Apus
+package import Apus
 internal import ApusQuery
 package import ApusStorage
 internal import Glibc
