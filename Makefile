@@ -83,7 +83,7 @@ bench-peers: build bench-tool
 
 release:
 	@scripts/setup.sh run
-	swift build $(DIST_FLAGS) --product apus
+	APUS_COMMIT=$(COMMIT) swift build $(DIST_FLAGS) --product apus
 	scripts/stage.sh $(DIST)/release/apus $(DIST)/stage
 
 # Root need not have Swift: what `make release` has put together is taken as it is.

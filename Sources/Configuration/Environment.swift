@@ -8,9 +8,11 @@ package struct Environment: Sendable {
     private static let others: Set<String> = ["APUS_TOKEN", "APUS_HISTORY", "APUS_PAGER"]
     /// Those of tests and benchmarks, which start servers with all of their environment.
     private static let ofTests: Set<String> = [
-        "APUS_BENCH", "APUS_BINARY", "APUS_FAULTS", "APUS_GOLDEN_WRITE", "APUS_KILL_ROUNDS",
+        "APUS_BACKUP_ROUNDS", "APUS_BENCH", "APUS_BINARY", "APUS_FAULTS", "APUS_GOLDEN_WRITE",
+        "APUS_KILL_ROUNDS",
         "APUS_READ_ROUNDS",
-        "APUS_RECORDING", "APUS_SCRIPT_STATES", "APUS_SEED", "APUS_SIMULATION_ROUNDS",
+        "APUS_RECORDING", "APUS_SCRIPT_STATES", "APUS_SEED", "APUS_SHELL_ROWS",
+        "APUS_SIMULATION_ROUNDS",
         "APUS_TEST_SEEDS",
     ]
 

@@ -20,7 +20,7 @@ import Testing
                 whereSeparator: \.isWhitespace)
             where word.hasPrefix("--") {
                 let name = word.prefix { $0 == "-" || $0.isLetter || $0.isNumber }
-                if name == "--help" || name == "--version" { continue }
+                if name == "--" || name == "--help" || name == "--version" { continue }
                 #expect(plain.contains("\\fB\(name)\\fR"), "\(command) \(name)")
             }
         }
