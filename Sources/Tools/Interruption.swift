@@ -55,6 +55,7 @@ package final class Interruption: Sendable {
         for number in [SIGINT, SIGTERM] {
             var action = sigaction()
             sigaction(number, nil, &action)
+            // Safe: a pointer is looked at as a number; SIG_IGN is 1, and no address.
             let isIgnored = unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
             if !isIgnored { sigaddset(&set, number) }
         }
