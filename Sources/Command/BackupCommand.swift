@@ -4,6 +4,7 @@ import ApusStorage
 import ApusTools
 import ArgumentParser
 import Glibc
+import Synchronization
 
 struct BackupCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,7 +25,7 @@ struct BackupCommand: ParsableCommand {
 
             Examples:
               apus backup ./apus-data /backups/monday
-              apus backup ./apus-data --to /backups/daily     (adds what is new to that backup)
+              apus backup ./apus-data --to /backups/daily     (adds what is new)
               apus serve --data /backups/monday
             """)
 
@@ -47,9 +48,19 @@ struct BackupCommand: ParsableCommand {
 
     func run() throws {
         let line = ProgressLine()
+        let unfinished = Mutex("")
+        let interruption = Interruption {
+            BackupDirectory.discard(path: unfinished.withLock { $0 })
+            line.clear()
+            Failure.report("interrupted; nothing was left behind")
+        }
         let report: Backup.Report
         do throws(BackupFault) {
-            let show: @Sendable (BackupDirectory.Step) -> Void = { line.show(BackupText.step($0)) }
+            let show: @Sendable (BackupDirectory.Step) -> Void = { step in
+                if case .begun(let path) = step { unfinished.withLock { $0 = path } }
+                if case .naming = step { interruption.finish() }
+                line.show(BackupText.step(step))
+            }
             if let existing {
                 report = try BackupDirectory.update(
                     from: directory, to: existing, progress: show)
@@ -58,6 +69,7 @@ struct BackupCommand: ParsableCommand {
                     from: directory, at: destination ?? "", progress: show)
             }
         } catch {
+            interruption.finish()
             line.clear()
             switch error {
             case .refused(let text): throw Failure.exit(Failure.usage, text)
@@ -71,7 +83,7 @@ struct BackupCommand: ParsableCommand {
         }
         line.clear()
         for text in BackupText.summary(report, at: existing ?? destination ?? "") {
-            Failure.write(line: text, to: STDOUT_FILENO)
+            Failure.say(text, to: STDOUT_FILENO)
         }
     }
 }

@@ -29,12 +29,17 @@ struct CheckCommand: ParsableCommand {
 
     func run() throws {
         let line = ProgressLine()
+        let interruption = Interruption {
+            line.clear()
+            Failure.report("interrupted; nothing was changed")
+        }
         let report: IntegrityCheck.Report
         do throws(StorageError) {
             report = try IntegrityCheck.run(directory: directory) { progress in
                 line.show(CheckText.progress(progress))
             }
         } catch {
+            interruption.finish()
             line.clear()
             if json {
                 let failure = CheckText.json(failure: error.description, directory: directory)
@@ -42,6 +47,7 @@ struct CheckCommand: ParsableCommand {
             }
             throw Failure.exit(2, error.description)
         }
+        interruption.finish()
         line.clear()
         if json {
             let text = CheckText.json(report, directory: directory).text
@@ -54,11 +60,12 @@ struct CheckCommand: ParsableCommand {
 
     private func write(_ report: IntegrityCheck.Report) {
         for finding in report.findings {
-            Failure.write(line: finding.description, to: STDOUT_FILENO)
+            Failure.say(finding.description, to: STDOUT_FILENO)
         }
-        for note in report.notes { Failure.write(line: "note: \(note)", to: STDERR_FILENO) }
+        for note in report.notes { Failure.say("note: \(note)", to: STDERR_FILENO) }
         Failure.write(
-            line: "\(report.filesChecked) files, \(report.bytesChecked) bytes, "
+            line: "\(Quantity.things(report.filesChecked, "file")), "
+                + "\(Quantity.count(report.bytesChecked)) bytes, "
                 + "\(report.findings.count) damaged", to: STDERR_FILENO)
     }
 }

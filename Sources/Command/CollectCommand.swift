@@ -2,6 +2,7 @@
 
 import ApusClient
 import ApusCollect
+import ApusTools
 import ArgumentParser
 import Glibc
 
@@ -9,6 +10,7 @@ struct CollectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "collect",
         abstract: "Reads this host and pushes its numbers as line protocol.",
+        usage: "apus collect [--url URL] [--interval TIME] [--db NAME] [OPTIONS]",
         discussion: """
             Processors, memory, swap, disks, disk I/O, network, load and kernel counters, under \
             the measurement and field names of Telegraf, with the tag host. Samples are taken at \
@@ -53,6 +55,10 @@ struct CollectCommand: ParsableCommand {
         if once {
             do throws(ExchangeFailure) {
                 try collector.once()
+                // For whoever tries it by hand; a script goes by the exit code.
+                if Terminal.isTerminal(STDERR_FILENO) {
+                    Self.log("one sample is stored in database \(db)")
+                }
             } catch {
                 Self.log("\(options.url): \(error)")
                 throw ExitCode(EX_UNAVAILABLE)

@@ -9,6 +9,7 @@ struct DemoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
         abstract: "Pushes a simulated hypervisor cluster, to try things out.",
+        usage: "apus demo [--url URL] [--db NAME] [--history TIME] [--once] [OPTIONS]",
         discussion: """
             Twenty hosts and three hundred virtual machines that are born, move and die, sampled \
             every ten seconds into the tables host, vm, vm_event and storage: first the history, \
@@ -42,31 +43,25 @@ struct DemoCommand: ParsableCommand {
     @Flag(help: "Send the history and exit.")
     var once = false
 
+    func validate() throws {
+        _ = (try span(), try address())
+    }
+
     func run() throws {
-        guard let historySeconds = seconds(history), historySeconds <= 30 * 86_400 else {
-            throw ValidationError("--history \(history): expected a time up to 30d, like 1h or 90m")
-        }
-        let end = until ?? Int64(time(nil))
-        guard (100_000_000...9_000_000_000).contains(end) else {
-            throw ValidationError("--until \(end): expected seconds since 1970")
-        }
-        let address: ServerAddress
-        do throws(ServerAddressError) {
-            address = try ServerAddress(
-                url: url, token: token ?? getenv("APUS_TOKEN").map { String(cString: $0) },
-                agent: "apus-demo")
-        } catch {
-            throw Failure.exit(Failure.usage, error.description)
-        }
-        var cluster = DemoCluster(
-            seed: seed, startNanoseconds: (end - historySeconds) * 1_000_000_000)
-        var feed = DemoFeed(to: address, database: db)
+        let span = try span()
+        var cluster = DemoCluster(seed: seed, startNanoseconds: span.lowerBound)
+        var feed = DemoFeed(to: try address(), database: db)
+        let line = ProgressLine()
         do throws(ExchangeFailure) {
-            let rowCount = try feed.sendHistory(of: &cluster, until: end * 1_000_000_000)
-            Failure.write(
-                line: "\(rowCount) rows of history are stored in database \(db)",
+            let rowCount = try feed.sendHistory(of: &cluster, until: span.upperBound) { rowCount in
+                line.show("sending the history  \(Quantity.things(rowCount, "row"))")
+            }
+            line.clear()
+            Failure.say(
+                "\(Quantity.things(rowCount, "row")) of history are stored in database \(db)",
                 to: STDERR_FILENO)
         } catch {
+            line.clear()
             throw Failure.exit(Failure.unavailable, "\(url): \(error.description)")
         }
         guard !once else { return }
@@ -75,6 +70,28 @@ struct DemoCommand: ParsableCommand {
                 // The cluster goes on, and so does the feed: the next sample may get through.
                 Failure.report("\(url): \(error.description)")
             }
+        }
+    }
+
+    /// The history's nanoseconds.
+    private func span() throws -> Range<Int64> {
+        guard let historySeconds = seconds(history), historySeconds <= 30 * 86_400 else {
+            throw ValidationError("--history \(history): expected a time up to 30d, like 1h or 90m")
+        }
+        let end = until ?? Int64(time(nil))
+        guard (100_000_000...9_000_000_000).contains(end) else {
+            throw ValidationError("--until \(end): expected seconds since 1970")
+        }
+        return (end - historySeconds) * 1_000_000_000..<end * 1_000_000_000
+    }
+
+    private func address() throws -> ServerAddress {
+        do throws(ServerAddressError) {
+            return try ServerAddress(
+                url: url, token: token ?? getenv("APUS_TOKEN").map { String(cString: $0) },
+                agent: "apus-demo")
+        } catch {
+            throw ValidationError(error.description)
         }
     }
 

@@ -113,25 +113,43 @@ struct ExportCommand: ParsableCommand {
         options.outputPath = output
         options.isStrict = !lenient
         let place = try target.place()
+        let line = ProgressLine()
+        let outputPath = output
+        let interruption = Interruption {
+            // Where the file system has no files without a name.
+            if let outputPath { unlink(outputPath + ".new") }
+            line.clear()
+            Failure.report(outputPath == nil ? "interrupted" : "interrupted; nothing was written")
+        }
+        // Rows on the terminal are progress enough.
+        let isQuiet = output == nil && Terminal.isTerminal(STDOUT_FILENO)
         do throws(TransferFailure) {
-            Self.say(try Self.export(options, place))
+            let report = try Self.export(options, place) { byteCount in
+                if !isQuiet { line.show(ExportText.progress(byteCount: byteCount)) }
+            }
+            interruption.finish()
+            line.clear()
+            Self.say(report)
         } catch {
+            interruption.finish()
+            line.clear()
             throw Failure.exit(error.exitCode, error.description)
         }
     }
 
     private static func export(
-        _ options: ExportOptions, _ place: TargetOptions.Place
+        _ options: ExportOptions, _ place: TargetOptions.Place, progress: @escaping (Int) -> Void
     ) throws(TransferFailure) -> ExportReport {
         switch place {
-        case .server(let address): return try ExportRun.run(options, from: .server(address))
+        case .server(let address):
+            return try ExportRun.run(options, from: .server(address), progress: progress)
         case .directory(let path):
             let store = try StoreDirectory.open(
                 path, create: false, options: TargetOptions.storageOptions())
             defer { store.workers.stop() }
             let report: ExportReport
             do throws(TransferFailure) {
-                report = try ExportRun.run(options, from: .store(store))
+                report = try ExportRun.run(options, from: .store(store), progress: progress)
             } catch {
                 // What was wrong comes first; closing can only add to it.
                 try? store.closeBlocking()
@@ -146,6 +164,6 @@ struct ExportCommand: ParsableCommand {
 
     /// To standard error: standard output may be the export.
     private static func say(_ report: ExportReport) {
-        for line in ExportText.summary(report) { Failure.write(line: line, to: STDERR_FILENO) }
+        for line in ExportText.summary(report) { Failure.say(line, to: STDERR_FILENO) }
     }
 }

@@ -2,6 +2,7 @@
 
 import ApusServer
 import ApusStorage
+import ApusTools
 import ArgumentParser
 import Glibc
 
@@ -18,8 +19,14 @@ enum Failure {
     }
 
     static func report(_ text: String) {
-        let line = text.replacing("\n", with: " ")
-        write(line: "apus: \(line)", to: STDERR_FILENO)
+        say("apus: " + text.replacing("\n", with: " "), to: STDERR_FILENO)
+    }
+
+    /// A sentence, folded where a terminal shows it.
+    static func say(_ text: String, to descriptor: Int32) {
+        for line in TextFold.lines(text, columnCount: Terminal.columnCount(descriptor)) {
+            write(line: line, to: descriptor)
+        }
     }
 
     /// One call a line, past the C library's buffers; more where a pipe takes a part at a time.

@@ -6,11 +6,13 @@ import ApusStorage
 import ApusTools
 import ArgumentParser
 import Glibc
+import Synchronization
 
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
         abstract: "Stores files of line protocol: plain, gzip or Zstandard.",
+        usage: "apus import FILE ... [--url URL | --data DIR] [--db NAME] [OPTIONS]",
         discussion: """
             The first bytes of a file say how it is compressed, not its name. Without --url and \
             --data the lines go to \(TargetOptions.defaultURL). Good lines are stored, bad ones \
@@ -103,12 +105,22 @@ struct ImportCommand: ParsableCommand {
                 options.target = .directory(path, TargetOptions.storageOptions())
             }
         }
-        let progress = Self.progress()
-        let report = ImportRun.run(options, progress: progress)
-        if progress != nil { Self.write("\r\u{1B}[K") }
+        let lineCount = Atomic(0)
+        let interruption = Interruption {
+            let count = lineCount.load(ordering: .relaxed)
+            if Terminal.isTerminal(STDERR_FILENO) { Self.write("\r\u{1B}[K") }
+            Failure.report(ImportText.interrupted(lineCount: count, isStoring: !dryRun))
+        }
+        let bar = Self.bar()
+        let report = ImportRun.run(options) { counts, byteCount, seconds in
+            lineCount.store(counts.lines, ordering: .relaxed)
+            bar?(counts, byteCount, seconds)
+        }
+        interruption.finish()
+        if bar != nil { Self.write("\r\u{1B}[K") }
         if report.failure == nil || report.counts.lines > 0 {
             for line in ImportText.summary(report, inputs: files) {
-                Failure.write(line: line, to: STDOUT_FILENO)
+                Failure.say(line, to: STDOUT_FILENO)
             }
         }
         if let failure = report.failure { Failure.report(failure.description) }
@@ -116,7 +128,7 @@ struct ImportCommand: ParsableCommand {
     }
 
     /// The bar, where somebody may be watching.
-    private static func progress() -> (@Sendable (ImportCounts, Int?, Double) -> Void)? {
+    private static func bar() -> (@Sendable (ImportCounts, Int?, Double) -> Void)? {
         guard Terminal.isTerminal(STDERR_FILENO) else { return nil }
         return { counts, byteCount, seconds in
             let columnCount = Terminal.columnCount(STDERR_FILENO) ?? 80

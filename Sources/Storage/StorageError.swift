@@ -40,6 +40,8 @@ extension StorageError: CustomStringConvertible {
             "\(file) is damaged at byte \(offset): \(reason)"
         case .unsupportedFormat(let file, let found, let newest):
             "\(file) has format \(found), this release reads up to \(newest): use a newer release"
+        case .io(let file, "realpath", let errno), .io(let file, "open", let errno):
+            "cannot open \(file): \(errnoText(errno))"
         case .io(let file, let call, let errno):
             "\(call) failed on \(file): \(errnoText(errno))"
         case .diskFull(let file):

@@ -108,6 +108,20 @@ final class TerminalProcess {
         return try output(upTo: prompt, from: start + line.filter { $0 == "\r" }.count)
     }
 
+    /// Looks on until the process ends.
+    func exitCodeAfterAll() -> Int32 {
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = read(controller, &buffer, buffer.count)
+            guard count > 0 else { break }
+            screen.feed(buffer[..<count])
+        }
+        defer { processID = 0 }
+        return Binary.wait(processID)
+    }
+
+    func send(_ signal: Int32) { kill(processID, signal) }
+
     /// Waits for the process's own end.
     func exitCode() -> Int32 {
         var buffer = [UInt8](repeating: 0, count: 4_096)

@@ -8,6 +8,11 @@ struct TerminalScreen {
     private var column = 0
     private var undecoded: [UInt8] = []
     private var sequence: String?
+    private var returnedFrom: String?
+    /// How often a line was longer than the screen is wide.
+    private(set) var overlongLineCount = 0
+    /// What stood in a line when something else was written over it: a progress bar.
+    private(set) var overwritten: [String] = []
 
     init(columns: Int) { self.columns = columns }
 
@@ -42,12 +47,17 @@ struct TerminalScreen {
             if isFinal { command(begun.dropFirst(), scalar) }
             return
         }
+        if scalar != "\n", let text = returnedFrom, !text.isEmpty { overwritten.append(text) }
+        returnedFrom = nil
         switch scalar {
         case "\u{1B}": sequence = "\u{1B}"
-        case "\r": column = 0
+        case "\r":
+            returnedFrom = String(lines[row])
+            column = 0
         case "\n": moveDown()
         default:
             if column >= columns {
+                overlongLineCount += 1
                 column = 0
                 moveDown()
             }
@@ -68,6 +78,7 @@ struct TerminalScreen {
         case "A": row = max(0, row - count)
         case "B": row = min(lines.count - 1, row + count)
         case "C": column = min(columns - 1, column + count)
+        case "K": lines[row] = Array(lines[row].prefix(column))
         case "J":
             lines.removeLast(lines.count - row - 1)
             lines[row] = Array(lines[row].prefix(column))

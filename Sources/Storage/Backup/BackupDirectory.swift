@@ -29,8 +29,25 @@ package enum BackupFault: Error, Sendable {
 
 package enum BackupDirectory {
     package enum Step: Sendable {
+        /// The work directory at this path is there, and this process's own. Whoever ends the
+        /// process has to `discard` it.
+        case begun(path: String)
         case copying(Backup.Progress)
         case verifying(IntegrityCheck.Progress)
+        /// All is well; the next thing is the name. Until this call returns nothing has changed.
+        case naming
+    }
+
+    /// Removes what `begun` named, in a process that is about to end. What other threads still make
+    /// in it goes too.
+    package static func discard(path: String) {
+        guard let slash = path.lastIndex(of: "/") else { return }
+        let parent = String(path[..<slash])
+        guard let files = try? PosixFileSystem(root: parent.isEmpty ? "/" : parent, create: false)
+        else { return }
+        for _ in 0..<100 where access(path, F_OK) == 0 {
+            try? files.removeTree(String(path[path.index(after: slash)...]))
+        }
     }
 
     /// Makes a backup under a name that doesn't exist yet, or is an empty directory.
@@ -171,8 +188,10 @@ package enum BackupDirectory {
         let lock = try takeWorkDirectory(place)
         defer { withExtendedLifetime(lock) {} }
         let report: Backup.Report
+        progress(.begun(path: parent.root + "/" + work))
         do throws(BackupFault) {
             report = try fill(source, parent.root + "/" + work, older, progress)
+            progress(.naming)
             try storage { () throws(StorageError) in
                 try giveName(place, replaces: older != nil)
             }

@@ -50,7 +50,7 @@ enum LogInspection {
             .text(
                 rest == 0
                     ? "nothing: closed cleanly, or a backup"
-                    : "\(rest) bytes that mean nothing: \(end.reason)"))
+                    : "\(rest) bytes without meaning: \(end.reason)"))
         result.listings = [records]
     }
 

@@ -16,11 +16,12 @@ package struct DemoFeed: ~Copyable {
         connection = HTTPConnection(to: address, timeoutMilliseconds: 10_000)
     }
 
-    /// Sends every sample before `endNanoseconds`. Returns how many rows were stored.
+    /// Sends every sample before `endNanoseconds`. Returns how many rows were stored, and tells
+    /// `progress` how many there are so far.
     ///
     /// - Throws: if the server can't be reached or refuses the lines.
     package mutating func sendHistory(
-        of cluster: inout DemoCluster, until endNanoseconds: Int64
+        of cluster: inout DemoCluster, until endNanoseconds: Int64, progress: (Int) -> Void
     ) throws(ExchangeFailure) -> Int {
         var rowCount = 0
         var text = ""
@@ -29,6 +30,7 @@ package struct DemoFeed: ~Copyable {
             if text.utf8.count >= Self.bodyBytesMax {
                 rowCount += try send(text)
                 text = ""
+                progress(rowCount)
             }
         }
         if !text.isEmpty { rowCount += try send(text) }

@@ -57,12 +57,15 @@ package struct ExportRun {
     private var report = ExportReport()
 
     /// Runs an export on the calling thread. If it throws, its file is not there.
+    ///
+    /// - Parameter progress: told the bytes so far, before compression.
     package static func run(
-        _ options: ExportOptions, from source: ExportSource
+        _ options: ExportOptions, from source: ExportSource, progress: ((Int) -> Void)? = nil
     ) throws(TransferFailure) -> ExportReport {
         let begun = monotonicNanoseconds()
         var run = ExportRun(
             options: options, source: source, output: try OutputFile(options.outputPath))
+        run.output.progress = progress
         try run.write()
         try run.output.finish()
         run.report.bytes = run.output.byteCount

@@ -1,6 +1,11 @@
 // What an export says at its end.
 
 package enum ExportText {
+    /// One line for a terminal while it runs.
+    package static func progress(byteCount: Int) -> String {
+        "exporting  \(ImportText.bytes(byteCount))"
+    }
+
     /// Counts in one line, then whatever is not in the file.
     package static func summary(_ report: ExportReport) -> [String] {
         var words: [String] = []

@@ -4,7 +4,8 @@
 //     metrics.lp.gz.new   for a moment; where the file system has no files without a name, always
 //     metrics.lp.gz       the moment all of it is on disk
 //
-// Its name says how it is compressed: .gz, .zst, or anything else. Standard output is plain.
+// Its name says how it is compressed: .gz, .zst, or anything else. Standard output is plain. What is
+// there and no file (a device, a named pipe) is written to as it stands, never replaced.
 
 internal import CZlib
 internal import CZstd
@@ -33,6 +34,11 @@ package final class OutputFile {
     private var output = [UInt8](repeating: 0, count: bufferBytes)
     private var isFinished = false
     private var hasTemporaryName = false
+    /// A device or a pipe: there before, and not to be replaced by a file.
+    private let isInPlace: Bool
+    /// Told every now and then how many bytes were given to `write` so far.
+    package var progress: ((Int) -> Void)?
+    private var givenByteCount = 0
     /// Bytes written, after compression.
     package private(set) var byteCount = 0
 
@@ -48,15 +54,21 @@ package final class OutputFile {
         guard let path else {
             descriptor = STDOUT_FILENO
             encoder = .plain
+            isInPlace = true
             return
         }
-        let nameless = open(
-            Self.directory(of: path), Self.withoutName | O_WRONLY | O_CLOEXEC, 0o644)
-        if nameless >= 0 {
-            descriptor = nameless
+        isInPlace = Self.isSpecial(path)
+        if isInPlace {
+            descriptor = open(path, O_WRONLY | O_CLOEXEC)
         } else {
-            descriptor = open(path + ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-            hasTemporaryName = descriptor >= 0
+            let nameless = open(
+                Self.directory(of: path), Self.withoutName | O_WRONLY | O_CLOEXEC, 0o644)
+            if nameless >= 0 {
+                descriptor = nameless
+            } else {
+                descriptor = open(path + ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+                hasTemporaryName = descriptor >= 0
+            }
         }
         if path.hasSuffix(".gz") {
             let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
@@ -88,9 +100,14 @@ package final class OutputFile {
         if let temporaryPath, hasTemporaryName { unlink(temporaryPath) }
     }
 
+    private static func isSpecial(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
+    }
+
     private func failure(_ code: Int32) -> TransferFailure {
         let reason = String(cString: strerror(code))
-        let consequence = path == nil ? "" : "; nothing was left behind"
+        let consequence = isInPlace ? "" : "; nothing was left behind"
         return TransferFailure(
             exitCode: ExitCodes.inputOutput, "\(name): \(reason)\(consequence)")
     }
@@ -103,7 +120,7 @@ package final class OutputFile {
     /// Everything is in: makes the file durable and gives it its name.
     package func finish() throws(TransferFailure) {
         try flush(isLast: true)
-        guard let path, let temporaryPath else { return }
+        guard let path, let temporaryPath, !isInPlace else { return }
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure(errno) }
         if !hasTemporaryName {
             unlink(temporaryPath)
@@ -137,6 +154,8 @@ package final class OutputFile {
     private func flush(isLast: Bool) throws(TransferFailure) {
         var code: Int32 = 0
         let ready = pending
+        givenByteCount += ready.count
+        progress?(givenByteCount)
         ready.withUnsafeBytes { input in
             switch encoder {
             case .plain: code = put(input)

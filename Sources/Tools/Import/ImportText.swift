@@ -73,6 +73,14 @@ package enum ImportText {
         return lines
     }
 
+    /// What was sent and not answered yet may be stored as well.
+    package static func interrupted(lineCount: Int, isStoring: Bool) -> String {
+        let lines = grouped(lineCount) + (lineCount == 1 ? " line" : " lines")
+        return isStoring
+            ? "interrupted after \(lines), which are stored; the same import again does the rest"
+            : "interrupted after \(lines); nothing was to be stored"
+    }
+
     /// `1234567` as `1,234,567`.
     package static func grouped(_ value: Int) -> String {
         var groups: [Substring] = []

@@ -5,11 +5,13 @@ package import ApusStorage
 package enum BackupText {
     package static func step(_ step: BackupDirectory.Step) -> String {
         switch step {
+        case .begun: "beginning"
         case .copying(let progress):
             "copying  \(Quantity.bytes(progress.bytesDone)) of "
                 + "\(Quantity.bytes(progress.bytesTotal))  \(progress.file)"
         case .verifying(let progress):
             "verifying  \(Quantity.bytes(progress.bytesChecked))  \(progress.file)"
+        case .naming: "finishing"
         }
     }
 
@@ -21,7 +23,7 @@ package enum BackupText {
         var parts: [String] = []
         for (count, how) in [
             (report.linked, "linked"), (report.copied, "copied"),
-            (report.reused, "already there"), (report.log, "of the log"),
+            (report.reused, "already there"), (report.log, "of the log written"),
         ] where count.files > 0 {
             parts.append("\(count.files) \(how) (\(Quantity.bytes(count.bytes)))")
         }

@@ -30,7 +30,8 @@ package struct InspectionText {
                 "\(inspection.kind.title)  \(inspection.name)  "
                     + "\(Quantity.count(inspection.byteCount)) bytes", to: width))
         for finding in inspection.findings {
-            lines.append("damaged at byte \(finding.offset): \(finding.what)")
+            lines += TextFold.lines(
+                "damaged at byte \(finding.offset): \(finding.what)", columnCount: width)
         }
         var facts = TextTable(["", ""])
         for fact in inspection.facts { facts.append([fact.name, fact.value.text]) }

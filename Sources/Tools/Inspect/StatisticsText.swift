@@ -14,7 +14,9 @@ package struct StatisticsText {
         text.appendHead(directory, holder)
         text.appendFiles()
         for database in statistics.databases { text.append(database) }
-        for finding in statistics.findings { text.lines.append("damaged: \(finding)") }
+        for finding in statistics.findings {
+            text.lines += TextFold.lines("damaged: \(finding)", columnCount: width)
+        }
         return text.lines
     }
 
@@ -153,7 +155,9 @@ package struct StatisticsText {
         if sorted.count == 1, let only = sorted.first { return only.key.name }
         return sorted.map { encoding, share in
             let percent = Double(share.blocks) * 100 / Double(total)
-            return "\(encoding.name) \(percent < 1 ? "<1" : Quantity.fixed(percent, 0)) %"
+            // Others are named beside it: none of them has all.
+            let share = percent < 1 ? "<1" : percent > 99 ? ">99" : Quantity.fixed(percent, 0)
+            return "\(encoding.name) \(share) %"
         }.joined(separator: ", ")
     }
 }
