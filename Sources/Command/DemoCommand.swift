@@ -20,7 +20,7 @@ struct DemoCommand: ParsableCommand {
             """)
 
     @Option(help: "Where the server listens: http://HOST:PORT, with a path prefix if need be.")
-    var url = "http://127.0.0.1:8086"
+    var url = TargetOptions.defaultURL
 
     @Option(help: ArgumentHelp("The database written to.", valueName: "name"))
     var db = "demo"
@@ -53,10 +53,9 @@ struct DemoCommand: ParsableCommand {
         let address: ServerAddress
         do throws(ServerAddressError) {
             address = try ServerAddress(
-                url: url, token: token ?? getenv("APUS_TOKEN").map { String(cString: $0) },
-                agent: "apus-demo")
+                url: url, token: TargetOptions.token(given: token), agent: "apus-demo")
         } catch {
-            throw Failure.exit(Failure.usage, error.description)
+            throw Failure.exit(ExitCodes.usage, error.description)
         }
         var cluster = DemoCluster(
             seed: seed, startNanoseconds: (end - historySeconds) * 1_000_000_000)
@@ -67,7 +66,7 @@ struct DemoCommand: ParsableCommand {
                 line: "\(rowCount) rows of history are stored in database \(db)",
                 to: STDERR_FILENO)
         } catch {
-            throw Failure.exit(Failure.unavailable, "\(url): \(error.description)")
+            throw Failure.exit(ExitCodes.unavailable, "\(url): \(error.description)")
         }
         guard !once else { return }
         while true {

@@ -116,7 +116,7 @@ struct ExportCommand: ParsableCommand {
         do throws(TransferFailure) {
             Self.say(try Self.export(options, place))
         } catch {
-            throw Failure.exit(error.exitCode, error.description)
+            throw Failure.exit(error)
         }
     }
 
@@ -128,18 +128,15 @@ struct ExportCommand: ParsableCommand {
         case .directory(let path):
             let store = try StoreDirectory.open(
                 path, create: false, options: TargetOptions.storageOptions())
-            defer { store.workers.stop() }
             let report: ExportReport
             do throws(TransferFailure) {
                 report = try ExportRun.run(options, from: .store(store))
             } catch {
                 // What was wrong comes first; closing can only add to it.
-                try? store.closeBlocking()
+                try? StoreDirectory.close(store)
                 throw error
             }
-            do throws(StorageError) { try store.closeBlocking() } catch {
-                throw StoreDirectory.failure(error)
-            }
+            try StoreDirectory.close(store)
             return report
         }
     }

@@ -6,6 +6,7 @@
 //
 // Its name says how it is compressed: .gz, .zst, or anything else. Standard output is plain.
 
+internal import ApusStorage
 internal import CZlib
 internal import CZstd
 internal import Glibc
@@ -89,7 +90,7 @@ package final class OutputFile {
     }
 
     private func failure(_ code: Int32) -> TransferFailure {
-        let reason = String(cString: strerror(code))
+        let reason = errnoText(code)
         let consequence = path == nil ? "" : "; nothing was left behind"
         return TransferFailure(
             exitCode: ExitCodes.inputOutput, "\(name): \(reason)\(consequence)")
