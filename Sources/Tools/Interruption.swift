@@ -13,7 +13,7 @@ package final class Interruption: Sendable {
     private enum State { case working, finishing, interrupted }
 
     private let state = Mutex(State.working)
-    private let thread = WorkerPool(name: "apus-interrupt", threadCount: 1, queuedJobsMax: 1)
+    private let thread: WorkerPool
 
     /// Make it before other threads are made: they inherit which signals are blocked.
     ///
@@ -21,6 +21,8 @@ package final class Interruption: Sendable {
     package init(_ clean: @escaping @Sendable () -> Void) {
         var signals = Self.signals()
         pthread_sigmask(SIG_BLOCK, &signals, nil)
+        // Not before: a thread without the mask would take the signal, and the process with it.
+        thread = WorkerPool(name: "apus-interrupt", threadCount: 1, queuedJobsMax: 1)
         _ = thread.submit { [self] in
             var signals = Self.signals()
             var number: Int32 = 0
