@@ -176,7 +176,7 @@ public struct WriteResult: Sendable {
         public var line: Int
         /// Byte in the line, from 1; 0 where the whole line is meant.
         public var column: Int
-        /// For a person: one clause, without the line's own text.
+        /// For a person.
         public var reason: String
     }
 
