@@ -1,5 +1,5 @@
 # make run               the server on ./apus-data, with this host's numbers flowing in (ARGS="--http …")
-# make demo              the server on ./apus-demo, with a simulated hypervisor cluster flowing in
+# make demo              the server on ./apus-demo, with a simulated hypervisor cluster (docs/tour.md)
 # make build             .build-release/release/apus
 # make test              all tests, in release
 # make kill-test         100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of fresh rows
