@@ -1,16 +1,17 @@
-# make run     the server on ./apus-data, with this host's numbers flowing in (ARGS="--http …")
-# make demo    the server on ./apus-demo, with a simulated hypervisor cluster flowing in (docs/tour.md)
-# make test    all tests, in release
-# make kill-test   100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of what was just written
-# make shell-test  an answer of 10 million rows through `apus sql`, in 64 MiB
-# make backup-test 50 backups under load from four connections, flushes and merges, opened and compared
-# make bench-first-step   load, queries and disk of docs/performance.md, into Benchmarks/Results
-# make bench-peers   Apus beside VictoriaMetrics, InfluxDB, DuckDB and ClickHouse, which are fetched
-#                  (PEERS="--hosts 4000 --hours 6 --series 1000000"), into Benchmarks/Results
-# make release what is installed: the binary without need of Swift's libraries, and what belongs to it
-# make install, make uninstall   PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc
-# make dist    the same as a tarball, tried out from there
-# make lint    the formatter's opinion;  make format  follows it
+# make run               the server on ./apus-data, with this host's numbers flowing in (ARGS="--http …")
+# make demo              the server on ./apus-demo, with a simulated hypervisor cluster (docs/tour.md)
+# make build             .build-release/release/apus
+# make test              all tests, in release
+# make kill-test         100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of fresh rows
+# make shell-test        an answer of 10 million rows through `apus sql`, in 64 MiB
+# make backup-test       50 backups under load, flushes and merges, opened and compared
+# make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
+# make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
+# make release           what is installed: a binary without need of Swift's libraries, and the rest
+# make install           puts it in place; make uninstall (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
+# make dist              the same as a tarball, tried out from there
+# make lint              the formatter's opinion; make format follows it
+# make clean             removes what was built
 #
 # Everything is built in one scratch folder with one set of flags: run after test, or test after
 # run, compiles nothing twice.

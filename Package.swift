@@ -156,7 +156,7 @@ let package = Package(
             ],
             path: "Tests/Tools", swiftSettings: strict),
         .testTarget(
-            name: "CollectTests", dependencies: ["ApusCollect", "ApusClient"],
+            name: "CollectTests", dependencies: ["ApusCollect", "ApusClient", "ApusTestKit"],
             path: "Tests/Collect", swiftSettings: strict),
         .testTarget(
             name: "HouseTests", dependencies: [],

@@ -26,15 +26,17 @@ public enum Parameter: Sendable, Equatable {
 
 /// The whole answer of a query. Immutable; holds its own memory.
 public struct QueryResult: Sendable {
+    /// In the order of the statement; names may repeat.
     public let columns: [Column]
     public let rowCount: Int
     /// What a damaged file or a limit did to the answer.
     public let warnings: [String]
     public let statistics: QueryStatistics
 
-    /// The first column of that name; nil if there is none.
+    /// The first column of that name; nil if there is none. O(*columns*).
     public subscript(name: String) -> Column? { columns.first { $0.name == name } }
 
+    /// The rows, read from the columns as they are asked for: O(1), nothing is copied.
     public var rows: Rows { Rows(result: self) }
 
     /// One column, eight bytes a value.
@@ -43,9 +45,10 @@ public struct QueryResult: Sendable {
         public let type: ResultType
         let vector: ResultVector
 
+        /// As many as the answer has rows, NULLs among them.
         public var count: Int { vector.values.count }
 
-        /// Whether a row holds NULL.
+        /// Whether a row, from 0, holds NULL.
         public func isNull(_ row: Int) -> Bool { vector.validity.map { $0[row] == 0 } ?? false }
 
         /// The values of a `float64` column, NULLs undefined; nil for other types. Copies nothing
@@ -55,7 +58,7 @@ public struct QueryResult: Sendable {
         }
 
         /// The values of an `int64`, `timestamp`, `timestamp_local` (nanoseconds) or `date` (days)
-        /// column, NULLs undefined; nil for other types.
+        /// column, NULLs undefined; nil for other types. Copies 8 bytes a row.
         public var integers: [Int64]? {
             switch type {
             case .int64, .timestamp, .timestampLocal, .date:
@@ -70,6 +73,7 @@ public struct QueryResult: Sendable {
             body(vector.values.span)
         }
 
+        /// The value of a row, from 0, which has to be below `count`. Copies a string.
         public subscript(row: Int) -> Value {
             guard !isNull(row) else { return .null }
             let slot = vector.values[row]
@@ -89,10 +93,11 @@ public struct QueryResult: Sendable {
         }
     }
 
-    /// One value of an answer.
+    /// One value of an answer; an interval is its text.
     public enum Value: Sendable, Equatable {
         case null
         case timestamp(Timestamp)
+        /// Nanoseconds as if the local clock were UTC.
         case timestampLocal(nanoseconds: Int64)
         case date(daysSince1970: Int64)
         case float64(Double)
@@ -102,6 +107,7 @@ public struct QueryResult: Sendable {
         case string(String)
     }
 
+    /// One row of an answer: a view, which keeps the whole answer.
     public struct Row: Sendable {
         let result: QueryResult
         let index: Int
@@ -112,6 +118,7 @@ public struct QueryResult: Sendable {
         public subscript(column: Int) -> Value { result.columns[column][index] }
     }
 
+    /// The rows of an answer, by position from 0.
     public struct Rows: RandomAccessCollection, Sendable {
         let result: QueryResult
         public var startIndex: Int { 0 }

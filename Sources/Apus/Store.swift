@@ -54,6 +54,10 @@ public final class Store: Sendable {
     /// Good lines are stored even if others are refused; the result names those. When it returns,
     /// the rows are durable as `StorageOptions.durability` promises and visible to queries.
     ///
+    /// - Parameters:
+    ///   - lines: UTF-8; the last line may lack its newline.
+    ///   - database: made if it isn't there, unless `StorageOptions.createDatabases` is off.
+    ///   - precision: the unit of the timestamps. A line without one gets the time of the call.
     /// - Throws: `overloaded`, `diskFull`, `readOnly`, `limit`, `closed`: nothing was stored.
     @discardableResult
     public func write(
@@ -74,7 +78,7 @@ public final class Store: Sendable {
         return try await commit(batch)
     }
 
-    /// Stores line protocol.
+    /// Stores line protocol, as `write(lines:database:precision:)` does with bytes.
     @discardableResult
     public func write(
         lines: String, database: String = "default", precision: Precision = .nanoseconds
@@ -172,14 +176,17 @@ public struct WriteResult: Sendable {
         public var line: Int
         /// Byte in the line, from 1; 0 where the whole line is meant.
         public var column: Int
+        /// For a person.
         public var reason: String
     }
 
+    /// Rows that are stored, those without some of their fields among them.
     public var rowsStored = 0
-    /// How many lines were refused, wholly or in part, and the first of them.
+    /// How many lines were refused, wholly or in part.
     public var rejectedCount = 0
     /// How many of them are stored without the fields that were refused.
     public var partialCount = 0
+    /// The first of the refused lines.
     public var rejections: [Rejection] = []
 
     init() {}

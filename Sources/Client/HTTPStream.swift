@@ -2,7 +2,7 @@
 
 /// An answer of any length, from its head to the end of its body.
 ///
-///     var stream = try HTTPStream(of: request, to: server, timeoutMilliseconds: 30_000)
+///     var stream = try HTTPStream(of: head, body: [], to: server, timeoutMilliseconds: 30_000)
 ///     guard stream.head.status == 200 else { … try stream.text(bytesMax: 64 << 10) … }
 ///     while let piece = try stream.next() { … }
 ///
@@ -16,14 +16,15 @@ package struct HTTPStream: ~Copyable {
     private var decoder: BodyDecoder
     private var arrived: ArraySlice<UInt8>
 
-    /// Connects, sends the whole request (head, empty line, body) and waits for the answer's head.
+    /// Connects, sends the request and waits for the answer's head.
     ///
     /// - Parameters:
+    ///   - requestHead: As `ServerAddress.requestHead` gives it.
     ///   - timeoutMilliseconds: For each wait for the next bytes; -1 waits for ever.
     ///   - connectTimeoutMilliseconds: For the connection, if not the same.
     ///   - interrupt: See `Socket`; the failure's `isInterrupt` is true then.
     package init(
-        of request: [UInt8], to server: ServerAddress, timeoutMilliseconds: Int32,
+        of requestHead: String, body: [UInt8], to server: ServerAddress, timeoutMilliseconds: Int32,
         connectTimeoutMilliseconds: Int32? = nil, interrupt: Int32 = -1
     ) throws(ExchangeFailure) {
         let opened: Socket
@@ -32,19 +33,19 @@ package struct HTTPStream: ~Copyable {
                 host: server.host, port: server.port, timeoutMilliseconds: timeoutMilliseconds,
                 connectTimeoutMilliseconds: connectTimeoutMilliseconds, interrupt: interrupt)
         } catch {
-            throw ExchangeFailure(error)
+            throw ExchangeFailure(error, isConnected: false)
         }
-        (head, arrived) = try Self.exchangeHeads(request, over: opened)
+        (head, arrived) = try Self.exchangeHeads(requestHead, body, over: opened)
         decoder = BodyDecoder(head.bodyEnd)
         socket = opened
     }
 
     /// Sends the request; returns the answer's head and what came behind it.
     private static func exchangeHeads(
-        _ request: [UInt8], over socket: borrowing Socket
+        _ requestHead: String, _ body: [UInt8], over socket: borrowing Socket
     ) throws(ExchangeFailure) -> (ResponseHead, ArraySlice<UInt8>) {
         do throws(any Error) {
-            try socket.send(request)
+            try socket.send(requestHead, body: body)
             var bytes: [UInt8] = []
             while true {
                 if let byteCount = try ResponseHead.byteCount(in: bytes) {

@@ -13,6 +13,11 @@ package struct ResponseHead: Equatable, Sendable {
         /// In lower case.
         package var name: String
         package var value: String
+
+        package init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
     }
 
     /// How the end of the body is told.

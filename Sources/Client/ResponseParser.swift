@@ -3,26 +3,29 @@
 /// What the other side answered.
 package struct HTTPAnswer: Equatable, Sendable {
     package var status: Int
-    /// The start of the body, for messages.
+    package var headers: [ResponseHead.Header]
     package var body: String
-    package var retryAfterSeconds: Double?
     /// Whether the connection may carry another request.
     package var keepsConnection: Bool
 
     package init(
-        status: Int, body: String, retryAfterSeconds: Double?, keepsConnection: Bool
+        status: Int, headers: [ResponseHead.Header] = [], body: String, keepsConnection: Bool
     ) {
         self.status = status
+        self.headers = headers
         self.body = body
-        self.retryAfterSeconds = retryAfterSeconds
         self.keepsConnection = keepsConnection
     }
+
+    /// The first value of a header; the name in lower case.
+    package subscript(name: String) -> String? { headers.first { $0.name == name }?.value }
+
+    package var retryAfterSeconds: Double? { self["retry-after"].flatMap { Double($0) } }
 }
 
 /// A state machine without I/O: feed it what arrives until it gives an answer.
 package struct ResponseParser: Sendable {
     private static let bodyBytesMax = 1 << 20
-    private static let bodyTextBytesMax = 2048
 
     /// What arrived of the head.
     private var bytes: [UInt8] = []
@@ -63,9 +66,8 @@ package struct ResponseParser: Sendable {
     private func answer(atEnd: Bool) -> HTTPAnswer? {
         guard let head else { return nil }
         return HTTPAnswer(
-            status: head.status,
-            body: String(decoding: body.prefix(Self.bodyTextBytesMax), as: UTF8.self),
-            retryAfterSeconds: head["retry-after"].flatMap { Double($0) },
+            status: head.status, headers: head.headers,
+            body: String(decoding: body, as: UTF8.self),
             keepsConnection: head.keepsConnection && !atEnd)
     }
 }

@@ -51,7 +51,7 @@ package struct ServerAddress: Equatable, Sendable {
         commonHeaders = headers
     }
 
-    /// The head of a request up to, and without, the empty line.
+    /// The head of a request but for the length of its body, which whoever sends it adds.
     ///
     /// - Parameter path: behind the prefix, encoded, with its query.
     package func requestHead(method: String, path: String, contentType: String? = nil) -> String {

@@ -80,9 +80,9 @@ package struct Collector: ~Copyable {
         usleep(UInt32(clamping: pause / 1000))
         let sample = sample(timestampNanoseconds: Ticks.now())
         var client = HTTPConnection(to: target.address, timeoutMilliseconds: 5_000)
-        let answer = try client.send(target.request(body: sample.body))
+        let answer = try client.send(target.requestHead, body: sample.body)
         guard (200..<300).contains(answer.status) else {
-            throw ExchangeFailure(description: "status \(answer.status) \(answer.body)")
+            throw ExchangeFailure(description: "status \(answer.status) \(answer.body.prefix(500))")
         }
     }
 

@@ -99,7 +99,8 @@ package final class Sender: Sendable {
             }
             let step: Delivery.Step
             do throws(ExchangeFailure) {
-                step = delivery.answered(try client.send(target.request(body: sample.body)))
+                step = delivery.answered(
+                    try client.send(target.requestHead, body: sample.body))
             } catch {
                 step = delivery.unanswered(error)
             }

@@ -5,20 +5,14 @@ package import ApusClient
 /// A parsed `--url` with the database and the token, ready to be spoken to.
 package struct WriteTarget: Equatable, Sendable {
     package let address: ServerAddress
-    /// Everything of a request but the content length and the body.
-    private let requestStart: String
+    package let requestHead: String
 
     /// - Throws: as `ServerAddress`.
     package init(url: String, database: String, token: String?) throws(ServerAddressError) {
         address = try ServerAddress(url: url, token: token, agent: "apus-collect")
-        requestStart = address.requestHead(
+        requestHead = address.requestHead(
             method: "POST",
             path: "/write?db=\(ServerAddress.percentEncoded(database))&precision=ns",
             contentType: "text/plain; charset=utf-8")
-    }
-
-    /// One whole request. O(*n*) in the body.
-    package func request(body: [UInt8]) -> [UInt8] {
-        Array("\(requestStart)Content-Length: \(body.count)\r\n\r\n".utf8) + body
     }
 }

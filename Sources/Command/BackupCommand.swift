@@ -72,13 +72,14 @@ struct BackupCommand: ParsableCommand {
             interruption.finish()
             line.clear()
             switch error {
-            case .refused(let text): throw Failure.exit(Failure.usage, text)
-            case .noStore(let text): throw Failure.exit(Failure.format, text)
+            case .refused(let text): throw Failure.exit(ExitCodes.usage, text)
+            case .noStore(let text): throw Failure.exit(ExitCodes.format, text)
             case .store(let error): throw Failure.exit(error)
             case .damaged(let findings):
                 for finding in findings.dropFirst() { Failure.report(finding.description) }
                 throw Failure.exit(
-                    Failure.format, findings.first.map { "\($0); there is no backup" } ?? "damaged")
+                    ExitCodes.format,
+                    findings.first.map { "\($0); there is no backup" } ?? "damaged")
             }
         }
         line.clear()

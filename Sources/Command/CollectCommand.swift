@@ -22,7 +22,7 @@ struct CollectCommand: ParsableCommand {
             """)
 
     @Option(help: "Where the server listens: http://HOST:PORT, with a path prefix if need be.")
-    var url = "http://127.0.0.1:8086"
+    var url = TargetOptions.defaultURL
 
     @Option(help: ArgumentHelp("The time between two samples, 100ms to 1h.", valueName: "time"))
     var interval = "1s"
@@ -73,7 +73,7 @@ struct CollectCommand: ParsableCommand {
         var options = CollectorOptions()
         options.url = url
         options.database = db
-        options.token = token ?? getenv("APUS_TOKEN").map { String(cString: $0) }
+        options.token = TargetOptions.token(given: token)
         guard let nanoseconds = IntervalText.nanoseconds(interval) else {
             throw ValidationError("--interval \(interval): expected 100ms to 1h, like 500ms or 1m")
         }

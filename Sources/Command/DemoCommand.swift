@@ -21,7 +21,7 @@ struct DemoCommand: ParsableCommand {
             """)
 
     @Option(help: "Where the server listens: http://HOST:PORT, with a path prefix if need be.")
-    var url = "http://127.0.0.1:8086"
+    var url = TargetOptions.defaultURL
 
     @Option(help: ArgumentHelp("The database written to.", valueName: "name"))
     var db = "demo"
@@ -62,7 +62,7 @@ struct DemoCommand: ParsableCommand {
                 to: STDERR_FILENO)
         } catch {
             line.clear()
-            throw Failure.exit(Failure.unavailable, "\(url): \(error.description)")
+            throw Failure.exit(ExitCodes.unavailable, "\(url): \(error.description)")
         }
         guard !once else { return }
         while true {
@@ -88,7 +88,7 @@ struct DemoCommand: ParsableCommand {
     private func address() throws -> ServerAddress {
         do throws(ServerAddressError) {
             return try ServerAddress(
-                url: url, token: token ?? getenv("APUS_TOKEN").map { String(cString: $0) },
+                url: url, token: TargetOptions.token(given: token),
                 agent: "apus-demo")
         } catch {
             throw ValidationError(error.description)

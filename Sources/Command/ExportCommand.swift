@@ -133,7 +133,7 @@ struct ExportCommand: ParsableCommand {
         } catch {
             interruption.finish()
             line.clear()
-            throw Failure.exit(error.exitCode, error.description)
+            throw Failure.exit(error)
         }
     }
 
@@ -146,18 +146,15 @@ struct ExportCommand: ParsableCommand {
         case .directory(let path):
             let store = try StoreDirectory.open(
                 path, create: false, options: TargetOptions.storageOptions())
-            defer { store.workers.stop() }
             let report: ExportReport
             do throws(TransferFailure) {
                 report = try ExportRun.run(options, from: .store(store), progress: progress)
             } catch {
                 // What was wrong comes first; closing can only add to it.
-                try? store.closeBlocking()
+                try? StoreDirectory.close(store)
                 throw error
             }
-            do throws(StorageError) { try store.closeBlocking() } catch {
-                throw StoreDirectory.failure(error)
-            }
+            try StoreDirectory.close(store)
             return report
         }
     }

@@ -7,12 +7,6 @@ import ArgumentParser
 import Glibc
 
 enum Failure {
-    static let usage: Int32 = 64
-    static let format: Int32 = 65
-    static let unavailable: Int32 = 69
-    static let inputOutput: Int32 = 74
-    static let heldByOther: Int32 = 75
-
     static func exit(_ code: Int32, _ text: String) -> ExitCode {
         report(text)
         return ExitCode(code)
@@ -47,17 +41,17 @@ enum Failure {
 
     static func exit(_ fault: ServerFault) -> ExitCode {
         switch fault {
-        case .refused: exit(usage, fault.description)
-        case .listen: exit(unavailable, fault.description)
+        case .refused: exit(ExitCodes.usage, fault.description)
+        case .listen: exit(ExitCodes.unavailable, fault.description)
         case .store(let error): exit(error)
         }
     }
 
+    static func exit(_ failure: TransferFailure) -> ExitCode {
+        exit(failure.exitCode, failure.description)
+    }
+
     static func exit(_ error: StorageError) -> ExitCode {
-        switch error {
-        case .unsupportedFormat, .corrupt: exit(format, error.description)
-        case .locked: exit(heldByOther, error.description)
-        default: exit(inputOutput, error.description)
-        }
+        exit(ExitCodes.code(for: error), error.description)
     }
 }

@@ -1,5 +1,6 @@
 // `apus import`: files of line protocol into a server or a directory.
 
+import Apus
 import ApusClient
 import ApusIngest
 import ApusStorage
@@ -77,7 +78,7 @@ struct ImportCommand: ParsableCommand {
         reading.precision = unit
         switch timestamp {
         case nil: break
-        case "now": reading.missingTimeNanoseconds = systemNanoseconds()
+        case "now": reading.missingTimeNanoseconds = wallClockNanoseconds()
         case let text?:
             guard let time = Int64(text) else {
                 throw ValidationError(
@@ -86,12 +87,6 @@ struct ImportCommand: ParsableCommand {
             reading.missingTimeNanoseconds = time
         }
         return reading
-    }
-
-    private func systemNanoseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 
     func run() throws {

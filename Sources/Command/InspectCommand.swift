@@ -57,7 +57,7 @@ struct InspectCommand: ParsableCommand {
         } catch { throw Failure.exit(error) }
         guard let inspection = found else {
             throw Failure.exit(
-                Failure.format,
+                ExitCodes.format,
                 "\(file) is no file of Apus: no segment, log file, catalog file or MANIFEST "
                     + "begins like it")
         }

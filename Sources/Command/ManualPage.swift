@@ -118,10 +118,11 @@ struct ManualPage {
 
     private static let exitCodes = [
         (0, "All is well."),
-        (1, "The check found damage."),
+        (1, "A statement failed, lines were rejected, or damage was found."),
         (2, "The check could not look."),
         (64, "Bad usage: an unknown flag or key, or a value that makes no sense."),
         (65, "A newer or an unreadable format."),
+        (66, "A file or a directory that is not there."),
         (69, "A port in use, a server that does not answer, or something missing on the machine."),
         (74, "The file system failed."),
         (75, "The data directory is held by another process."),

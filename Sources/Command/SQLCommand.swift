@@ -14,7 +14,8 @@ struct SQLCommand: ParsableCommand {
         discussion: """
             Speaks to a running server, or with --data opens a directory that no server holds. \
             Statements end with `;`. The first one that fails ends a script with exit code 1; \
-            69 says that the server can't be reached, 75 that another process holds the directory. \
+            65 and 66 say that a directory is no store or not there, 69 that the server can't be \
+            reached, 75 that another process holds the directory. \
             In a session, `\\?` lists what else can be typed.
 
             Examples:
@@ -65,8 +66,6 @@ struct SQLCommand: ParsableCommand {
         if data == nil { _ = try serverSource() }
     }
 
-    private static let defaultURL = "http://127.0.0.1:8086"
-
     private static func variable(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }
     }
@@ -74,7 +73,7 @@ struct SQLCommand: ParsableCommand {
     private func serverSource() throws -> ServerSource {
         do throws(ServerAddressError) {
             return try ServerSource(
-                url: url ?? Self.defaultURL, token: token ?? Self.variable("APUS_TOKEN"))
+                url: url ?? TargetOptions.defaultURL, token: TargetOptions.token(given: token))
         } catch {
             throw ValidationError(error.description)
         }
@@ -92,11 +91,13 @@ struct SQLCommand: ParsableCommand {
             return
         }
         let store: StoreSource
-        do throws(StorageError) { store = try StoreSource(directory: data) } catch {
+        do throws(TransferFailure) {
+            store = try StoreSource(directory: data, options: TargetOptions.storageOptions())
+        } catch {
             throw Failure.exit(error)
         }
         let outcome = run(on: store, isTyped: isTyped)
-        do throws(StorageError) { try store.close() } catch { throw Failure.exit(error) }
+        do throws(TransferFailure) { try store.close() } catch { throw Failure.exit(error) }
         try finish(outcome)
     }
 
@@ -125,8 +126,7 @@ struct SQLCommand: ParsableCommand {
         defer { if descriptor > STDIN_FILENO { close(descriptor) } }
         guard descriptor >= 0, let outcome = runner.run(descriptor: descriptor) else {
             let name = file == "-" ? "standard input" : file
-            // Safe: strerror's answer is copied at once, and no other thread reports.
-            Failure.report("\(name): \(String(cString: strerror(errno)))")
+            Failure.report("\(name): \(errnoText(errno))")
             return .outputFailed(code: 0)
         }
         return outcome
@@ -145,12 +145,12 @@ struct SQLCommand: ParsableCommand {
         switch outcome {
         case .done, .outputClosed: return
         case .failed: throw ExitCode(1)
-        case .unreachable: throw ExitCode(Failure.unavailable)
+        case .unreachable: throw ExitCode(ExitCodes.unavailable)
         case .interrupted: throw ExitCode(128 + SIGINT)
-        case .outputFailed(0): throw ExitCode(Failure.inputOutput)
+        case .outputFailed(0): throw ExitCode(ExitCodes.inputOutput)
         case .outputFailed(let code):
             throw Failure.exit(
-                Failure.inputOutput, "standard output: \(String(cString: strerror(code)))")
+                ExitCodes.inputOutput, "standard output: \(errnoText(code))")
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import ApusConfiguration
 import ApusServer
+import ApusTools
 import ArgumentParser
 import Glibc
 import Logging
@@ -99,7 +100,7 @@ struct ServeCommand: ParsableCommand {
         var reload = ServeReload(flags: flags)
         let start: ServeReload.Configuration
         do throws(OptionError) { start = try reload.read() } catch {
-            throw Failure.exit(Failure.usage, error.description)
+            throw Failure.exit(ExitCodes.usage, error.description)
         }
         let level = SharedLogLevel(start.logLevel)
         let logger = Logger(label: "apus") { _ in StandardErrorLog(level) }
@@ -126,7 +127,8 @@ struct ServeCommand: ParsableCommand {
         logger.info("stopping")
         StopWatchdog.start(seconds: start.options.shutdownSeconds)
         if let failure = server.stop() {
-            throw Failure.exit(Failure.inputOutput, "the log was not synced at the end: \(failure)")
+            throw Failure.exit(
+                ExitCodes.inputOutput, "the log was not synced at the end: \(failure)")
         }
         logger.info("stopped")
     }

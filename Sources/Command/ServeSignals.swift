@@ -1,6 +1,7 @@
 // SIGTERM and SIGINT for the server: the first asks it to stop, the second ends the process. SIGHUP
 // asks it to read its configuration again, unless it is the terminal's that went away.
 
+import ApusTools
 import Dispatch
 import Glibc
 import Synchronization
@@ -91,5 +92,5 @@ private func watchdogBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
     sleep(UInt32(Int(bitPattern: context)))
     Failure.report(
         "stopping took too long, the log is not synced; the next start recovers what the disk has")
-    _exit(Failure.inputOutput)
+    _exit(ExitCodes.inputOutput)
 }

@@ -7,6 +7,7 @@
 // The protocol of sd_notify(3). A name that begins with @ is in the abstract name space: its first
 // byte is zero. Nothing that fails here is worth a failure of the server.
 
+import ApusTools
 import Glibc
 
 struct ServiceNotice {
@@ -23,9 +24,7 @@ struct ServiceNotice {
     func stopping() { send("STOPPING=1\n") }
 
     func reloading() {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        send("RELOADING=1\nMONOTONIC_USEC=\(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)\n")
+        send("RELOADING=1\nMONOTONIC_USEC=\(monotonicNanoseconds() / 1_000)\n")
     }
 
     private func send(_ text: String) {

@@ -38,7 +38,7 @@ struct StatsCommand: ParsableCommand {
         } catch { throw Failure.exit(error) }
         guard let statistics = found else {
             throw Failure.exit(
-                Failure.format,
+                ExitCodes.format,
                 "\(directory) is no data directory of Apus: it holds no MANIFEST")
         }
         if json {

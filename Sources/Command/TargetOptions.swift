@@ -40,12 +40,17 @@ struct TargetOptions: ParsableArguments {
     func place() throws -> Place {
         if let directory { return .directory(directory) }
         do throws(ServerAddressError) {
-            let given = token ?? getenv("APUS_TOKEN").map { String(cString: $0) }
             return .server(
-                try ServerAddress(url: url ?? Self.defaultURL, token: given, agent: "apus"))
+                try ServerAddress(
+                    url: url ?? Self.defaultURL, token: Self.token(given: token), agent: "apus"))
         } catch {
             throw ValidationError(error.description)
         }
+    }
+
+    /// The flag's token, or else the environment's.
+    static func token(given: String?) -> String? {
+        given ?? getenv("APUS_TOKEN").map { String(cString: $0) }
     }
 
     /// A quarter of the machine's memory, at most 4 GiB, as `apus serve` takes.

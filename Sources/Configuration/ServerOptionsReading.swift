@@ -3,7 +3,7 @@
 
 internal import Apus
 package import ApusServer
-package import ApusStorage
+internal import ApusStorage
 package import Logging
 
 extension EffectiveSettings {

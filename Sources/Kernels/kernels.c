@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "apus_kernels.h"
+#include "wide.h"
 #include <pthread.h>
 #include <string.h>
 
@@ -101,23 +102,6 @@ uint32_t apus_crc32c(uint32_t crc, const void *bytes, size_t count) {
 
 uint32_t apus_crc32c_portable(uint32_t crc, const void *bytes, size_t count) {
     return ~crc32c_table(~crc, (const uint8_t *)bytes, count);
-}
-
-// One body, compiled for several instruction sets; the loader picks the widest that runs.
-#if defined(__x86_64__) && defined(__linux__)
-#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
-
-WIDE void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t *high) {
-    int64_t smallest = values[0], largest = values[0];
-    for (size_t i = 1; i < count; i++) {
-        smallest = values[i] < smallest ? values[i] : smallest;
-        largest = values[i] > largest ? values[i] : largest;
-    }
-    *low = smallest;
-    *high = largest;
 }
 
 WIDE void apus_restore_decimals(uint64_t *values, size_t count, double power) {

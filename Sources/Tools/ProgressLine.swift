@@ -7,11 +7,11 @@ internal import Synchronization
 /// Thread-safe.
 package final class ProgressLine: Sendable {
     private struct State {
-        var lastNanoseconds: UInt64 = 0
+        var lastNanoseconds: Int64 = 0
         var isShown = false
     }
 
-    private static let intervalNanoseconds: UInt64 = 100_000_000
+    private static let intervalNanoseconds: Int64 = 100_000_000
 
     private let isOn: Bool
     private let state = Mutex(State())
@@ -21,14 +21,12 @@ package final class ProgressLine: Sendable {
     /// Shows a text in place of the last one, cut to the terminal's width.
     package func show(_ text: @autoclosure () -> String) {
         guard isOn else { return }
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        let nanoseconds = UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+        let now = monotonicNanoseconds()
         let isDue = state.withLock { state in
-            guard nanoseconds &- state.lastNanoseconds >= Self.intervalNanoseconds else {
+            guard now &- state.lastNanoseconds >= Self.intervalNanoseconds else {
                 return false
             }
-            state.lastNanoseconds = nanoseconds
+            state.lastNanoseconds = now
             state.isShown = true
             return true
         }

@@ -5,7 +5,8 @@ package import ApusStorage
 internal import Glibc
 
 package enum StoreDirectory {
-    /// Opens a directory. Other people's directories are left alone.
+    /// Opens a directory. Other people's directories are left alone, and a path with a typing error
+    /// must not become a new database.
     ///
     /// - Parameter create: make it if there is none, or if it is empty.
     package static func open(
@@ -13,7 +14,8 @@ package enum StoreDirectory {
     ) throws(TransferFailure) -> Store {
         var status = stat()
         let isThere = stat(path, &status) == 0
-        let isStore = ["MANIFEST", "MANIFEST.previous"].contains {
+        // With a log alone it is a store that lost its MANIFEST: opening it says so.
+        let isStore = ["MANIFEST", "MANIFEST.previous", "log"].contains {
             access("\(path)/\($0)", F_OK) == 0
         }
         if isThere, status.st_mode & S_IFMT != S_IFDIR {
@@ -32,18 +34,15 @@ package enum StoreDirectory {
             storeOptions.queryMemoryBytesMax = max(16 << 20, options.memoryBytesMax / 4)
             return try Store(blockingAt: path, options: storeOptions)
         } catch {
-            throw failure(error)
+            throw TransferFailure(error)
         }
     }
 
-    package static func failure(_ error: StorageError) -> TransferFailure {
-        switch error {
-        case .unsupportedFormat, .corrupt:
-            TransferFailure(exitCode: ExitCodes.format, error.description)
-        case .locked:
-            TransferFailure(
-                exitCode: ExitCodes.heldByOther, "\(error.description): use its --url instead")
-        default: TransferFailure(exitCode: ExitCodes.inputOutput, error.description)
+    /// Closes what `open` gave, and ends its threads.
+    package static func close(_ store: Store) throws(TransferFailure) {
+        defer { store.workers.stop() }
+        do throws(StorageError) { try store.closeBlocking() } catch {
+            throw TransferFailure(error)
         }
     }
 

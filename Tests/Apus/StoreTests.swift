@@ -3,15 +3,13 @@
 import Apus
 import ApusQuery
 import ApusStorage
-import Foundation
+import ApusTestKit
 import Testing
 
 /// A directory of this test's own, removed at the end.
 private func withDirectory(_ body: (String) async throws -> Void) async throws {
-    let path = FileManager.default.temporaryDirectory
-        .appendingPathComponent("apus-facade-\(UUID().uuidString)").path
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try await body(path)
+    let directory = TemporaryDirectory()
+    try await body(directory.path)
 }
 
 @Suite struct StoreTests {

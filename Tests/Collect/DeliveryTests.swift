@@ -9,7 +9,9 @@ import Testing
         _ status: Int, body: String = "", retryAfterSeconds: Double? = nil
     ) -> HTTPAnswer {
         HTTPAnswer(
-            status: status, body: body, retryAfterSeconds: retryAfterSeconds, keepsConnection: true)
+            status: status,
+            headers: retryAfterSeconds.map { [.init(name: "retry-after", value: "\($0)")] } ?? [],
+            body: body, keepsConnection: true)
     }
 
     @Test func `one line is logged for a change of state and none for its repetition`() {

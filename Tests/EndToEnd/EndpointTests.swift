@@ -4,32 +4,6 @@ import ApusTestKit
 import Glibc
 import Testing
 
-private func encoded(_ text: String) -> String {
-    text.utf8.map { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            String(UnicodeScalar(byte))
-        default: "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
-        }
-    }.joined()
-}
-
-extension LoopbackConnection {
-    func sql(_ statement: String, _ more: String = "") throws -> HTTPAnswer {
-        try request("GET", "/sql?q=\(encoded(statement))\(more)")
-    }
-
-    /// The rows of a JSON answer, as text.
-    func rows(_ statement: String, _ more: String = "") throws -> String {
-        let answer = try sql(statement, more)
-        guard let start = answer.text.firstRange(of: #""rows":"#),
-            let end = answer.text.firstRange(of: #","row_count""#)
-        else { throw ClientFault("\(answer.status) \(answer.text)") }
-        return String(answer.text[start.upperBound..<end.lowerBound])
-    }
-}
-
 /// Tries until it holds or five seconds are over; for the ways in that answer nothing.
 private func eventually(_ body: () throws -> Bool) rethrows -> Bool {
     for _ in 0..<500 {
@@ -60,7 +34,7 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
         ] {
             let answer = try client.request("POST", target, text: line)
             #expect(answer.status == 204, "\(target): \(answer.text)")
-            #expect(try client.rows(statement, "&db=\(encoded(database))") == row)
+            #expect(try client.rows(statement, "&db=\(percentEncoded(database))") == row)
         }
         #expect(server.stop() == 0)
     }
@@ -158,7 +132,7 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
         #expect(try client.request("GET", "/ready").status == 200)
         let created = try client.request(
             "POST", "/query", headers: ["Content-Type": "application/x-www-form-urlencoded"],
-            text: "q=\(encoded(#"CREATE DATABASE "telegraf""#))")
+            text: "q=\(percentEncoded(#"CREATE DATABASE "telegraf""#))")
         #expect(
             created.status == 200 && created.text == #"{"results":[{"statement_id":0}]}"# + "\n")
         #expect(try client.request("POST", "/query?q=CREATE+DATABASE+py", text: "").status == 200)

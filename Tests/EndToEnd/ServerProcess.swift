@@ -157,25 +157,6 @@ enum Binary {
     }
 }
 
-/// A directory below /tmp, removed when released.
-final class TemporaryDirectory {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/apus-test-XXXXXX".utf8CString)
-        path = template.withUnsafeMutableBufferPointer { buffer in
-            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "/tmp"
-        }
-    }
-
-    deinit {
-        guard path != "/tmp" else { return }
-        if let process = try? Binary.spawn(["/bin/rm", "-rf", path], output: 1) {
-            _ = Binary.wait(process)
-        }
-    }
-}
-
 func environmentNumber(_ name: String, default value: Int) -> Int {
     getenv(name).flatMap { Int(String(cString: $0)) } ?? value
 }

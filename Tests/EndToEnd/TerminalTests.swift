@@ -204,7 +204,7 @@ import Testing
         let refused = try Binary.run(["sql", "--data", data, "-e", "SELECT x FROM m"])
         #expect(refused.code == 1 && refused.errors.contains("LINE 1: SELECT x FROM m"))
         let typo = try Binary.run(["sql", "--data", data + "x", "-e", "SELECT 1"])
-        #expect(typo.code == 74 && access(data + "x", F_OK) != 0)
+        #expect(typo.code == 66 && access(data + "x", F_OK) != 0)
         let shell = try TerminalProcess(
             ["sql", "--data", data], columns: 80, environment: ["APUS_HISTORY": ""])
         #expect(try shell.output(upTo: "default=>").count == 3)

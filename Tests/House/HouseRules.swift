@@ -43,7 +43,8 @@ enum HouseRules {
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",
-        "Tools/Import/", "Tools/Export/", "Tools/Interruption", "Apus/Store", "Apus/WorkerPool", "Command/ServeSignals",
+        "Tools/Import/", "Tools/Export/", "Tools/Interruption", "Apus/Store", "Apus/WorkerPool",
+        "Command/ServeSignals",
         "Command/ServiceNotice", "Command/Failure", "Query/Plan/BinderTime",
     ]
 

@@ -171,15 +171,12 @@ struct QueryScriptTests {
 
     @Test(arguments: QueryScriptTests.scripts, ScriptState.tested)
     func `every script answers as written`(path: String, state: ScriptState) async throws {
-        let directory = FileManager.default.temporaryDirectory
-            .appendingPathComponent("apus-script-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        let store = try await Store.open(at: directory, options: StoreOptions())
         let text = try String(contentsOfFile: path, encoding: .utf8)
-        let runner = ScriptRunner(store: store, state: state)
-        for block in ScriptRunner.blocks(of: text) {
-            try await runner.run(block, name: (path as NSString).lastPathComponent)
+        try await withTemporaryStore { store in
+            let runner = ScriptRunner(store: store, state: state)
+            for block in ScriptRunner.blocks(of: text) {
+                try await runner.run(block, name: (path as NSString).lastPathComponent)
+            }
         }
-        try await store.close()
     }
 }

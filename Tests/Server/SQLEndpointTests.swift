@@ -133,7 +133,7 @@ private let lines = """
         let warned = try client.sql(set)
         #expect(warned.status == 200 && warned.text.hasPrefix(#"{"columns":[],"rows":[],"#))
         #expect(
-            try client.part(of: warned, from: #""warnings":["#, to: #"],"stats""#)
+            try warned.part(from: #""warnings":["#, to: #"],"stats""#)
                 .contains("tz=Europe/Berlin"))
         let refused = try client.sql(set, "&strict=1")
         #expect(refused.status == 400 && refused.text.contains("tz=Europe/Berlin"))

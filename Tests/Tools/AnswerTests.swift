@@ -8,9 +8,7 @@ private struct Rows: AnswerSink {
     var rows: [[String?]] = []
 
     mutating func begin(_ columns: [AnswerColumn]) { self.columns = columns }
-    mutating func append(_ row: AnswerRow) {
-        rows.append((0..<row.count).map { row[$0].map { String(decoding: $0, as: UTF8.self) } })
-    }
+    mutating func append(_ row: AnswerRow) { rows.append(row.texts) }
 }
 
 @Suite struct AnswerReaderTests {
@@ -79,13 +77,7 @@ private struct Rows: AnswerSink {
         let output = MemoryOutput()
         var printer = AnswerPrinter(style: style) { _ in output }
         printer.begin(columns)
-        for values in rows {
-            var row = AnswerRow()
-            for value in values {
-                if let value { row.append(Array(value.utf8)) } else { row.appendNull() }
-            }
-            try printer.append(row)
-        }
+        for row in rows { try printer.append(AnswerRow(row)) }
         var summary = AnswerSummary()
         summary.isComplete = true
         try printer.finish(summary)

@@ -1,5 +1,6 @@
 // The line editor, without a terminal: keys in, text and pictures out.
 
+import ApusTestKit
 import ApusTools
 import Foundation
 import Testing
@@ -110,10 +111,8 @@ import Testing
 
 @Suite struct HistoryTests {
     @Test func `entries come back as they were typed, for their owner alone`() throws {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "apus-history-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let path = folder.appending(path: "deep/history").path
+        let folder = TemporaryDirectory()
+        let path = folder.path + "/deep/history"
         let history = History(path: path)
         for entry in ["SELECT\n1;", "a\\nb", "a\\nb", " secret", ""] { history.add(entry) }
         #expect(history.entries == ["SELECT\n1;", "a\\nb", " secret"])
@@ -123,10 +122,8 @@ import Testing
     }
 
     @Test func `a long history is cut to its newest entries`() throws {
-        let path = FileManager.default.temporaryDirectory.appending(
-            path: "apus-history-\(UUID().uuidString)"
-        ).path
-        defer { try? FileManager.default.removeItem(atPath: path) }
+        let folder = TemporaryDirectory()
+        let path = folder.path + "/history"
         let lines = (0..<2_500).map { "SELECT \($0);\n" }.joined()
         try lines.write(toFile: path, atomically: true, encoding: .utf8)
         #expect(History(path: path).entries.count == 1_000)

@@ -4,15 +4,6 @@ import ApusTools
 import Glibc
 import Testing
 
-private func row(_ cells: [String?]) -> RowText {
-    var row = RowText()
-    for cell in cells {
-        row.append((cell ?? "").utf8)
-        row.endColumn(isNull: cell == nil)
-    }
-    return row
-}
-
 @Suite struct LineProtocolWriterTests {
     private func line(
         _ measurement: String, _ columns: [(LineColumn.Kind, String)], _ cells: [String?]
@@ -21,7 +12,7 @@ private func row(_ cells: [String?]) -> RowText {
             LineProtocolWriter(
                 measurement: measurement, columns: columns.map { LineColumn(kind: $0, name: $1) }))
         var bytes: [UInt8] = []
-        writer.append(row(cells), to: &bytes)
+        writer.append(AnswerRow(cells), to: &bytes)
         return (String(decoding: bytes, as: UTF8.self), writer.omissions)
     }
 
@@ -77,19 +68,16 @@ private func row(_ cells: [String?]) -> RowText {
         let cells: [[String?]] = [
             ["a", "b,c", "d\"e"], [nil, "", "x"], ["new\nline", nil, nil], ["", "\"", "\r"],
         ]
-        let columns = ["x", "y z", "w\"q"].map { ExportColumn(name: $0, type: "string") }
+        let columns = ["x", "y z", "w\"q"].map { AnswerColumn(name: $0, type: "string") }
         var writer = CSVWriter(columns)
         var bytes: [UInt8] = []
         writer.appendHeader(to: &bytes)
-        for record in cells { writer.append(row(record), to: &bytes) }
+        for record in cells { writer.append(AnswerRow(record), to: &bytes) }
         var decoder = CSVDecoder()
         var decoded: [[String?]] = []
         for start in stride(from: 0, to: bytes.count, by: pieceBytes) {
             try decoder.feed(bytes[start..<min(start + pieceBytes, bytes.count)]) { record in
-                decoded.append(
-                    (0..<record.count).map { index in
-                        record[index].map { String(decoding: $0, as: UTF8.self) }
-                    })
+                decoded.append(record.texts)
             }
         }
         #expect(decoder.isAtRecordEnd)
@@ -97,9 +85,9 @@ private func row(_ cells: [String?]) -> RowText {
     }
 
     @Test func `times are written as SQL's answers have them`() {
-        var writer = CSVWriter([ExportColumn(name: "time", type: "timestamp")])
+        var writer = CSVWriter([AnswerColumn(name: "time", type: "timestamp")])
         var bytes: [UInt8] = []
-        writer.append(row(["1700000000500000000"]), to: &bytes)
+        writer.append(AnswerRow(["1700000000500000000"]), to: &bytes)
         #expect(String(decoding: bytes, as: UTF8.self) == "2023-11-14T22:13:20.5Z\n")
     }
 }

@@ -1,7 +1,7 @@
 // The client's streamed answers: the framing by itself, and over a socket.
 
 import ApusClient
-import Foundation
+import ApusTestKit
 import Glibc
 import Testing
 
@@ -49,48 +49,18 @@ import Testing
     }
 }
 
-/// Sends one canned text to the first connection; then closes it, or leaves it open.
-private final class OneAnswer: Sendable {
-    private let listener: Int32
-    let address: ServerAddress
+@Suite struct HTTPStreamTests {
+    private let request = "GET / HTTP/1.1\r\n"
 
-    init(_ text: String, leavesOpen: Bool = false) throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        self.listener = listener
-        var name = sockaddr_in()
-        name.sin_family = sa_family_t(AF_INET)
-        name.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var nameBytes = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isListening = withUnsafeMutablePointer(to: &name) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(listener, generic, nameBytes) == 0 && listen(listener, 1) == 0
-                    && getsockname(listener, generic, &nameBytes) == 0
-            }
-        }
-        try #require(isListening)
-        let port = UInt16(bigEndian: name.sin_port)
-        address = try ServerAddress(url: "http://127.0.0.1:\(port)", token: nil, agent: "test")
-        Thread.detachNewThread {
-            let connection = accept(listener, nil, nil)
-            var buffer = [UInt8](repeating: 0, count: 4096)
-            _ = recv(connection, &buffer, buffer.count, 0)
-            let bytes = Array(text.utf8)
-            _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-            // Until the client closes its end.
-            if leavesOpen { while recv(connection, &buffer, buffer.count, 0) > 0 {} }
-            close(connection)
-        }
+    private func address(_ server: LoopbackServer) throws -> ServerAddress {
+        try ServerAddress(url: server.url, token: nil, agent: "test")
     }
 
-    deinit { close(listener) }
-}
-
-@Suite struct HTTPStreamTests {
-    private let request = Array("GET / HTTP/1.1\r\n\r\n".utf8)
-
     private func body(_ text: String) throws -> (ResponseHead, String) {
-        let server = try OneAnswer(text)
-        var stream = try HTTPStream(of: request, to: server.address, timeoutMilliseconds: 5_000)
+        let server = try LoopbackServer { _ in .lastAnswer(text) }
+        defer { server.stop() }
+        var stream = try HTTPStream(
+            of: request, body: [], to: try address(server), timeoutMilliseconds: 5_000)
         return (stream.head, try stream.text(bytesMax: 1 << 20))
     }
 
@@ -103,10 +73,14 @@ private final class OneAnswer: Sendable {
     }
 
     @Test func `a body that ends early is a failure, not a short answer`() throws {
-        let server = try OneAnswer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
+        let server = try LoopbackServer { _ in
+            .lastAnswer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
+        }
+        defer { server.stop() }
+        let address = try address(server)
         do throws(ExchangeFailure) {
             var stream = try HTTPStream(
-                of: request, to: server.address, timeoutMilliseconds: 5_000)
+                of: request, body: [], to: address, timeoutMilliseconds: 5_000)
             #expect(try stream.next() == [97, 98])
             _ = try stream.next()
             Issue.record("the answer was cut")
@@ -116,14 +90,17 @@ private final class OneAnswer: Sendable {
     }
 
     @Test func `the interrupt descriptor ends a wait`() throws {
-        let server = try OneAnswer(
-            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", leavesOpen: true)
+        let server = try LoopbackServer(answers: [
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"
+        ])
+        defer { server.stop() }
+        let address = try address(server)
         var ends: [Int32] = [0, 0]
         #expect(pipe(&ends) == 0)
         defer { for end in ends { close(end) } }
         do throws(ExchangeFailure) {
             var stream = try HTTPStream(
-                of: request, to: server.address, timeoutMilliseconds: -1, interrupt: ends[0])
+                of: request, body: [], to: address, timeoutMilliseconds: -1, interrupt: ends[0])
             #expect(try stream.next() == [97, 98])
             _ = write(ends[1], "x", 1)
             _ = try stream.next()

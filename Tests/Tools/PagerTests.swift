@@ -1,5 +1,6 @@
 // The pager: it gets everything, and never keeps the writer waiting.
 
+import ApusTestKit
 import ApusTools
 import Foundation
 import Glibc
@@ -8,13 +9,8 @@ import Testing
 @Suite struct PagerTests {
     @Test func `a pager that does not read yet gets everything once it does`() throws {
         signal(SIGPIPE, SIG_IGN)
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "apus-pager-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let (gate, copy) = (
-            folder.appending(path: "gate").path, folder.appending(path: "copy").path
-        )
+        let folder = TemporaryDirectory()
+        let (gate, copy) = (folder.path + "/gate", folder.path + "/copy")
         // Reads nothing before the gate is there, which is made after all was written.
         let command = "while [ ! -e '\(gate)' ]; do sleep 0.01; done; cat > '\(copy)'"
         let pager = try #require(Pager(command: command, folder: folder.path))
@@ -32,10 +28,8 @@ import Testing
     }
 
     @Test func `without a place to keep it the writer goes at the pager's pace`() throws {
-        let copy = FileManager.default.temporaryDirectory.appending(
-            path: "apus-pager-\(UUID().uuidString)"
-        ).path
-        defer { try? FileManager.default.removeItem(atPath: copy) }
+        let folder = TemporaryDirectory()
+        let copy = folder.path + "/copy"
         let pager = try #require(
             Pager(command: "sleep 0.1; cat > '\(copy)'", folder: "/no/such/folder"))
         let piece = [UInt8](repeating: 0x61, count: 300_000)

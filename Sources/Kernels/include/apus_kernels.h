@@ -18,6 +18,22 @@ uint32_t apus_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 // Smallest and largest of `count` >= 1 numbers.
 void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t *high);
 
+// The same and the sum modulo 2^64.
+void apus_int64_summary(const int64_t *values, size_t count, int64_t *low, int64_t *high,
+                        uint64_t *sum);
+
+// Unpacks `rows` × 8 numbers of `width` 1 ... 64 bits, one after another with low bits first, and
+// adds `base` to each. Reads up to nine bytes behind the last row.
+void apus_unpack_rows(const void *packed, size_t rows, unsigned width, uint64_t base,
+                      uint64_t *numbers);
+
+// Unpacks 1,024 numbers of 16 lanes × 64 rows from 128 × `width` bytes, `width` 1 ... 64, and adds
+// `base` to each.
+void apus_unpack_group(const void *packed, unsigned width, uint64_t base, uint64_t *numbers);
+
+// Replaces every number by the sum of `sum` and all numbers up to it, modulo 2^64.
+void apus_running_sums(uint64_t *numbers, size_t count, uint64_t sum);
+
 // Replaces integers (two's complement, below 2^51) by the bits of integer / power, rounded once.
 void apus_restore_decimals(uint64_t *values, size_t count, double power);
 

@@ -212,6 +212,8 @@ final class Accumulator {
     }
 
     private func addDistinct(_ group: Int, _ run: ColumnRun) {
+        // A group without a count is one that no row fed, and is left out of a merge.
+        counts[group] &+= AggregateKernels.countValid(run)
         for row in 0..<run.count where run.isValid(row) {
             if argumentType.usesBytes {
                 let bytes = Array(run.bytes(row))
@@ -280,6 +282,7 @@ final class Accumulator {
                     slots[group] = other.slots[from]
                 }
             case .distinct:
+                counts[group] &+= other.counts[from]
                 if argumentType.usesBytes {
                     textSets[group].formUnion(other.textSets[from])
                 } else {

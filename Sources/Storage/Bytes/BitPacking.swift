@@ -13,35 +13,7 @@
 // padding a block of 360 values to 1,024 would cost more than everything else saves.
 // Both take ceil(count × width / 8) bytes.
 
-/// What becomes of a number when it leaves the packed bits. Specialised into the unpacking loops.
-package protocol UnpackSink {
-    mutating func take(_ raw: UInt64) -> UInt64
-}
-
-/// Adds a constant: frame of reference.
-package struct AddBase: UnpackSink {
-    var base: UInt64
-    package init(base: UInt64) { self.base = base }
-
-    @inline(__always)
-    package mutating func take(_ raw: UInt64) -> UInt64 { raw &+ base }
-}
-
-/// Adds a constant and sums up: deltas over a frame of reference.
-package struct RunningSum: UnpackSink {
-    var base: UInt64
-    var sum: UInt64
-    package init(base: UInt64, sum: UInt64) {
-        self.base = base
-        self.sum = sum
-    }
-
-    @inline(__always)
-    package mutating func take(_ raw: UInt64) -> UInt64 {
-        sum = sum &+ (raw &+ base)
-        return sum
-    }
-}
+internal import ApusKernels
 
 package enum BitPacking {
     package static let groupCount = 1024
@@ -154,168 +126,73 @@ package enum BitPacking {
         return ((low &>> shift) | ((high &<< 1) &<< (63 &- shift))) & mask(width)
     }
 
-    /// Unpacks `count` values into `out`, each passed through `sink` in order.
+    /// Unpacks `count` values into `out` and adds `base` to each, modulo 2^64.
     ///
     /// Safe: `source` begins with `byteCount(count:width:)` bytes; `readable` says how many may be
     /// read from `source` on and is not smaller. Exactly `count` slots are written.
-    @inline(__always)
-    package static func unpack<Sink: UnpackSink>(
-        _ source: UnsafeRawPointer, readable: Int, width: Int, count: Int,
-        into out: UnsafeMutablePointer<UInt64>, sink: inout Sink
+    package static func unpack(
+        _ source: UnsafeRawPointer, readable: Int, width: Int, count: Int, base: UInt64,
+        into out: UnsafeMutablePointer<UInt64>
     ) {
         guard width > 0 else {
-            for index in 0..<count { out[index] = sink.take(0) }
+            out.update(repeating: base, count: count)
             return
         }
         var from = source
         var left = readable
         var to = out
         for _ in 0..<(count / groupCount) {
-            unpackGroup(from, width: width, into: to)
-            for index in 0..<groupCount { to[index] = sink.take(to[index]) }
+            apus_unpack_group(from, UInt32(truncatingIfNeeded: width), base, to)
             from += groupCount / 8 &* width
             left = left &- groupCount / 8 &* width
             to += groupCount
         }
         unpackHorizontal(
-            from, readable: left, width: width, count: count % groupCount, into: to, sink: &sink)
+            from, readable: left, width: width, count: count % groupCount, base: base, into: to)
     }
 
-    private static func unpackGroup(
-        _ source: UnsafeRawPointer, width: Int, into out: UnsafeMutablePointer<UInt64>
-    ) {
-        let target = UnsafeMutableRawPointer(out)
-        let keep = SIMD8<UInt64>(repeating: mask(width))
-        for half in 0..<2 {
-            var word = source + half &* 64
-            var current = word.loadUnaligned(as: SIMD8<UInt64>.self)
-            var used = 0
-            for row in 0..<64 {
-                var value = current &>> SIMD8(repeating: UInt64(truncatingIfNeeded: used))
-                used = used &+ width
-                if used >= 64 {
-                    used = used &- 64
-                    if row < 63 {
-                        word += 128
-                        current = word.loadUnaligned(as: SIMD8<UInt64>.self)
-                    }
-                    if used > 0 {
-                        let shift = UInt64(truncatingIfNeeded: width &- used)
-                        value = value | (current &<< SIMD8(repeating: shift))
-                    }
-                }
-                target.storeBytes(
-                    of: value & keep, toByteOffset: row &* 128 &+ half &* 64,
-                    as: SIMD8<UInt64>.self)
-            }
-        }
-    }
-
-    /// The horizontal part. Loads pass a value's end by up to eight bytes, so the last few groups
-    /// are first copied to where that is allowed.
-    @inline(__always)
-    private static func unpackHorizontal<Sink: UnpackSink>(
-        _ source: UnsafeRawPointer, readable: Int, width: Int, count: Int,
-        into out: UnsafeMutablePointer<UInt64>, sink: inout Sink
+    /// The same for numbers that are horizontal whatever their count, of 1 ... 64 bits.
+    ///
+    /// Safe: as `unpack`. The kernel reads up to nine bytes behind a row of eight values, so the
+    /// last rows are first copied to where that is allowed.
+    static func unpackHorizontal(
+        _ source: UnsafeRawPointer, readable: Int, width: Int, count: Int, base: UInt64,
+        into out: UnsafeMutablePointer<UInt64>
     ) {
         guard count > 0 else { return }
         let slack = 9
         let fast =
             readable >= width &+ slack
             ? min(count / 8, (readable &- slack &- width) / width &+ 1) : 0
-        unpackEights(source, groups: fast, width: width, into: out, sink: &sink)
+        unpackRows(source, rows: fast, width: width, base: base, into: out)
         let rest = count &- fast &* 8
         guard rest > 0 else { return }
-        // Safe: the rest is shorter than three groups and the slack, at most 3 × 64 + 9 bytes.
+        // Safe: the rest is shorter than three rows and the slack, at most 3 × 64 + 9 bytes.
         let restBytes = byteCount(count: rest, width: width)
         withUnsafeTemporaryAllocation(byteCount: 288, alignment: 8) { copy in
-            guard let base = copy.baseAddress else { return }
-            base.copyMemory(from: source + fast &* width, byteCount: restBytes)
+            guard let copied = copy.baseAddress else { return }
+            copied.copyMemory(from: source + fast &* width, byteCount: restBytes)
             let whole = rest / 8
-            unpackEights(
-                UnsafeRawPointer(base), groups: whole, width: width, into: out + fast &* 8,
-                sink: &sink)
+            unpackRows(
+                UnsafeRawPointer(copied), rows: whole, width: width, base: base,
+                into: out + fast &* 8)
             let first = fast &* 8 &+ whole &* 8
             guard first < count else { return }
             withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 8) { last in
-                guard let lastBase = last.baseAddress else { return }
-                var none = AddBase(base: 0)
-                unpackEights(
-                    UnsafeRawPointer(base) + whole &* width, groups: 1, width: width,
-                    into: lastBase, sink: &none)
-                for index in first..<count {
-                    out[index] = sink.take(lastBase[index &- first])
-                }
+                guard let lastRow = last.baseAddress else { return }
+                unpackRows(
+                    UnsafeRawPointer(copied) + whole &* width, rows: 1, width: width, base: base,
+                    into: lastRow)
+                (out + first).update(from: lastRow, count: count &- first)
             }
         }
     }
 
-    /// Eight values take `width` bytes, so every group begins at a byte. Narrow values share a load.
     @inline(__always)
-    private static func unpackEights<Sink: UnpackSink>(
-        _ source: UnsafeRawPointer, groups: Int, width: Int,
-        into out: UnsafeMutablePointer<UInt64>, sink: inout Sink
+    private static func unpackRows(
+        _ source: UnsafeRawPointer, rows: Int, width: Int, base: UInt64,
+        into out: UnsafeMutablePointer<UInt64>
     ) {
-        if width <= 8 {
-            unpackEights(source, groups, width, loads: 1, out, &sink)
-        } else if width <= 16 {
-            unpackEights(source, groups, width, loads: 2, out, &sink)
-        } else if width <= 30 {
-            unpackEights(source, groups, width, loads: 4, out, &sink)
-        } else if width <= 57 {
-            unpackEights(source, groups, width, loads: 8, out, &sink)
-        } else {
-            unpackWide(source, groups, width, out, &sink)
-        }
-    }
-
-    @inline(__always)
-    private static func unpackEights<Sink: UnpackSink>(
-        _ source: UnsafeRawPointer, _ groups: Int, _ width: Int, loads: Int,
-        _ out: UnsafeMutablePointer<UInt64>, _ sink: inout Sink
-    ) {
-        let keep = mask(width)
-        let step = UInt64(truncatingIfNeeded: width)
-        let perLoad = 8 / loads
-        var from = source
-        var to = out
-        for _ in 0..<groups {
-            for load in 0..<loads {
-                let bit = load &* perLoad &* width
-                var word = UInt64(
-                    littleEndian: from.loadUnaligned(fromByteOffset: bit &>> 3, as: UInt64.self))
-                word = word &>> UInt64(truncatingIfNeeded: bit & 7)
-                for index in 0..<perLoad {
-                    to[load &* perLoad &+ index] = sink.take(word & keep)
-                    word = word &>> step
-                }
-            }
-            from += width
-            to += 8
-        }
-    }
-
-    @inline(__always)
-    private static func unpackWide<Sink: UnpackSink>(
-        _ source: UnsafeRawPointer, _ groups: Int, _ width: Int,
-        _ out: UnsafeMutablePointer<UInt64>, _ sink: inout Sink
-    ) {
-        let keep = mask(width)
-        var from = source
-        var to = out
-        for _ in 0..<groups {
-            for index in 0..<8 {
-                let bit = index &* width
-                let shift = UInt64(truncatingIfNeeded: bit & 7)
-                let low = UInt64(
-                    littleEndian: from.loadUnaligned(fromByteOffset: bit &>> 3, as: UInt64.self))
-                let high = UInt64(from.load(fromByteOffset: bit &>> 3 &+ 8, as: UInt8.self))
-                // Two shifts, since the sum is 64 when `shift` is 0.
-                let value = (low &>> shift) | ((high &<< 1) &<< (63 &- shift))
-                to[index] = sink.take(value & keep)
-            }
-            from += width
-            to += 8
-        }
+        apus_unpack_rows(source, rows, UInt32(truncatingIfNeeded: width), base, out)
     }
 }

@@ -49,21 +49,32 @@ extension ColumnCodec {
     ) {
         var low: Int64 = 0
         var high: Int64 = 0
+        var sum: UInt64 = 0
         // Safe: Int64 and UInt64 are laid out alike, and there are `count` of them.
         values.withMemoryRebound(to: Int64.self, capacity: count) {
-            apus_int64_range($0, count, &low, &high)
+            apus_int64_summary($0, count, &low, &high, &sum)
         }
-        // Two halves add up without overflow for up to 2^31 values.
+        result.minimum = UInt64(bitPattern: low)
+        result.maximum = UInt64(bitPattern: high)
+        result.hasRange = true
+        // So many numbers of that size can't pass 63 bits together.
+        let bound: Int64 = 1 << 46
+        if low >= -bound, high < bound, count <= 1 << 16 {
+            result.sum = .integer(Int128(Int64(bitPattern: sum)))
+        } else {
+            result.sum = .integer(exactSum(values, count))
+        }
+    }
+
+    /// Two halves add up without overflow for up to 2^31 values.
+    private static func exactSum(_ values: UnsafePointer<UInt64>, _ count: Int) -> Int128 {
         var upperSum: Int64 = 0
         var lowerSum: UInt64 = 0
         for index in 0..<count {
             upperSum = upperSum &+ (Int64(bitPattern: values[index]) &>> 32)
             lowerSum = lowerSum &+ (values[index] & 0xFFFF_FFFF)
         }
-        result.minimum = UInt64(bitPattern: low)
-        result.maximum = UInt64(bitPattern: high)
-        result.hasRange = true
-        result.sum = .integer(Int128(upperSum) << 32 + Int128(lowerSum))
+        return Int128(upperSum) << 32 + Int128(lowerSum)
     }
 
     private static func summariseUnsigned(

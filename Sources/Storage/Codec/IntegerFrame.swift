@@ -16,6 +16,8 @@
 // 0 ..< 2^width: an even code c stands for 2^width + c / 2, an odd one for −1 − (c − 1) / 2.
 // Modular arithmetic makes every 64-bit pattern come back, whatever its type.
 
+internal import ApusKernels
+
 /// How the numbers before a frame were prepared.
 enum FrameOrder: UInt8 {
     /// As they are.
@@ -153,17 +155,9 @@ enum IntegerFrame {
         case .delta:
             let first = UInt64(bitPattern: try reader.readSignedVarint())
             let header = try readHeader(&reader, count: count)
-            if header.exceptionCount == 0 {
-                var sink = RunningSum(base: header.base, sum: first &- header.base)
-                try unpack(&reader, count: count, width: header.width, into: out, sink: &sink)
-            } else {
-                try readBody(&reader, header: header, count: count, into: out)
-                var sum = first &- header.base
-                for index in 0..<count {
-                    sum = sum &+ out[index]
-                    out[index] = sum
-                }
-            }
+            try readBody(&reader, header: header, count: count, into: out)
+            // Safe: `out` holds the `count` differences just read.
+            apus_running_sums(out, count, first &- header.base)
         }
     }
 
@@ -189,48 +183,94 @@ enum IntegerFrame {
         into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
         let patches = header.exceptionCount
+        guard patches > 0 else {
+            try unpack(&reader, count: count, width: header.width, base: header.base, into: out)
+            return
+        }
         let positionBits = positionWidth(count)
         // Streams up to the payload's end: what follows makes reading them whole words safe.
         let positions = UnsafeRawBufferPointer(rebasing: reader.buffer[reader.offset...])
         try reader.skip(BitPacking.byteCount(count: patches, width: positionBits))
         let codes = UnsafeRawBufferPointer(rebasing: reader.buffer[reader.offset...])
         try reader.skip(BitPacking.byteCount(count: patches, width: header.codeWidth))
-        var sink = AddBase(base: header.base)
-        try unpack(&reader, count: count, width: header.width, into: out, sink: &sink)
-        let bound = BitPacking.mask(header.width) &+ 1
-        for index in 0..<patches {
-            let position = Int(
-                truncatingIfNeeded: BitPacking.value(positions, index: index, width: positionBits))
-            guard position < count else {
-                throw ByteReader.Malformed(
-                    offset: reader.offset, reason: "an exception past the end")
-            }
-            let code = BitPacking.value(codes, index: index, width: header.codeWidth)
-            let distance = code & 1 == 0 ? bound &+ (code &>> 1) : ~(code &>> 1)
-            out[position] = header.base &+ distance
+        try unpack(&reader, count: count, width: header.width, base: header.base, into: out)
+        let fits = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * patchChunk) {
+            scratch in
+            guard let scratch = scratch.baseAddress else { return false }
+            return patch(
+                out, count: count, header: header, positions: positions,
+                positionBits: positionBits, codes: codes, scratch: scratch)
         }
+        guard fits else {
+            throw ByteReader.Malformed(offset: reader.offset, reason: "an exception past the end")
+        }
+    }
+
+    private static let patchChunk = 64
+
+    /// Puts the exceptions in their places.
+    ///
+    /// Safe: `positions` and `codes` begin with as many as the header says; `scratch` has room for
+    /// two chunks; no place outside of `count` is written.
+    /// - Returns: Whether all places lie below `count`.
+    private static func patch(
+        _ out: UnsafeMutablePointer<UInt64>, count: Int, header: Header,
+        positions: UnsafeRawBufferPointer, positionBits: Int, codes: UnsafeRawBufferPointer,
+        scratch: UnsafeMutablePointer<UInt64>
+    ) -> Bool {
+        let bound = BitPacking.mask(header.width) &+ 1
+        let chunkCodes = scratch + patchChunk
+        for start in stride(from: 0, to: header.exceptionCount, by: patchChunk) {
+            let chunk = min(patchChunk, header.exceptionCount &- start)
+            unpackChunk(positions, start: start, width: positionBits, count: chunk, into: scratch)
+            unpackChunk(
+                codes, start: start, width: header.codeWidth, count: chunk, into: chunkCodes)
+            for index in 0..<chunk {
+                let position = scratch[index]
+                guard position < UInt64(truncatingIfNeeded: count) else { return false }
+                // All ones for an odd code, else zero: signs come without a pattern to predict.
+                let code = chunkCodes[index]
+                let isBelow = 0 &- (code & 1)
+                let distance = ((code &>> 1) ^ isBelow) &+ (bound & ~isBelow)
+                out[Int(truncatingIfNeeded: position)] = header.base &+ distance
+            }
+        }
+        return true
+    }
+
+    /// - Parameter start: A multiple of eight, whose bits begin at a byte.
+    private static func unpackChunk(
+        _ bytes: UnsafeRawBufferPointer, start: Int, width: Int, count: Int,
+        into out: UnsafeMutablePointer<UInt64>
+    ) {
+        let skipped = start / 8 &* width
+        guard width > 0, let source = bytes.baseAddress else {
+            out.update(repeating: 0, count: count)
+            return
+        }
+        BitPacking.unpackHorizontal(
+            source + skipped, readable: bytes.count &- skipped, width: width, count: count,
+            base: 0, into: out)
     }
 
     static func readBits(
         _ reader: inout ByteReader, count: Int, width: Int, into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
-        var sink = AddBase(base: 0)
-        try unpack(&reader, count: count, width: width, into: out, sink: &sink)
+        try unpack(&reader, count: count, width: width, base: 0, into: out)
     }
 
-    @inline(__always)
-    private static func unpack<Sink: UnpackSink>(
-        _ reader: inout ByteReader, count: Int, width: Int,
-        into out: UnsafeMutablePointer<UInt64>, sink: inout Sink
+    private static func unpack(
+        _ reader: inout ByteReader, count: Int, width: Int, base: UInt64,
+        into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
         let readable = reader.remaining
         let bytes = try reader.readBytes(BitPacking.byteCount(count: count, width: width))
         // Safe: the reader checked that the packed bytes are there, and `readable` ends with them.
-        if let base = bytes.baseAddress {
+        if let source = bytes.baseAddress {
             BitPacking.unpack(
-                base, readable: readable, width: width, count: count, into: out, sink: &sink)
+                source, readable: readable, width: width, count: count, base: base, into: out)
         } else {
-            for index in 0..<count { out[index] = sink.take(0) }
+            out.update(repeating: base, count: count)
         }
     }
 }

@@ -30,10 +30,8 @@ enum LogInspection {
         result.fact("synced before it", .number(header.durableThrough))
         var records = FileInspection.Listing(
             "records", [">byte", ">record", "kind", ">bytes", ">synced through", "holds"])
-        var next = header.firstSequence
         var rowCount = 0
         let end = forEachRecord(file, header) { offset, record, payload in
-            next = record.sequence &+ 1
             let (holds, rows) = content(record.kind, payload)
             rowCount += rows
             records.append([

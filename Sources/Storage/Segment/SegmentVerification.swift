@@ -162,8 +162,14 @@ extension SegmentReader {
             do throws(StorageError) {
                 let (_, offset) = try directory.runsAndTimes(block)
                 try directory.decodeRuns(block, into: &runs)
-                try directory.decodeTimes(block, into: scratch.times)
-                if let reason = Self.disorder(directory, block, runs, scratch.times) {
+                let reason: String?
+                if let step = directory.regularStep(block) {
+                    reason = Self.disorder(directory, block, step: step)
+                } else {
+                    try directory.decodeTimes(block, into: scratch.times)
+                    reason = Self.disorder(directory, block, runs, scratch.times)
+                }
+                if let reason {
                     findings.append((UInt64(offset), "times of block \(block): \(reason)"))
                 }
                 for run in runs where seriesIDs.last != run.series { seriesIDs.append(run.series) }
@@ -181,14 +187,30 @@ extension SegmentReader {
     ) -> String? {
         var (lowest, highest) = (Int64.max, Int64.min)
         for run in runs {
-            for row in run.rowStart..<(run.rowStart + run.rowCount) {
-                if row > run.rowStart, times[row] <= times[row - 1] { return "they do not rise" }
-                lowest = min(lowest, times[row])
-                highest = max(highest, times[row])
+            let end = run.rowStart + run.rowCount
+            var rises = true
+            // Safe: runs of a block cover its rows and no more, as `decodeRuns` has checked.
+            for row in (run.rowStart + 1)..<end {
+                rises = rises && times[row] > times[row - 1]
             }
+            guard rises else { return "they do not rise" }
+            lowest = min(lowest, times[run.rowStart])
+            highest = max(highest, times[end - 1])
         }
         return lowest == directory.minTime(block) && highest == directory.maxTime(block)
-            ? nil : "they pass the directory's bounds"
+            ? nil : outOfBounds
+    }
+
+    private static let outOfBounds = "they pass the directory's bounds"
+
+    /// The same for one series at regular times, which have no bytes: arithmetic tells.
+    private static func disorder(
+        _ directory: BlockDirectory, _ block: Int, step: Int64
+    ) -> String? {
+        let rows = directory.rowCount(block)
+        if rows > 1, step == 0 { return "they do not rise" }
+        let last = directory.minTime(block) &+ Int64(rows - 1) &* step
+        return last == directory.maxTime(block) ? nil : outOfBounds
     }
 
     private func checkColumn(
@@ -196,6 +218,7 @@ extension SegmentReader {
         _ findings: inout [Finding]
     ) {
         var strings: [UInt8] = []
+        let type = directory.columnType(column)
         for block in blocks {
             strings.removeAll(keepingCapacity: true)
             do throws(StorageError) {
@@ -203,17 +226,18 @@ extension SegmentReader {
                     column, block: block, values: scratch.values, validity: scratch.validity,
                     strings: &strings)
                 guard present > 0 else { continue }
+                let rows = directory.rowCount(block)
                 // Safe: `scratch` has room for the largest block, `decodeColumn` has checked that
                 // slots of strings lie in `strings`, and the slice doesn't leave the closure.
                 let actual = strings.withUnsafeBufferPointer { bytes in
                     ColumnCodec.statistics(
                         of: ColumnSlice(
-                            type: directory.columnType(column), count: directory.rowCount(block),
-                            values: scratch.values, validity: scratch.validity,
+                            type: type, count: rows, values: scratch.values,
+                            validity: present < rows ? scratch.validity : nil,
                             stringBytes: bytes.baseAddress))
                 }
                 let stated = directory.statistics(column: column, block: block)
-                if !Self.agree(stated, actual, type: directory.columnType(column)) {
+                if !Self.agree(stated, actual, type: type) {
                     let ends = directory.array(column, DirectoryArray.end)
                     let place = try directory.payload(ends, stretch: column + 1, block).fileOffset
                     findings.append(

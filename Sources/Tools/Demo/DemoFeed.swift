@@ -1,18 +1,20 @@
 // Pushes the cluster into a server: the history at once, then live.
 
+internal import Apus
 package import ApusClient
 internal import Glibc
 
 /// Sends samples over one connection, and waits while the server is away.
 package struct DemoFeed: ~Copyable {
-    private let address: ServerAddress
-    private let path: String
+    private let requestHead: String
     private var connection: HTTPConnection
     private static let bodyBytesMax = 1 << 20
 
     package init(to address: ServerAddress, database: String) {
-        self.address = address
-        path = "/write?db=\(ServerAddress.percentEncoded(database))&precision=ns"
+        requestHead = address.requestHead(
+            method: "POST",
+            path: "/write?db=\(ServerAddress.percentEncoded(database))&precision=ns",
+            contentType: "text/plain; charset=utf-8")
         connection = HTTPConnection(to: address, timeoutMilliseconds: 10_000)
     }
 
@@ -41,10 +43,7 @@ package struct DemoFeed: ~Copyable {
     ///
     /// - Throws: as `sendHistory`; the sample is given up then.
     package mutating func sendNext(of cluster: inout DemoCluster) throws(ExchangeFailure) {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        let pause =
-            cluster.timeNanoseconds - (Int64(now.tv_sec) &* 1_000_000_000 &+ Int64(now.tv_nsec))
+        let pause = cluster.timeNanoseconds - wallClockNanoseconds()
         if pause > 0 {
             var wait = timespec(
                 tv_sec: Int(pause / 1_000_000_000), tv_nsec: Int(pause % 1_000_000_000))
@@ -57,13 +56,9 @@ package struct DemoFeed: ~Copyable {
     }
 
     private mutating func send(_ text: String) throws(ExchangeFailure) -> Int {
-        let body = Array(text.utf8)
-        let head = address.requestHead(
-            method: "POST", path: path, contentType: "text/plain; charset=utf-8")
-        let request = Array("\(head)Content-Length: \(body.count)\r\n\r\n".utf8) + body
-        let answer = try connection.send(request)
+        let answer = try connection.send(requestHead, body: Array(text.utf8))
         guard (200..<300).contains(answer.status) else {
-            throw ExchangeFailure(description: "HTTP \(answer.status): \(answer.body)")
+            throw ExchangeFailure(description: "HTTP \(answer.status): \(answer.body.prefix(500))")
         }
         return text.utf8.count { $0 == UInt8(ascii: "\n") }
     }

@@ -10,14 +10,14 @@ package struct CSVDecoder: Sendable {
     private enum State { case start, plain, quoted, behindQuote }
 
     private var state = State.start
-    private var row = RowText()
+    private var row = AnswerRow()
 
     package init() {}
 
     /// Hands over every record that is complete.
     package mutating func feed(
         _ piece: ArraySlice<UInt8>,
-        _ record: (RowText) throws(TransferFailure) -> Void
+        _ record: (AnswerRow) throws(TransferFailure) -> Void
     ) throws(TransferFailure) {
         for byte in piece {
             if state == .quoted {

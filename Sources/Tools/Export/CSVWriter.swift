@@ -6,11 +6,11 @@
 internal import ApusQuery
 
 package struct CSVWriter {
-    private let columns: [ExportColumn]
+    private let columns: [AnswerColumn]
     package private(set) var rowCount = 0
     private var time: [UInt8] = []
 
-    package init(_ columns: [ExportColumn]) { self.columns = columns }
+    package init(_ columns: [AnswerColumn]) { self.columns = columns }
 
     package func appendHeader(to line: inout [UInt8]) {
         for (index, column) in columns.enumerated() {
@@ -20,7 +20,7 @@ package struct CSVWriter {
         line.append(0x0A)
     }
 
-    package mutating func append(_ row: RowText, to line: inout [UInt8]) {
+    package mutating func append(_ row: AnswerRow, to line: inout [UInt8]) {
         for (index, column) in columns.enumerated() {
             if index > 0 { line.append(0x2C) }
             guard let value = row[index] else { continue }
@@ -28,7 +28,7 @@ package struct CSVWriter {
                 let nanoseconds = Int64(String(decoding: value, as: UTF8.self))
             {
                 TimestampText.append(nanoseconds, to: &line)
-            } else if column.type == "string" || column.type == "interval" {
+            } else if column.isText {
                 Self.append(text: value, to: &line)
             } else {
                 line.append(contentsOf: value)

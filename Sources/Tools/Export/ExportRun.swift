@@ -1,7 +1,7 @@
 // An export from its tables or its query to its file.
 //
-//     DESCRIBE t ──▶ kinds, types and written names ──▶ SELECT every column ──▶ RowText
-//                                                       RowText ──▶ line protocol, CSV ──▶ file
+//     DESCRIBE t ──▶ kinds, types and written names ──▶ SELECT every column ──▶ AnswerRow
+//                                                       AnswerRow ──▶ line protocol, CSV ──▶ file
 //
 // A table is one statement, so what is exported of it is the state of one moment. Rows come as they
 // lie: partition by partition, within that series by series. Nothing is sorted or gathered.
@@ -100,7 +100,7 @@ package struct ExportRun {
     // MARK: Tables
 
     private mutating func write(table: String) throws(TransferFailure) {
-        let quoted = Self.quoted(identifier: table)
+        let quoted = SQLText.quoted(identifier: table)
         let selection = "FROM \(quoted)\(condition)"
         report.tables += 1
         guard options.format == .lineProtocol else {
@@ -117,7 +117,7 @@ package struct ExportRun {
             report.omissions.names.append(table)
             return
         }
-        let names = columns.map { Self.quoted(identifier: $0.sqlName) }.joined(separator: ", ")
+        let names = columns.map { SQLText.quoted(identifier: $0.sqlName) }.joined(separator: ", ")
         try writeLines(
             "SELECT \(names) \(selection)", types: columns.map(\.type), writer)
     }
@@ -130,12 +130,8 @@ package struct ExportRun {
         return parts.isEmpty ? "" : " WHERE " + parts.joined(separator: " AND ")
     }
 
-    static func quoted(identifier: String) -> String {
-        "\"" + identifier.replacing("\"", with: "\"\"") + "\""
-    }
-
     private static func time(_ text: String) -> String {
-        Int64(text) != nil ? text : "'" + text.replacing("'", with: "''") + "'"
+        Int64(text) != nil ? text : SQLText.quoted(string: text)
     }
 
     // MARK: Rows
@@ -205,9 +201,9 @@ private struct LineSink: RowSink {
         self.output = output
     }
 
-    func begin(_ columns: [ExportColumn]) {}
+    func begin(_ columns: [AnswerColumn]) {}
 
-    mutating func append(_ row: RowText) throws(TransferFailure) {
+    mutating func append(_ row: AnswerRow) throws(TransferFailure) {
         line.removeAll(keepingCapacity: true)
         writer.append(row, to: &line)
         try output.write(line)
@@ -228,7 +224,7 @@ private struct QueryLineSink: RowSink {
         self.output = output
     }
 
-    mutating func begin(_ columns: [ExportColumn]) throws(TransferFailure) {
+    mutating func begin(_ columns: [AnswerColumn]) throws(TransferFailure) {
         var written: [LineColumn] = []
         for column in columns {
             if column.name == "time", column.type == "timestamp" {
@@ -251,7 +247,7 @@ private struct QueryLineSink: RowSink {
         lines = LineSink(writer: writer, output: output)
     }
 
-    mutating func append(_ row: RowText) throws(TransferFailure) { try lines?.append(row) }
+    mutating func append(_ row: AnswerRow) throws(TransferFailure) { try lines?.append(row) }
 }
 
 private struct CSVSink: RowSink {
@@ -263,14 +259,14 @@ private struct CSVSink: RowSink {
 
     var rowCount: Int { writer?.rowCount ?? 0 }
 
-    mutating func begin(_ columns: [ExportColumn]) throws(TransferFailure) {
+    mutating func begin(_ columns: [AnswerColumn]) throws(TransferFailure) {
         let writer = CSVWriter(columns)
         writer.appendHeader(to: &line)
         try output.write(line)
         self.writer = writer
     }
 
-    mutating func append(_ row: RowText) throws(TransferFailure) {
+    mutating func append(_ row: AnswerRow) throws(TransferFailure) {
         line.removeAll(keepingCapacity: true)
         writer?.append(row, to: &line)
         try output.write(line)

@@ -5,6 +5,13 @@ package import ApusClient
 internal import ApusQuery
 internal import ApusStorage
 
+/// Takes rows as they come: times of type timestamp are nanoseconds since 1970, everything else as
+/// CSV spells it, unquoted. A throw ends the query.
+package protocol RowSink {
+    mutating func begin(_ columns: [AnswerColumn]) throws(TransferFailure)
+    mutating func append(_ row: AnswerRow) throws(TransferFailure)
+}
+
 /// Answers SQL row by row, in constant memory. For one thread.
 package enum ExportSource {
     case store(Store)
@@ -69,13 +76,9 @@ package enum ExportSource {
 
 private struct CollectingRows: RowSink {
     var rows: [[String]] = []
-    private var columnCount = 0
 
-    mutating func begin(_ columns: [ExportColumn]) { columnCount = columns.count }
-
-    mutating func append(_ row: RowText) {
-        rows.append((0..<columnCount).map { String(decoding: row[$0] ?? [], as: UTF8.self) })
-    }
+    func begin(_ columns: [AnswerColumn]) {}
+    mutating func append(_ row: AnswerRow) { rows.append(row.texts.map { $0 ?? "" }) }
 }
 
 /// Typed batches become texts.
@@ -83,7 +86,7 @@ private struct StoreAdapter<Sink: RowSink>: ResultSink {
     var sink: Sink
     /// The sink's own failure, which ended the query.
     var failure: TransferFailure?
-    private var row = RowText()
+    private var row = AnswerRow()
 
     init(sink: Sink) { self.sink = sink }
 
@@ -97,7 +100,7 @@ private struct StoreAdapter<Sink: RowSink>: ResultSink {
     }
 
     mutating func begin(_ columns: [ResultColumn]) throws(QueryError) {
-        let named = columns.map { ExportColumn(name: $0.name, type: $0.type.rawValue) }
+        let named = columns.map { AnswerColumn(name: $0.name, type: $0.type.rawValue) }
         try passing { sink throws(TransferFailure) in try sink.begin(named) }
     }
 
@@ -112,7 +115,7 @@ private struct StoreAdapter<Sink: RowSink>: ResultSink {
 
     private mutating func append(_ column: ResultVector, _ index: Int) {
         if let validity = column.validity, validity[index] == 0 {
-            return row.endColumn(isNull: true)
+            return row.appendNull()
         }
         let slot = column.values[index]
         switch column.type {

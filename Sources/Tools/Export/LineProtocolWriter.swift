@@ -111,7 +111,7 @@ package struct LineProtocolWriter {
     }
 
     /// Appends the row's line, or nothing if none of its fields can be written.
-    package mutating func append(_ row: RowText, to line: inout [UInt8]) {
+    package mutating func append(_ row: AnswerRow, to line: inout [UInt8]) {
         let start = line.count
         line.append(contentsOf: measurement)
         guard appendTags(row, to: &line), let values = appendFields(row, to: &line),
@@ -128,7 +128,7 @@ package struct LineProtocolWriter {
         valueCount += values
     }
 
-    private func appendTags(_ row: RowText, to line: inout [UInt8]) -> Bool {
+    private func appendTags(_ row: AnswerRow, to line: inout [UInt8]) -> Bool {
         for tag in tags {
             guard let value = row[tag.column], !value.isEmpty else { continue }
             line.append(0x2C)
@@ -144,7 +144,7 @@ package struct LineProtocolWriter {
     }
 
     /// How many were written; nil for none.
-    private mutating func appendFields(_ row: RowText, to line: inout [UInt8]) -> Int? {
+    private mutating func appendFields(_ row: AnswerRow, to line: inout [UInt8]) -> Int? {
         var count = 0
         for field in fields {
             guard let value = row[field.column] else { continue }

@@ -7,6 +7,7 @@
 // Its name says how it is compressed: .gz, .zst, or anything else. Standard output is plain. What is
 // there and no file (a device, a named pipe) is written to as it stands, never replaced.
 
+internal import ApusStorage
 internal import CZlib
 internal import CZstd
 internal import Glibc
@@ -106,7 +107,7 @@ package final class OutputFile {
     }
 
     private func failure(_ code: Int32) -> TransferFailure {
-        let reason = String(cString: strerror(code))
+        let reason = errnoText(code)
         let consequence = isInPlace ? "" : "; nothing was left behind"
         return TransferFailure(
             exitCode: ExitCodes.inputOutput, "\(name): \(reason)\(consequence)")

@@ -38,9 +38,9 @@ struct ServerQuery {
         guard decoder.isAtRecordEnd else { throw broken("it ends within a row") }
     }
 
-    private static func columns(_ header: RowText, _ types: [String]) -> [ExportColumn] {
+    private static func columns(_ header: AnswerRow, _ types: [String]) -> [AnswerColumn] {
         (0..<header.count).map { index in
-            ExportColumn(
+            AnswerColumn(
                 name: String(decoding: header[index] ?? [], as: UTF8.self),
                 type: index < types.count ? types[index] : "string")
         }
@@ -75,13 +75,12 @@ struct ServerQuery {
         let path =
             "/sql?db=\(ServerAddress.percentEncoded(database))&format=\(format)&epoch=ns"
             + "&timeout=\(timeoutMilliseconds)ms" + (isStrict ? "&strict=1" : "")
-        let body = Array(sql.utf8)
         let head = address.requestHead(
             method: "POST", path: path, contentType: "text/plain; charset=utf-8")
-        let request = Array("\(head)Content-Length: \(body.count)\r\n\r\n".utf8) + body
         do throws(any Error) {
             var stream = try HTTPStream(
-                of: request, to: address, timeoutMilliseconds: Self.waitMilliseconds)
+                of: head, body: Array(sql.utf8), to: address,
+                timeoutMilliseconds: Self.waitMilliseconds)
             guard stream.head.status == 200 else {
                 throw refusal(stream.head.status, try stream.text(bytesMax: 64 << 10))
             }

@@ -6,6 +6,7 @@
 //
 // The first bytes decide, not the name.
 
+internal import ApusStorage
 internal import CZlib
 internal import CZstd
 internal import Glibc
@@ -61,9 +62,7 @@ package enum Inputs {
     }
 
     static func fault(_ kind: InputFault.Kind, _ path: String, _ code: Int32) -> InputFault {
-        // Safe: strerror's text is copied at once.
-        InputFault(
-            kind: kind, description: "\(displayName(path)): \(String(cString: strerror(code)))")
+        InputFault(kind: kind, description: "\(displayName(path)): \(errnoText(code))")
     }
 }
 

@@ -130,7 +130,7 @@ struct EngineConsumer {
                 try store(second, parse(second))
                 return
             } else {
-                throw Self.failure(error)
+                throw TransferFailure(error)
             }
         }
         underWay.append(commit)
@@ -140,7 +140,7 @@ struct EngineConsumer {
     private mutating func settle() throws(TransferFailure) {
         let commit = underWay.removeFirst()
         switch commit.answer.wait() {
-        case .failure(let error): throw Self.failure(error)
+        case .failure(let error): throw TransferFailure(error)
         case .success(let receipt):
             LineParser.learn(from: commit.batch, context: context)
             let rejections = receipt.rejections.map { rejection in
@@ -152,16 +152,6 @@ struct EngineConsumer {
             tally.add(
                 commit.body, rows: receipt.rowsStored, values: receipt.valuesStored,
                 rejected: receipt.rejectedCount, rejections: rejections)
-        }
-    }
-
-    private static func failure(_ error: StorageError) -> TransferFailure {
-        switch error {
-        case .corrupt, .unsupportedFormat:
-            TransferFailure(exitCode: ExitCodes.format, error.description)
-        case .overloaded:
-            TransferFailure(exitCode: ExitCodes.unavailable, error.description)
-        default: TransferFailure(exitCode: ExitCodes.inputOutput, error.description)
         }
     }
 }

@@ -114,10 +114,7 @@ package enum ImportRun {
         case .directory(let path, let storage):
             let store = try StoreDirectory.open(path, create: true, options: storage)
             feedBatches(options, store.engine, tally)
-            do throws(StorageError) { try store.closeBlocking() } catch {
-                tally.fail(StoreDirectory.failure(error))
-            }
-            store.workers.stop()
+            try StoreDirectory.close(store)
         case .nowhere:
             feedBatches(options, BatchValidation(), tally)
         }

@@ -12,6 +12,7 @@ internal import ApusIngest
 
 /// One thread's part. Lives on that thread.
 struct ServerConsumer: ~Copyable {
+    private static let waitMilliseconds: Int32 = 120_000
     private static let retrySecondsMax = 10.0
     private static let failureRetrySeconds = 0.5
 
@@ -24,7 +25,8 @@ struct ServerConsumer: ~Copyable {
     private let address: ServerAddress
     private let queue: BodyQueue
     private let tally: ImportTally
-    private var connection: WriteConnection
+    private let requestHead: String
+    private var connection: HTTPConnection
 
     init(
         _ address: ServerAddress, _ reading: LineReading, _ queue: BodyQueue, _ tally: ImportTally
@@ -33,10 +35,12 @@ struct ServerConsumer: ~Copyable {
         self.queue = queue
         self.tally = tally
         let missing = reading.missingTimeNanoseconds.map { String($0) } ?? "refuse"
-        connection = WriteConnection(
-            to: address,
+        requestHead = address.requestHead(
+            method: "POST",
             path: "/api/v3/write_lp?db=\(ServerAddress.percentEncoded(reading.database))"
-                + "&precision=\(reading.precision.v3Text ?? "ns")&missing_time=\(missing)")
+                + "&precision=\(reading.precision.v3Text ?? "ns")&missing_time=\(missing)",
+            contentType: "text/plain; charset=utf-8")
+        connection = HTTPConnection(to: address, timeoutMilliseconds: Self.waitMilliseconds)
     }
 
     /// Takes bodies until there are none left or the run is aborted.
@@ -71,9 +75,9 @@ struct ServerConsumer: ~Copyable {
         }
     }
 
-    private mutating func attempt(_ body: LineBody) -> Result<WriteAnswer, SocketFailure> {
-        do throws(SocketFailure) {
-            return .success(try connection.write(body.bytes))
+    private mutating func attempt(_ body: LineBody) -> Result<HTTPAnswer, ExchangeFailure> {
+        do throws(ExchangeFailure) {
+            return .success(try connection.send(requestHead, body: body.bytes))
         } catch {
             return .failure(error)
         }
@@ -81,7 +85,7 @@ struct ServerConsumer: ~Copyable {
 
     /// Nil if the body is done with.
     private mutating func settle(
-        _ answer: WriteAnswer, _ body: LineBody
+        _ answer: HTTPAnswer, _ body: LineBody
     ) throws(TransferFailure) -> Wait? {
         switch answer.status {
         case 200...299:
@@ -102,7 +106,7 @@ struct ServerConsumer: ~Copyable {
     }
 
     /// Counts a partial write; false if the answer is another refusal.
-    private func count(_ answer: WriteAnswer, _ body: LineBody) -> Bool {
+    private func count(_ answer: HTTPAnswer, _ body: LineBody) -> Bool {
         guard let refusal = WriteRefusal(answer.body) else { return false }
         let rejections = refusal.lines.map { line in
             RejectedLine(
@@ -128,7 +132,7 @@ struct ServerConsumer: ~Copyable {
             exitCode: ExitCodes.unavailable, "\(address.host):\(address.port): \(reason)")
     }
 
-    private func refusal(_ answer: WriteAnswer, _ body: LineBody) -> TransferFailure {
+    private func refusal(_ answer: HTTPAnswer, _ body: LineBody) -> TransferFailure {
         let reason = WriteRefusal.message(answer.body)
         let what =
             switch answer.status {
@@ -177,4 +181,10 @@ struct WriteRefusal {
             ?? answer?["message"]?.string ?? String(body.prefix(200))
         return text.isEmpty ? "no reason given" : text
     }
+}
+
+extension HTTPAnswer {
+    /// What the server counted; absent from the answers of servers that don't.
+    fileprivate var rows: Int? { self["x-apus-rows"].flatMap { Int($0) } }
+    fileprivate var values: Int? { self["x-apus-values"].flatMap { Int($0) } }
 }

@@ -9,15 +9,15 @@ package enum CheckText {
     }
 
     /// One object with everything that was found.
-    package static func json(_ report: IntegrityCheck.Report, directory: String) -> JSONText {
+    package static func json(_ report: IntegrityCheck.Report, directory: String) -> JSONValue {
         let findings = report.findings.map { finding in
-            JSONText.object([
-                ("file", .string(finding.file)), ("offset", .unsigned(finding.offset)),
+            JSONValue.object([
+                ("file", .string(finding.file)), ("offset", .integer(finding.offset)),
                 ("what", .string(finding.what)),
             ])
         }
         let notes = report.notes.map { note in
-            JSONText.object([("file", .string(note.file)), ("what", .string(note.what))])
+            JSONValue.object([("file", .string(note.file)), ("what", .string(note.what))])
         }
         return .object([
             ("directory", .string(directory)),
@@ -29,7 +29,7 @@ package enum CheckText {
     }
 
     /// Why nothing could be looked at.
-    package static func json(failure: String, directory: String) -> JSONText {
+    package static func json(failure: String, directory: String) -> JSONValue {
         .object([("directory", .string(directory)), ("error", .string(failure))])
     }
 }

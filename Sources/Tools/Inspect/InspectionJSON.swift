@@ -3,7 +3,7 @@
 package import ApusStorage
 
 package enum InspectionJSON {
-    package static func json(_ inspection: FileInspection) -> JSONText {
+    package static func json(_ inspection: FileInspection) -> JSONValue {
         .object([
             ("file", .string(inspection.name)), ("kind", .string(inspection.kind.rawValue)),
             ("bytes", .integer(inspection.byteCount)),
@@ -12,7 +12,7 @@ package enum InspectionJSON {
                 .array(
                     inspection.findings.map { finding in
                         .object([
-                            ("offset", .unsigned(finding.offset)), ("what", .string(finding.what)),
+                            ("offset", .integer(finding.offset)), ("what", .string(finding.what)),
                         ])
                     })
             ),
@@ -28,7 +28,7 @@ package enum InspectionJSON {
         ])
     }
 
-    private static func list(_ listing: FileInspection.Listing) -> JSONText {
+    private static func list(_ listing: FileInspection.Listing) -> JSONValue {
         let names = listing.headings.map(memberName)
         return .array(
             listing.rows.map { row in
@@ -41,14 +41,14 @@ package enum InspectionJSON {
         heading.filter { $0 != ">" && $0 != "," }.replacing(" ", with: "_").lowercased()
     }
 
-    private static func place(_ range: Range<Int>) -> JSONText {
+    private static func place(_ range: Range<Int>) -> JSONValue {
         .object([("offset", .integer(range.lowerBound)), ("bytes", .integer(range.count))])
     }
 
-    private static func table(_ table: SegmentTableInspection) -> JSONText {
+    private static func table(_ table: SegmentTableInspection) -> JSONValue {
         let statistics = table.statistics
         return .object([
-            ("name", .string(statistics.name)), ("id", .integer(Int(statistics.id))),
+            ("name", .string(statistics.name)), ("id", .integer(statistics.id)),
             ("tags", .array(statistics.tagKeys.map { .string($0) })),
             ("rows", .integer(statistics.rowCount)), ("series", .integer(statistics.seriesCount)),
             ("values", .integer(statistics.valueCount)),
@@ -78,11 +78,11 @@ package enum InspectionJSON {
         ])
     }
 
-    private static func block(_ block: BlockInspection) -> JSONText {
+    private static func block(_ block: BlockInspection) -> JSONValue {
         .object([
             ("block", .integer(block.number)),
-            ("first_series", .integer(Int(block.firstSeries))),
-            ("last_series", .integer(Int(block.lastSeries))),
+            ("first_series", .integer(block.firstSeries)),
+            ("last_series", .integer(block.lastSeries)),
             ("rows", .integer(block.rowCount)),
             ("first", .string(InstantText.instant(block.minTime))),
             ("last", .string(InstantText.instant(block.maxTime))),

@@ -177,12 +177,12 @@ extension FileInspection.Fact.Value {
         }
     }
 
-    var json: JSONText {
+    var json: JSONValue {
         switch self {
         case .text(let text): .string(text)
-        case .number(let number): .unsigned(number)
+        case .number(let number): .integer(number)
         case .time(let nanoseconds): .string(InstantText.instant(nanoseconds))
-        case .duration(let nanoseconds): .integer(Int(nanoseconds))
+        case .duration(let nanoseconds): .integer(nanoseconds)
         case .bytes(let count): .integer(count)
         case .flag(let value): .boolean(value)
         }

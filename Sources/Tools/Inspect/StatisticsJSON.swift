@@ -5,13 +5,13 @@ package import ApusStorage
 package enum StatisticsJSON {
     package static func json(
         _ statistics: StoreStatistics, directory: String, holder: String?
-    ) -> JSONText {
+    ) -> JSONValue {
         let parts = statistics.segmentBytes
         return .object([
             ("directory", .string(directory)), ("holder", holder.map { .string($0) } ?? .null),
             ("closed", .boolean(statistics.isClosed)),
-            ("manifest_version", .unsigned(statistics.version)),
-            ("flushed_through", .unsigned(statistics.flushedThrough)),
+            ("manifest_version", .integer(statistics.version)),
+            ("flushed_through", .integer(statistics.flushedThrough)),
             ("files", .integer(statistics.fileCount)), ("bytes", .integer(statistics.byteCount)),
             ("values", .integer(statistics.valueCount)),
             (
@@ -42,7 +42,7 @@ package enum StatisticsJSON {
                 .array(
                     statistics.findings.map { finding in
                         .object([
-                            ("file", .string(finding.file)), ("offset", .unsigned(finding.offset)),
+                            ("file", .string(finding.file)), ("offset", .integer(finding.offset)),
                             ("what", .string(finding.what)),
                         ])
                     })
@@ -50,12 +50,12 @@ package enum StatisticsJSON {
         ])
     }
 
-    private static func database(_ database: StoreStatistics.Database) -> JSONText {
+    private static func database(_ database: StoreStatistics.Database) -> JSONValue {
         .object([
-            ("name", .string(database.name)), ("id", .integer(Int(database.id))),
+            ("name", .string(database.name)), ("id", .integer(database.id)),
             (
                 "retention_ns",
-                database.retentionNanoseconds.map { .integer(Int($0)) } ?? .null
+                database.retentionNanoseconds.map { .integer($0) } ?? .null
             ),
             (
                 "partitions",
@@ -63,7 +63,7 @@ package enum StatisticsJSON {
                     database.partitions.map { partition in
                         .object([
                             ("start", .string(InstantText.instant(partition.start))),
-                            ("length_ns", .integer(Int(partition.nanoseconds))),
+                            ("length_ns", .integer(partition.nanoseconds)),
                             ("segments", .integer(partition.segmentCount)),
                             ("rows", .integer(partition.rowCount)),
                             ("bytes", .integer(partition.byteCount)),
@@ -74,10 +74,10 @@ package enum StatisticsJSON {
         ])
     }
 
-    private static func table(_ table: TableStatistics) -> JSONText {
+    private static func table(_ table: TableStatistics) -> JSONValue {
         let hasRows = table.rowCount > 0
         return .object([
-            ("name", .string(table.name)), ("id", .integer(Int(table.id))),
+            ("name", .string(table.name)), ("id", .integer(table.id)),
             ("dropped", .boolean(table.isDropped)),
             ("tags", .array(table.tagKeys.map { .string($0) })),
             ("rows", .integer(table.rowCount)), ("series", .integer(table.seriesCount)),
@@ -109,11 +109,11 @@ package enum StatisticsJSON {
         ])
     }
 
-    static func ratio(_ bytes: Int, _ count: Int) -> JSONText {
+    static func ratio(_ bytes: Int, _ count: Int) -> JSONValue {
         count == 0 ? .null : .decimal(Double(bytes) / Double(count), 4)
     }
 
-    static func encodings(_ shares: [Encoding: TableStatistics.EncodingShare]) -> JSONText {
+    static func encodings(_ shares: [Encoding: TableStatistics.EncodingShare]) -> JSONValue {
         .array(
             shares.sorted { $0.key.rawValue < $1.key.rawValue }.map { encoding, share in
                 .object([

@@ -6,50 +6,6 @@
 // or, if the query failed, "error":{…} behind the rows or all alone. Members that are not known are
 // passed over.
 
-package struct AnswerColumn: Equatable, Sendable {
-    package var name = ""
-    package var type = ""
-
-    package init(name: String = "", type: String = "") {
-        self.name = name
-        self.type = type
-    }
-
-    package var isNumber: Bool { ["float64", "int64", "uint64"].contains(type) }
-    /// Whether a value may be of any length, and says something even when cut.
-    package var isText: Bool { type == "string" || type == "interval" }
-}
-
-/// One row's values as text, one behind the other.
-package struct AnswerRow: Equatable, Sendable {
-    package private(set) var bytes: [UInt8] = []
-    /// The offset behind each value; negative for NULL: one below minus that offset.
-    private var marks: [Int] = []
-
-    package init() {}
-
-    package var count: Int { marks.count }
-
-    /// Nil for NULL.
-    package subscript(column: Int) -> ArraySlice<UInt8>? {
-        guard column < marks.count, marks[column] >= 0 else { return nil }
-        let before = column == 0 ? 0 : marks[column - 1]
-        return bytes[(before < 0 ? -before - 1 : before)..<marks[column]]
-    }
-
-    package mutating func append(_ text: some Collection<UInt8>) {
-        bytes.append(contentsOf: text)
-        marks.append(bytes.count)
-    }
-
-    package mutating func appendNull() { marks.append(-bytes.count - 1) }
-
-    package mutating func removeAll() {
-        bytes.removeAll(keepingCapacity: true)
-        marks.removeAll(keepingCapacity: true)
-    }
-}
-
 /// What the engine says of a statement that failed.
 package struct StatementError: Error, Equatable, Sendable {
     package var code = ""
@@ -98,7 +54,7 @@ package struct AnswerReader {
         case done
     }
 
-    private var tokens = JSONTokens()
+    private var tokens = JSONTokenizer()
     private var place = Place.outside
     private var member = ""
     /// The name within an object of plain values, until its value has come.
@@ -119,12 +75,12 @@ package struct AnswerReader {
             switch place {
             case .row:
                 switch token {
-                case .string: row.append(tokens.bytes)
+                case .string: row.append(column: tokens.bytes)
                 case .word:
                     if tokens.bytes.first == UInt8(ascii: "n") {
                         row.appendNull()
                     } else {
-                        row.append(tokens.bytes)
+                        row.append(column: tokens.bytes)
                     }
                 case .endArray:
                     place = .rows

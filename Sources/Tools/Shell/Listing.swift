@@ -1,18 +1,12 @@
 // Lists of databases and tables with what is in them: the start of a session, `\l` and `\dt`.
 
-internal import Glibc
-
 package struct Listing {
     /// Counting stops after this long; what was not counted stays blank, and a line says so.
-    private static let countingSecondsMax = 2
+    private static let countingNanosecondsMax: Int64 = 2_000_000_000
 
     private let session: Session
 
     package init(_ session: Session) { self.session = session }
-
-    package static func quoted(_ name: String) -> String {
-        "\"" + name.replacing("\"", with: "\"\"") + "\""
-    }
 
     package func databases() throws -> [String] {
         try names("SHOW DATABASES", database: session.database)
@@ -23,7 +17,7 @@ package struct Listing {
     }
 
     private func tables(of database: String) throws -> [String] {
-        try names("SHOW TABLES FROM \(Self.quoted(database))", database: database)
+        try names("SHOW TABLES FROM \(SQLText.quoted(identifier: database))", database: database)
     }
 
     /// `\l`
@@ -42,7 +36,7 @@ package struct Listing {
     /// `\dt`: the tables of one database. Of all databases, at the start of a session.
     package func showTables(of only: String?) throws {
         let databases = try only.map { [$0] } ?? databases()
-        let deadline = Self.seconds() + Self.countingSecondsMax
+        let deadline = monotonicNanoseconds() + Self.countingNanosecondsMax
         var rows: [[String?]] = []
         var uncountedCount = 0
         for database in databases {
@@ -50,8 +44,9 @@ package struct Listing {
             if tables.isEmpty, only == nil { rows.append([database, nil, nil, nil]) }
             for table in tables {
                 var counts: [String?] = [nil, nil]
-                if Self.seconds() < deadline {
-                    let statement = "SELECT count(*), max(time) FROM \(Self.quoted(table))"
+                if monotonicNanoseconds() < deadline {
+                    let statement =
+                        "SELECT count(*), max(time) FROM \(SQLText.quoted(identifier: table))"
                     counts = try session.rows(of: statement, database: database).first ?? counts
                 } else {
                     uncountedCount += 1
@@ -73,11 +68,5 @@ package struct Listing {
             uncountedCount == 0
             ? nil : "(\(uncountedCount) tables not counted: that would have taken too long)"
         try session.show(columns, rows, footer: footer)
-    }
-
-    private static func seconds() -> Int {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int(time.tv_sec)
     }
 }

@@ -1,7 +1,5 @@
 // One person's, or one script's, dealings with a source: runs a statement and shows the answer.
 
-internal import Glibc
-
 package enum OutputFormat: String, Sendable, CaseIterable {
     case table, csv, json, ndjson
 }
@@ -112,12 +110,12 @@ package final class Session {
         style.nullText = nullText
         let paging = Paging(console: console, terminal: style.terminal)
         let answer = TableAnswer(AnswerPrinter(style: style) { paging.output(linesAtLeast: $0) })
-        let started = Self.monotonicNanoseconds()
+        let started = monotonicNanoseconds()
         do {
             try source.run(
                 statement, database: database, format: .json, interrupt: interruptDescriptor
             ) { try answer.take($0) }
-            let elapsed = Self.monotonicNanoseconds() &- started
+            let elapsed = monotonicNanoseconds() &- started
             try answer.finish(footers: isTimed ? [timing(elapsed, answer.summary)] : [])
         } catch {
             // What has come stays visible below the message's feet.
@@ -137,12 +135,6 @@ package final class Session {
         let tenths = (microseconds + 50) / 100
         let server = summary.elapsedMilliseconds.map { " (server \($0) ms)" } ?? ""
         return "Time: \(tenths / 10).\(tenths % 10) ms\(server)"
-    }
-
-    private static func monotonicNanoseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 
     // MARK: other formats
@@ -182,13 +174,7 @@ package final class Session {
         var printer = AnswerPrinter(style: style) { paging.output(linesAtLeast: $0) }
         do {
             printer.begin(columns)
-            for row in rows {
-                var line = AnswerRow()
-                for value in row {
-                    if let value { line.append(Array(value.utf8)) } else { line.appendNull() }
-                }
-                try printer.append(line)
-            }
+            for row in rows { try printer.append(AnswerRow(row)) }
             try printer.finish(AnswerSummary(), footers: footer.map { [$0] } ?? [])
         } catch {
             paging.close()
@@ -252,10 +238,7 @@ private final class CollectedAnswer {
         var rows: [[String?]] = []
 
         mutating func begin(_ columns: [AnswerColumn]) {}
-        mutating func append(_ row: AnswerRow) {
-            rows.append(
-                (0..<row.count).map { row[$0].map { String(decoding: $0, as: UTF8.self) } })
-        }
+        mutating func append(_ row: AnswerRow) { rows.append(row.texts) }
     }
 
     private var reader = AnswerReader()

@@ -94,6 +94,7 @@ extension Session {
                 || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
         }
         let startsWithDigit = name.utf8.first.map { $0 &- 0x30 < 10 } ?? true
-        return name.hasPrefix("\"") || (isPlain && !startsWithDigit) ? name : Listing.quoted(name)
+        return name.hasPrefix("\"") || (isPlain && !startsWithDigit)
+            ? name : SQLText.quoted(identifier: name)
     }
 }

@@ -53,16 +53,14 @@ package final class ServerSource: StatementSource {
         _ statement: String, database: String, format: AnswerFormat, interrupt: Int32,
         take: @escaping (ArraySlice<UInt8>) throws -> Void
     ) throws {
-        let body = Array(statement.utf8)
         let path = "/sql?format=\(format.rawValue)&db=\(ServerAddress.percentEncoded(database))"
         let head = server.requestHead(method: "POST", path: path, contentType: "text/plain")
-        let request =
-            Array("\(head)Content-Length: \(body.count)\r\nConnection: close\r\n\r\n".utf8) + body
         let opened: HTTPStream
         do throws(ExchangeFailure) {
             // The server ends a query in time; how long is its own matter.
             opened = try HTTPStream(
-                of: request, to: server, timeoutMilliseconds: -1,
+                of: "\(head)Connection: close\r\n", body: Array(statement.utf8), to: server,
+                timeoutMilliseconds: -1,
                 connectTimeoutMilliseconds: Self.connectTimeoutMilliseconds, interrupt: interrupt)
         } catch {
             throw error.isInterrupt

@@ -11,23 +11,14 @@ package final class StoreSource: StatementSource {
     /// Looks for the interrupt while a query runs on the caller's thread.
     private let watch = WorkerPool(name: "apus-watch", threadCount: 1, queuedJobsMax: 1)
 
-    /// - Throws: `locked` if another process has the directory; `io` if there is no store in it, for
-    ///   a path with a typing error must not become a new database.
-    package init(directory: String) throws(StorageError) {
-        let isStore = ["MANIFEST", "MANIFEST.previous", "log"].contains { name in
-            access("\(directory)/\(name)", F_OK) == 0
-        }
-        guard isStore else {
-            let missing = "\(directory)/MANIFEST"
-            throw .io(file: missing, call: "open", errno: ENOENT)
-        }
-        store = try Store(blockingAt: directory, options: StoreOptions())
+    /// - Throws: as `StoreDirectory.open`.
+    package init(directory: String, options: StorageOptions) throws(TransferFailure) {
+        store = try StoreDirectory.open(directory, create: false, options: options)
     }
 
-    package func close() throws(StorageError) {
+    package func close() throws(TransferFailure) {
         watch.stop()
-        try store.closeBlocking()
-        store.workers.stop()
+        try StoreDirectory.close(store)
     }
 
     package func run(

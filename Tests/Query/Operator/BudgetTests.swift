@@ -3,24 +3,21 @@
 import Apus
 import ApusQuery
 import ApusStorage
-import Foundation
 import Testing
 
 struct BudgetTests {
     private func withStore(
         _ options: StoreOptions = StoreOptions(), _ body: (ScriptRunner) async throws -> Void
     ) async throws {
-        let directory = FileManager.default.temporaryDirectory
-            .appendingPathComponent("apus-budget-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        let store = try await Store.open(at: directory, options: options)
         var lines = ""
         for row in 0..<20_000 {
             lines += "t,host=h\(row % 10) v=\((row * 7_919) % 20_000)i \(row)000\n"
         }
-        _ = try await store.write(lines: Array(lines.utf8))
-        try await body(ScriptRunner(store: store, state: .head))
-        try await store.close()
+        let text = lines
+        try await withTemporaryStore(options) { store in
+            _ = try await store.write(lines: text)
+            try await body(ScriptRunner(store: store, state: .head))
+        }
     }
 
     private func code(

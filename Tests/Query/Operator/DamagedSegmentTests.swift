@@ -3,6 +3,7 @@
 import Apus
 import ApusQuery
 import ApusStorage
+import ApusTestKit
 import Foundation
 import Testing
 
@@ -38,9 +39,8 @@ import Testing
     @Test func `a flipped byte in a block costs its segment, with a warning that names the file`()
         async throws
     {
-        let directory = FileManager.default.temporaryDirectory
-            .appendingPathComponent("apus-damage-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let place = TemporaryDirectory()
+        let directory = place.path
 
         let first = try await Store.open(at: directory)
         try await first.write(lines: lines("hurt", from: 0, count: 4_000))
@@ -91,9 +91,8 @@ import Testing
 
     @Test func `a query that is the first to meet the damage answers the whole rest`() async throws
     {
-        let directory = FileManager.default.temporaryDirectory
-            .appendingPathComponent("apus-damage-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let place = TemporaryDirectory()
+        let directory = place.path
         let first = try await Store.open(at: directory)
         for table in ["grouped", "sorted", "plain"] {
             try await first.write(lines: lines(table, from: 0, count: 2_000))

@@ -4,7 +4,6 @@ import Apus
 import ApusQuery
 import ApusStorage
 import ApusTestKit
-import Foundation
 import Testing
 
 private struct Row: Sendable {
@@ -119,19 +118,16 @@ struct DifferentialTests {
     @Test(arguments: [1, 2, 3] as [UInt64], ScriptState.tested)
     func `random groupings equal the slow answer`(seed: UInt64, state: ScriptState) async throws {
         var random = SeededRandom(seed: seed)
-        let directory = FileManager.default.temporaryDirectory
-            .appendingPathComponent("apus-differential-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        let store = try await Store.open(at: directory, options: StoreOptions())
-        let runner = ScriptRunner(store: store, state: state)
         let rows = Self.rows(&random)
-        for half in [rows.prefix(rows.count / 2), rows.suffix(from: rows.count / 2)] {
-            _ = try await store.write(lines: Array(half.map(Self.line).joined().utf8))
-            if state != .head { _ = try runner.query("FLUSH") }
+        try await withTemporaryStore { store in
+            let runner = ScriptRunner(store: store, state: state)
+            for half in [rows.prefix(rows.count / 2), rows.suffix(from: rows.count / 2)] {
+                _ = try await store.write(lines: Array(half.map(Self.line).joined().utf8))
+                if state != .head { _ = try runner.query("FLUSH") }
+            }
+            if state == .compacted { _ = try runner.query("COMPACT") }
+            for _ in 0..<40 { try compareOne(rows, &random, runner, seed) }
         }
-        if state == .compacted { _ = try runner.query("COMPACT") }
-        for _ in 0..<40 { try compareOne(rows, &random, runner, seed) }
-        try await store.close()
     }
 
     private func compareOne(

@@ -5,7 +5,6 @@ import Apus
 import ApusQuery
 import ApusStorage
 import ApusTestKit
-import Foundation
 import Testing
 
 struct StatisticsTests {
@@ -141,16 +140,4 @@ struct StatisticsTests {
             #expect(code("SELECT stddev(v), var_pop(v) FROM t") == nil)
         }
     }
-}
-
-/// Opens a store in a directory of its own, and closes and removes it afterwards.
-func withTemporaryStore(
-    _ options: StoreOptions = StoreOptions(), _ body: (Store) async throws -> Void
-) async throws {
-    let directory = FileManager.default.temporaryDirectory
-        .appendingPathComponent("apus-query-\(UUID().uuidString)").path
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    let store = try await Store.open(at: directory, options: options)
-    try await body(store)
-    try await store.close()
 }

@@ -158,7 +158,7 @@ import Testing
 
     @Test func `a device that can't read a mapped page costs the segment, not the process`() throws
     {
-        let scratch = PosixFileSystemTests.Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         let engine = try open(files)
         try fill(files, of: engine)

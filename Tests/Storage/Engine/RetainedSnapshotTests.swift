@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct RetainedSnapshotTests {
     private let clock = ManualClock()
-    private let scratch = PosixFileSystemTests.Scratch()
+    private let scratch = TemporaryDirectory()
 
     private func open() throws -> StorageEngine {
         try StorageEngine(

@@ -1,5 +1,6 @@
 import ApusKernels
 import ApusStorage
+import ApusTestKit
 import Glibc
 import Testing
 
@@ -14,7 +15,7 @@ import Testing
     }
 
     @Test func `a page that can't be read becomes zeros and poisons its mapping alone`() throws {
-        let scratch = PosixFileSystemTests.Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         let hurt = try Self.mapped(files, "hurt")
         let sound = try Self.mapped(files, "sound")
@@ -30,7 +31,7 @@ import Testing
     }
 
     @Test func `a new mapping in a poisoned one's place is sound`() throws {
-        let scratch = PosixFileSystemTests.Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         for round in 0..<5 {
             let file = try Self.mapped(files, "\(round)")
@@ -42,7 +43,7 @@ import Testing
     }
 
     @Test func `threads that meet the same page all live`() async throws {
-        let scratch = PosixFileSystemTests.Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         let file = try Self.mapped(files, "hurt")
         try files.open("hurt", create: false).truncate(to: 0)
@@ -73,7 +74,7 @@ import Testing
     @Test func `a fault outside of guarded mappings ends the process as before`() async {
         await #expect(processExitsWith: .signal(SIGBUS)) {
             signal(SIGBUS, SIG_DFL)
-            let scratch = PosixFileSystemTests.Scratch()
+            let scratch = TemporaryDirectory()
             let files = try PosixFileSystem(root: scratch.path)
             try Self.faultElsewhere(files, scratch.path)
         }
@@ -82,7 +83,7 @@ import Testing
     @Test func `a fault outside of guarded mappings goes to the handler that was there`() async {
         await #expect(processExitsWith: .exitCode(42)) {
             signal(SIGBUS) { _ in _exit(42) }
-            let scratch = PosixFileSystemTests.Scratch()
+            let scratch = TemporaryDirectory()
             let files = try PosixFileSystem(root: scratch.path)
             try Self.faultElsewhere(files, scratch.path)
         }

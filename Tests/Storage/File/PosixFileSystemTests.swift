@@ -1,46 +1,9 @@
 import ApusStorage
+import ApusTestKit
 import Glibc
 import Testing
 
 @Suite struct PosixFileSystemTests {
-    /// A directory of its own, removed afterwards.
-    final class Scratch {
-        let path: String
-
-        init() {
-            var template = Array("/tmp/apus-test-XXXXXX".utf8CString)
-            path = template.withUnsafeMutableBufferPointer { buffer in
-                buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? ""
-            }
-        }
-
-        deinit { remove(PosixScratchPath(path)) }
-
-        private struct PosixScratchPath {
-            var path: String
-            init(_ path: String) { self.path = path }
-        }
-
-        private func remove(_ directory: PosixScratchPath) {
-            guard directory.path.hasPrefix("/tmp/apus-test-"),
-                let files = try? PosixFileSystem(root: directory.path, create: false)
-            else { return }
-            func clear(_ inner: String) {
-                for name in (try? files.list(inner)) ?? [] {
-                    let path = (inner.isEmpty ? "" : inner + "/") + name
-                    if name.hasSuffix("/") {
-                        clear(String(path.dropLast()))
-                        try? files.remove(String(path.dropLast()))
-                    } else {
-                        try? files.remove(path)
-                    }
-                }
-            }
-            clear("")
-            rmdir(directory.path)
-        }
-    }
-
     private func write(
         _ files: PosixFileSystem, _ path: String, _ bytes: [UInt8], at offset: Int = 0
     ) throws {
@@ -50,7 +13,7 @@ import Testing
     }
 
     @Test func `bytes come back from a file, a mapping and an atomic write`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path + "/a/b")
         try files.createDirectory("data/1/2")
         try write(files, "data/1/2/x", [1, 2, 3], at: 5)
@@ -67,14 +30,14 @@ import Testing
     }
 
     @Test func `an empty file maps to nothing`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         _ = try files.open("empty", create: true)
         #expect(try files.map("empty").bytes.isEmpty)
     }
 
     @Test func `no path leaves the root`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         for path in ["../x", "a/../../x", "/etc/passwd", "a//b", "./x", "a/.", "a/\0b"] {
             #expect(throws: StorageError.self, "\(path)") {
@@ -86,7 +49,7 @@ import Testing
     }
 
     @Test func `a missing file is an error to open and none to remove`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         #expect(throws: StorageError.io(file: "x", call: "open", errno: ENOENT)) {
             _ = try files.open("x", create: false)
@@ -98,7 +61,7 @@ import Testing
     }
 
     @Test func `allocating keeps what is there and reads end at the end`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         try write(files, "x", [1, 2, 3])
         let file = try files.open("x", create: false)
@@ -122,7 +85,7 @@ import Testing
     }
 
     @Test func `a directory has one holder at a time`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         var held = try locks(scratch.path)
         #expect(throws: StorageError.self) { _ = try DirectoryLock(directory: scratch.path) }
         #expect(
@@ -141,7 +104,7 @@ import Testing
     }
 
     @Test func `another process's lock names it`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let descriptor = open(scratch.path + "/LOCK", O_RDWR | O_CREAT, 0o644)
         defer { close(descriptor) }
         // An open file description of its own is to flock what another process is.
@@ -154,7 +117,7 @@ import Testing
     }
 
     @Test func `the log works on real files`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         let writer = try LogFixture.writer(files)
         try writer.spares.prepareSpare()
@@ -172,7 +135,7 @@ import Testing
     }
 
     @Test func `a link is the same file, an exchange swaps, and a tree goes whole`() throws {
-        let scratch = Scratch()
+        let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
         for directory in ["a/x", "b/x"] { try files.createDirectory(directory) }
         try files.writeFileAtomically("a/x/file", [1, 2, 3])

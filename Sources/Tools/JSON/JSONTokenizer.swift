@@ -4,7 +4,7 @@ package enum JSONToken: Equatable, Sendable {
     case beginObject, endObject, beginArray, endArray
     /// A comma or a colon; whoever reads knows where a name and where a value has to come.
     case separator
-    /// `bytes` of the tokens: text without quotes and escapes.
+    /// `bytes` of the tokenizer: text without quotes and escapes.
     case string
     /// A number, true, false or null, as spelled.
     case word
@@ -17,7 +17,7 @@ package struct JSONFault: Error, Equatable, CustomStringConvertible {
 }
 
 /// A state machine without I/O. The grammar between tokens is the reader's concern.
-package struct JSONTokens: Sendable {
+package struct JSONTokenizer: Sendable {
     private enum State { case between, word, string, escape, codeUnit(digitCount: Int) }
 
     /// No server of ours sends a longer value.

@@ -1,14 +1,7 @@
-// JSON as far as the answers of a server need it: small bodies, read whole.
+// JSON read as far as the answers of a server need it: small bodies, whole. Long ones are read
+// token by token, by AnswerReader.
 
-/// A value of JSON. Numbers stay text, so that none loses a digit.
-package enum JSONValue: Equatable, Sendable {
-    case null
-    case bool(Bool)
-    case number(String)
-    case string(String)
-    case array([JSONValue])
-    case object([String: JSONValue])
-
+extension JSONValue {
     /// Nil for anything that is not one JSON value.
     package init?(_ text: String) {
         // A word ends only at what follows it.
@@ -20,7 +13,9 @@ package enum JSONValue: Equatable, Sendable {
     }
 
     package subscript(name: String) -> JSONValue? {
-        if case .object(let members) = self { members[name] } else { nil }
+        guard case .object(let members) = self else { return nil }
+        // Of a name that comes twice the last one counts.
+        return members.last { $0.name == name }?.value
     }
 
     package var string: String? { if case .string(let text) = self { text } else { nil } }
@@ -32,7 +27,7 @@ package enum JSONValue: Equatable, Sendable {
         private static let depthMax = 32
 
         var rest: ArraySlice<UInt8>
-        private var tokens = JSONTokens()
+        private var tokens = JSONTokenizer()
 
         init(rest: ArraySlice<UInt8>) { self.rest = rest }
 
@@ -53,14 +48,14 @@ package enum JSONValue: Equatable, Sendable {
         private func word(_ text: String) -> JSONValue? {
             switch text {
             case "null": .null
-            case "true": .bool(true)
-            case "false": .bool(false)
+            case "true": .boolean(true)
+            case "false": .boolean(false)
             default: Double(text) == nil ? nil : .number(text)
             }
         }
 
         private mutating func object(_ depth: Int) -> JSONValue? {
-            var members: [String: JSONValue] = [:]
+            var members: [(name: String, value: JSONValue)] = []
             var token = next()
             if token == .endObject { return .object(members) }
             while token == .string {
@@ -68,7 +63,7 @@ package enum JSONValue: Equatable, Sendable {
                 guard next() == .separator, let first = next(),
                     let value = value(first, depth: depth + 1)
                 else { return nil }
-                members[name] = value
+                members.append((name, value))
                 switch next() {
                 case .endObject: return .object(members)
                 case .separator: token = next()

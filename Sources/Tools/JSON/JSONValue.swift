@@ -1,16 +1,22 @@
-// JSON as the tools print it: members in the order given, numbers exact.
+// JSON as the tools print it, and read it (JSONReading.swift): members keep their order.
 
-package indirect enum JSONText: Sendable {
+/// A value of JSON. Numbers are text, so that none loses a digit.
+package enum JSONValue: Sendable {
     case null
     case boolean(Bool)
-    case integer(Int)
-    /// For what may pass an Int, and is a number all the same.
-    case unsigned(UInt64)
-    /// Rounded to so many decimals.
-    case decimal(Double, Int)
+    case number(String)
     case string(String)
-    case array([JSONText])
-    case object([(name: String, value: JSONText)])
+    case array([JSONValue])
+    case object([(name: String, value: JSONValue)])
+
+    package static func integer(_ value: some BinaryInteger) -> JSONValue {
+        .number(String(value))
+    }
+
+    /// Rounded to so many decimals; null for what is no number.
+    package static func decimal(_ value: Double, _ decimals: Int) -> JSONValue {
+        value.isFinite ? .number(Quantity.fixed(value, decimals)) : .null
+    }
 
     /// The whole value, indented by two spaces a level.
     package var text: String {
@@ -23,10 +29,7 @@ package indirect enum JSONText: Sendable {
         switch self {
         case .null: text += "null"
         case .boolean(let value): text += value ? "true" : "false"
-        case .integer(let value): text += String(value)
-        case .unsigned(let value): text += String(value)
-        case .decimal(let value, let decimals):
-            text += value.isFinite ? Quantity.fixed(value, decimals) : "null"
+        case .number(let digits): text += digits
         case .string(let value): Self.quote(value, to: &text)
         case .array(let values):
             Self.list("[", "]", values.count, indent, &text) { index, text in

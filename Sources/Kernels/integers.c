@@ -1,0 +1,126 @@
+// The loops over packed and unpacked integers. The layouts are drawn in BitPacking.swift.
+#include "apus_kernels.h"
+#include "wide.h"
+#include <string.h>
+
+// The compiler splits these into what the instruction set has.
+typedef uint64_t eight __attribute__((vector_size(64), aligned(8), may_alias));
+typedef uint64_t four __attribute__((vector_size(32), aligned(8), may_alias));
+
+static inline uint64_t load64(const uint8_t *p) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+// Eight numbers take `width` bytes, so that each row of eight begins at a byte. Up to 8 bits they
+// share a load of 64 bits, up to 16 bits four do.
+WIDE void apus_unpack_rows(const void *packed, size_t rows, unsigned width, uint64_t base,
+                           uint64_t *numbers) {
+    const uint8_t *from = packed;
+    const uint64_t keep = width < 64 ? ((uint64_t)1 << width) - 1 : ~(uint64_t)0;
+    if (width <= 8) {
+        const eight steps = {0, 1, 2, 3, 4, 5, 6, 7};
+        const eight shifts = steps * width;
+        for (size_t row = 0; row < rows; row++, from += width, numbers += 8)
+            *(eight *)numbers = ((load64(from) >> shifts) & keep) + base;
+    } else if (width <= 16) {
+        const four steps = {0, 1, 2, 3};
+        const four low_shifts = steps * width;
+        const four high_shifts = low_shifts + (width * 4 & 7);
+        for (size_t row = 0; row < rows; row++, from += width, numbers += 8) {
+            *(four *)numbers = ((load64(from) >> low_shifts) & keep) + base;
+            *(four *)(numbers + 4) =
+                ((load64(from + width / 2) >> high_shifts) & keep) + base;
+        }
+    } else if (width <= 57) {
+        const eight steps = {0, 1, 2, 3, 4, 5, 6, 7};
+        const eight shifts = steps * width & 7;
+        for (size_t row = 0; row < rows; row++, from += width, numbers += 8) {
+            const eight words = {
+                load64(from),
+                load64(from + (width >> 3)),
+                load64(from + (width * 2 >> 3)),
+                load64(from + (width * 3 >> 3)),
+                load64(from + (width * 4 >> 3)),
+                load64(from + (width * 5 >> 3)),
+                load64(from + (width * 6 >> 3)),
+                load64(from + (width * 7 >> 3)),
+            };
+            *(eight *)numbers = ((words >> shifts) & keep) + base;
+        }
+    } else {
+        for (size_t row = 0; row < rows; row++, from += width, numbers += 8) {
+            for (unsigned i = 0; i < 8; i++) {
+                const uint8_t *at = from + (i * width >> 3);
+                const unsigned shift = i * width & 7;
+                // Two shifts, since the sum is 64 when `shift` is 0.
+                const uint64_t high = ((uint64_t)at[8] << 1) << (63 - shift);
+                numbers[i] = (((load64(at) >> shift) | high) & keep) + base;
+            }
+        }
+    }
+}
+
+WIDE void apus_unpack_group(const void *packed, unsigned width, uint64_t base, uint64_t *numbers) {
+    const uint64_t keep = width < 64 ? ((uint64_t)1 << width) - 1 : ~(uint64_t)0;
+    for (int half = 0; half < 2; half++) {
+        const uint64_t *word = (const uint64_t *)packed + half * 8;
+        uint64_t *to = numbers + half * 8;
+        eight current = *(const eight *)word;
+        unsigned used = 0;
+        for (int row = 0; row < 64; row++, to += 16) {
+            eight value = current >> used;
+            used += width;
+            if (used >= 64) {
+                used -= 64;
+                if (row < 63) {
+                    word += 16;
+                    current = *(const eight *)word;
+                }
+                if (used > 0) value |= current << (width - used);
+            }
+            *(eight *)to = (value & keep) + base;
+        }
+    }
+}
+
+// Sums inside of four numbers first, so that only one addition waits for the four before.
+WIDE void apus_running_sums(uint64_t *numbers, size_t count, uint64_t sum) {
+    const four zero = {0, 0, 0, 0};
+    four before = {sum, sum, sum, sum};
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        four local = *(four *)(numbers + i);
+        local += __builtin_shufflevector(local, zero, 4, 0, 4, 2);
+        local += __builtin_shufflevector(local, zero, 4, 4, 1, 1);
+        *(four *)(numbers + i) = local + before;
+        before += __builtin_shufflevector(local, local, 3, 3, 3, 3);
+    }
+    sum = before[0];
+    for (; i < count; i++) numbers[i] = sum += numbers[i];
+}
+
+WIDE void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t *high) {
+    int64_t smallest = values[0], largest = values[0];
+    for (size_t i = 1; i < count; i++) {
+        smallest = values[i] < smallest ? values[i] : smallest;
+        largest = values[i] > largest ? values[i] : largest;
+    }
+    *low = smallest;
+    *high = largest;
+}
+
+WIDE void apus_int64_summary(const int64_t *values, size_t count, int64_t *low, int64_t *high,
+                             uint64_t *sum) {
+    int64_t smallest = values[0], largest = values[0];
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        smallest = values[i] < smallest ? values[i] : smallest;
+        largest = values[i] > largest ? values[i] : largest;
+        total += (uint64_t)values[i];
+    }
+    *low = smallest;
+    *high = largest;
+    *sum = total;
+}
