@@ -5,6 +5,7 @@
 # make kill-test         100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of fresh rows
 # make shell-test        an answer of 10 million rows through `apus sql`, in 64 MiB
 # make backup-test       50 backups under load, flushes and merges, opened and compared
+# make soak              the simulations of crashes, faults and damage at length (ROUNDS=100)
 # make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
@@ -29,7 +30,7 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test shell-test backup-test bench-first-step bench-peers bench-tool release install \
+.PHONY: run demo build test kill-test shell-test backup-test soak bench-first-step bench-peers bench-tool release install \
   uninstall dist lint format clean
 
 run:
@@ -66,6 +67,11 @@ backup-test: build
 	swift build $(SWIFT_FLAGS) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_BACKUP_ROUNDS=50 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.BackupTests
+
+ROUNDS ?= 20
+soak:
+	$(SWIFT_BUILD) --build-tests
+	APUS_SIMULATION_ROUNDS=$(ROUNDS) swift test $(SWIFT_FLAGS) --skip-build --filter SimulationTests
 
 bench-first-step: build
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh

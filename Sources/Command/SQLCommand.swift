@@ -10,7 +10,7 @@ struct SQLCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sql",
         abstract: "Asks in SQL, interactively on a terminal or in scripts.",
-        usage: "apus sql [-e SQL | -f FILE] [--url URL | --data DIR] [--db NAME] [OPTIONS]",
+        usage: "apus sql [-e SQL | -f FILE] [--url URL | --data DIR] [--db DB] [OPTIONS]",
         discussion: """
             Speaks to a running server, or with --data opens a directory that no server holds. \
             Statements end with `;`. The first one that fails ends a script with exit code 1; \

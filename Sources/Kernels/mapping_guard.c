@@ -11,10 +11,13 @@
 
 // A place in the registry. Its owner writes it, the handler on any thread reads it: no locks.
 // A thread that faults in a mapping holds a reference to it, so that its place can't change
-// meanwhile; of the others the handler needs no more than whether they are live.
-enum { FREE, CLAIMED, LIVE };
+// meanwhile. The others can: a start of one mapping and an end of the next, read from one place,
+// would take in what lies between. So the state counts the uses of its place, and what was read is
+// good only if it stands still.
+enum { FREE, CLAIMED, LIVE, STATE_COUNT = 4 };
 struct guarded {
-    _Atomic int state;
+    // FREE, CLAIMED or LIVE, and STATE_COUNT times the number of uses.
+    _Atomic uint64_t state;
     _Atomic int is_poisoned;
     _Atomic uintptr_t start;
     _Atomic uintptr_t end;
@@ -35,8 +38,9 @@ static struct guarded *find(uintptr_t address) {
     int end = atomic_load(&used_end);
     for (int i = 0; i < end; i++) {
         struct guarded *place = &places[i];
-        if (atomic_load(&place->state) == LIVE && address >= atomic_load(&place->start) &&
-            address < atomic_load(&place->end))
+        uint64_t state = atomic_load(&place->state);
+        if (state % STATE_COUNT == LIVE && address >= atomic_load(&place->start) &&
+            address < atomic_load(&place->end) && atomic_load(&place->state) == state)
             return place;
     }
     return NULL;
@@ -90,8 +94,10 @@ int apus_guard_mapping(const void *address, size_t byte_count) {
     for (int step = 0; step < PLACE_COUNT; step++) {
         int i = (start + step) % PLACE_COUNT;
         struct guarded *place = &places[i];
-        int expected = FREE;
-        if (!atomic_compare_exchange_strong(&place->state, &expected, CLAIMED)) continue;
+        uint64_t state = atomic_load(&place->state);
+        if (state % STATE_COUNT != FREE ||
+            !atomic_compare_exchange_strong(&place->state, &state, state + CLAIMED))
+            continue;
         atomic_store(&place->is_poisoned, 0);
         atomic_store(&place->start, (uintptr_t)address);
         // The last page belongs to the mapping as a whole.
@@ -101,7 +107,7 @@ int apus_guard_mapping(const void *address, size_t byte_count) {
         int end = atomic_load(&used_end);
         while (end <= i && !atomic_compare_exchange_weak(&used_end, &end, i + 1)) {
         }
-        atomic_store(&place->state, LIVE);
+        atomic_store(&place->state, state + LIVE);
         atomic_store(&hint, (i + 1) % PLACE_COUNT);
         return i;
     }
@@ -115,6 +121,6 @@ int apus_mapping_is_poisoned(int number) {
 
 void apus_release_mapping(int number) {
     if (number < 0 || number >= PLACE_COUNT) return;
-    atomic_store(&places[number].state, FREE);
+    atomic_fetch_add(&places[number].state, STATE_COUNT - LIVE);
     atomic_store(&hint, number);
 }

@@ -227,10 +227,13 @@ final class Maintenance: @unchecked Sendable {
         let persisted = persistedSeries
         let mark = shared.catalog.markEverything { persisted[$0.id] ?? 0 }
         let known = Set(persisted.keys)
+        let databasesEnd = manifest.nextDatabaseID
         let bytes = CatalogFile.encode { add in
             mark.forEachEntry(seriesFrom: { _ in 0 }) { entry in
-                // A table made since the last flush is not durable in catalog files yet.
+                // What was made since the last flush is the log's alone. Its number here would
+                // say of lower ones that are still on their way to the log that they were dropped.
                 switch entry {
+                case .database(let id, _, _, _): if id < databasesEnd { add(entry) }
                 case .table(let id, _, _), .tag(let id, _, _, _), .field(let id, _):
                     if known.contains(id) { add(entry) }
                 default: add(entry)
@@ -285,16 +288,17 @@ final class Maintenance: @unchecked Sendable {
         next.lastClock = max(next.lastClock, shared.environment.now())
         let removed = Set(removing.map(\.entry.number))
         next.segments.removeAll { removed.contains($0.number) }
-        // Before MANIFEST names them: what can't be read back is no replacement for anything.
-        var opened: [LoadedSegment] = []
-        for entry in adding {
-            let segment = LoadedSegment.open(fileSystem, entry)
-            if let damage = segment.damage { throw damage }
-            opened.append(segment)
-        }
         // Numbers of a replacement that failed are never used again.
         self.manifest.nextFileNumber = max(self.manifest.nextFileNumber, next.nextFileNumber)
-        try replaceManifest(with: next)
+        let opened: [LoadedSegment]
+        do throws(StorageError) {
+            // Before MANIFEST names them: what can't be read back is no replacement for anything.
+            opened = try open(adding)
+            try replaceManifest(with: next)
+        } catch {
+            removeUnnamed(of: next, adding)
+            throw error
+        }
         self.manifest = next
         manifestBytes = next.encoded()
         shared.published.withLock { published in
@@ -306,6 +310,26 @@ final class Maintenance: @unchecked Sendable {
         // The predecessor names nothing of these any more.
         for path in obsolete { try? fileSystem.remove(path) }
         obsolete = removing.map(\.entry.path)
+    }
+
+    private func open(_ entries: [Manifest.Segment]) throws(StorageError) -> [LoadedSegment] {
+        var opened: [LoadedSegment] = []
+        for entry in entries {
+            let segment = LoadedSegment.open(fileSystem, entry)
+            if let damage = segment.damage { throw damage }
+            opened.append(segment)
+        }
+        return opened
+    }
+
+    /// Removes the new files of a MANIFEST that could not be written: every attempt on a full disk
+    /// would leave some. Where it is unknown which MANIFEST is on the device they stay.
+    private func removeUnnamed(of next: Manifest, _ segments: [Manifest.Segment]) {
+        guard manifestFailure == nil else { return }
+        for segment in segments { try? fileSystem.remove(segment.path) }
+        for file in next.catalogFiles where !manifest.catalogFiles.contains(file) {
+            try? fileSystem.remove(CatalogFile.path(file.number))
+        }
     }
 
     /// Writes the same MANIFEST once more, so that its predecessor names no file that is obsolete:

@@ -198,4 +198,47 @@ import Testing
         #expect(try store.rowCount("late", in: "x") == 1)
         #expect(store.table("late", in: "x")?.schema.tags.isEmpty == true)
     }
+
+    /// Many catalog files become one, with all of the catalog in it, at a moment when a statement
+    /// has taken a number and a write a later one.
+    @Test func `a database survives catalog files that were merged while it was being made`() throws
+    {
+        let disk = SimulatedFileSystem()
+        let log = PausingFileSystem(disk)
+        let catalog = PausingFileSystem(log, folder: "catalog/")
+        let engine = try StorageEngine(
+            fileSystem: catalog, options: SimulatedStore.smallOptions(),
+            environment: EngineEnvironment(
+                now: { PointGenerator.startNanoseconds }, usesThreads: true))
+        for number in 1...8 {
+            try engine.commit(row("t\(number)", in: "first"))
+            try engine.flush()
+        }
+        // The ninth: its files are merged.
+        try engine.commit(row("t9", in: "first"))
+        let (made, flushed) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        catalog.arm()
+        DispatchQueue.global().async {
+            try? engine.flush()
+            flushed.signal()
+        }
+        catalog.waitUntilPaused()
+        log.arm()
+        DispatchQueue.global().async {
+            try? engine.createDatabase("made", ifNotExists: false)
+            made.signal()
+        }
+        log.waitUntilPaused()
+        engine.commit(row("t", in: "written")) { _ in }
+        catalog.release()
+        flushed.wait()
+        log.release()
+        made.wait()
+        try engine.commit(row("t", in: "made"))
+        try engine.close()
+        let store = try SimulatedStore.make(on: disk)
+        #expect(try store.rowCount("t", in: "made") == 1)
+        #expect(try store.rowCount("t", in: "written") == 1)
+        for number in 1...9 { #expect(try store.rowCount("t\(number)", in: "first") == 1) }
+    }
 }

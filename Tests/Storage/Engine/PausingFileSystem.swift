@@ -1,5 +1,5 @@
-// A file system whose next write of log records waits until it is told to go on: what others do
-// while the log thread is busy then happens at a known moment.
+// A file system whose next write into a folder waits until it is told to go on: what others do
+// while the log thread, or the maintenance thread, is busy then happens at a known moment.
 
 import ApusStorage
 import ApusTestKit
@@ -7,14 +7,18 @@ import Dispatch
 import Synchronization
 
 final class PausingFileSystem: FileSystem {
-    private let base: SimulatedFileSystem
+    private let base: any FileSystem
+    private let folder: String
     private let isArmed = Atomic(false)
     private let reached = DispatchSemaphore(value: 0)
     private let released = DispatchSemaphore(value: 0)
 
-    init(_ base: SimulatedFileSystem) { self.base = base }
+    init(_ base: any FileSystem, folder: String = "log/") {
+        self.base = base
+        self.folder = folder
+    }
 
-    /// The next write of log records waits for `release`.
+    /// The next write into the folder waits for `release`; in the log, the next one of records.
     func arm() { isArmed.store(true, ordering: .sequentiallyConsistent) }
     func waitUntilPaused() { reached.wait() }
     func release() { released.signal() }
@@ -28,7 +32,8 @@ final class PausingFileSystem: FileSystem {
     var root: String { base.root }
     func open(_ path: String, create: Bool) throws(StorageError) -> any FileHandle {
         let file = try base.open(path, create: create)
-        return path.hasPrefix("log/") ? PausingFile(file, self) : file
+        return path.hasPrefix(folder)
+            ? PausingFile(file, self, isLog: path.hasPrefix("log/")) : file
     }
     func exists(_ path: String) -> Bool { base.exists(path) }
     func list(_ directory: String) throws(StorageError) -> [String] { try base.list(directory) }
@@ -44,9 +49,12 @@ private final class PausingFile: FileHandle {
     private let base: any FileHandle
     private let owner: PausingFileSystem
 
-    init(_ base: any FileHandle, _ owner: PausingFileSystem) {
+    private let isLog: Bool
+
+    init(_ base: any FileHandle, _ owner: PausingFileSystem, isLog: Bool) {
         self.base = base
         self.owner = owner
+        self.isLog = isLog
     }
 
     var size: Int { get throws(StorageError) { try base.size } }
@@ -56,9 +64,9 @@ private final class PausingFile: FileHandle {
     ) throws(StorageError) -> Int { try base.read(into: buffer, at: offset) }
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError) {
         // Below lies the header; a spare file is filled with zeros, by another thread.
-        if offset >= LogFileHeader.pageBytes, bytes.prefix(32).contains(where: { $0 != 0 }) {
-            owner.pauseIfArmed()
-        }
+        let isRecords =
+            offset >= LogFileHeader.pageBytes && bytes.prefix(32).contains(where: { $0 != 0 })
+        if isRecords || !isLog { owner.pauseIfArmed() }
         try base.write(bytes, at: offset)
     }
     func sync() throws(StorageError) { try base.sync() }
