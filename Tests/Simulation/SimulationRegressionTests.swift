@@ -82,4 +82,29 @@ import Testing
         let outcome = try run.store.perform(.write(database: "default", rows: rows))
         #expect(outcome == ReferenceDatabase.WriteOutcome(rowsStored: 1, hasRefusals: true))
     }
+
+    /// The only log file had nothing that a segment had not, so closing removed it, while MANIFEST
+    /// still said that the log ended in it.
+    @Test func `a crash while a store closes to which nothing was written leaves one that opens`()
+        throws
+    {
+        let options = SimulatedStore.smallOptions()
+        for call in 1...200 {
+            let disk = SimulatedFileSystem()
+            let store = try SimulatedStore(disk: disk, options: options)
+            try store.engine.createDatabase("kept", ifNotExists: false)
+            try store.engine.flush()
+            try store.reopen()
+            disk.crash(atCall: call, changesOnly: true, seed: UInt64(call))
+            try? store.engine.close()
+            for image in [
+                disk.afterProcessKill(), disk.afterPowerLoss(keeping: .everything),
+                disk.afterPowerLoss(keeping: .nothingUnsynced),
+            ] {
+                let again = try SimulatedStore(disk: image, options: options)
+                #expect(again.engine.catalog.database(named: "kept") != nil, "change \(call)")
+            }
+            guard disk.hasCrashed else { break }
+        }
+    }
 }

@@ -174,12 +174,12 @@ package final class LogWriter {
     }
 
     /// Recycles or removes the files whose records all have sequences of at most `sequence`; never
-    /// the one being written. Call it only once whatever replaces them is durable.
+    /// the newest. Call it only once whatever replaces them is durable.
     ///
     /// - Throws: `io`; what wasn't removed stays listed and is tried again next time.
     package func removeFiles(whollyAtOrBelow sequence: UInt64) throws(StorageError) {
         // Ascending, so that the files left are the newest whatever happens in between.
-        while let oldest = closedFiles.first, oldest.lastSequence <= sequence {
+        while let oldest = oldestRemovable, oldest.lastSequence <= sequence {
             let path = LogNames.path(oldest.number)
             if fileSystem.exists(path) { try spares.retire(path) }
             closedFiles.removeFirst()
@@ -192,14 +192,14 @@ package final class LogWriter {
     /// files end where their records end, spares are gone. Nothing can be written afterwards.
     ///
     /// - Parameter flushedThrough: Files whose records all have sequences of at most this are
-    ///   removed; whatever replaces them is durable.
+    ///   removed, but for the newest; whatever replaces them is durable.
     /// - Returns: The clean end for MANIFEST, which has to be written after this call.
     /// - Throws: `io`, or `readOnly` after an earlier failure; then there is no clean end.
     package func finishCleanly(flushedThrough: UInt64) throws(StorageError) -> LogPosition {
         try sync()
         failure = .closed
         try spares.removeAll()
-        while let oldest = closedFiles.first, oldest.lastSequence <= flushedThrough {
+        while let oldest = oldestRemovable, oldest.lastSequence <= flushedThrough {
             try fileSystem.remove(LogNames.path(oldest.number))
             closedFiles.removeFirst()
         }
@@ -219,6 +219,12 @@ package final class LogWriter {
     }
 
     // MARK: Inside
+
+    /// The newest file stays, even if nobody needs its records: MANIFEST may say that the log ended
+    /// in it, and it is only afterwards that it can say something else.
+    private var oldestRemovable: LogFileSummary? {
+        current != nil || closedFiles.count > 1 ? closedFiles.first : nil
+    }
 
     /// Fills in what is known only when the file is.
     private func sealRecords(generation: UInt32) {
