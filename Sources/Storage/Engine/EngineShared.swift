@@ -30,7 +30,7 @@ final class EngineShared: Sendable {
         var readOnlyReason: String?
         /// The last maintenance that failed, until one succeeds.
         var maintenanceFailure: StorageError?
-        /// The clock jumped ahead: nothing expires for now.
+        /// Whether rows are kept past their retention, because the clock stands ahead of what is plausible.
         var isRetentionPaused = false
     }
 

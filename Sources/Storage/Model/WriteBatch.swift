@@ -143,7 +143,7 @@ package final class WriteBatch: @unchecked Sendable {
         package let key: [UInt8]
         /// Filled by commit.
         package var resolved: UInt32?
-        /// Where the parser that made the batch remembers the series, `UInt32.max` for nowhere.
+        /// The place at which the parser of the batch remembers the series; `UInt32.max` if at none.
         package let cacheHint: UInt32
 
         package init(table: [UInt8], key: [UInt8], cacheHint: UInt32 = .max) {
