@@ -43,6 +43,9 @@ package final class QueryEngine: Sendable {
 
     deinit { pool.close() }
 
+    /// Statements that are being executed just now.
+    package var runningCount: Int { running.load(ordering: .relaxed) }
+
     /// Executes one statement. DDL answers with no columns and no rows.
     ///
     /// - Throws: `QueryError`; nothing was changed then, unless the code is `internal`.

@@ -33,7 +33,7 @@ final class GroupingWorker: ScanWorker {
         let order = scan.map { SeriesOrder(table: $0.table) }
         accumulators = plan.aggregates.map { Accumulator($0, order: order) }
         if let scan {
-            frames = ScanFrameBuilder(scan)
+            frames = ScanFrameBuilder(scan, context)
             if shape != nil {
                 seriesCodes = [UInt32](repeating: 0, count: scan.table.seriesCount)
                 staleScratch = scan.request.fields.map { _ in .allocate(capacity: 0) }

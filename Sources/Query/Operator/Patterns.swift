@@ -5,7 +5,7 @@ internal import ApusStorage
 
 func likeVector(
     _ operand: Vector, _ pattern: Vector, _ escape: Vector?, ignoresCase: Bool, negated: Bool,
-    at position: SourcePosition
+    _ context: QueryContext?, at position: SourcePosition
 ) throws(QueryError) -> Vector {
     var escapeScalar: Unicode.Scalar? = "\\"
     if let escape, escape.count > 0, escape.isValid(0) {
@@ -15,7 +15,7 @@ func likeVector(
         }
         escapeScalar = scalars.first
     }
-    return try patternVector(operand, pattern, negated: negated, at: position) {
+    return try patternVector(operand, pattern, negated: negated, context, at: position) {
         text throws(QueryError) in
         try LikePattern(text, ignoresCase: ignoresCase, escape: escapeScalar)
     } matches: {
@@ -25,9 +25,9 @@ func likeVector(
 
 func matchVector(
     _ operand: Vector, _ pattern: Vector, ignoresCase: Bool, negated: Bool,
-    at position: SourcePosition
+    _ context: QueryContext?, at position: SourcePosition
 ) throws(QueryError) -> Vector {
-    try patternVector(operand, pattern, negated: negated, at: position) {
+    try patternVector(operand, pattern, negated: negated, context, at: position) {
         text throws(QueryError) in
         try RegexPattern(text, ignoresCase: ignoresCase)
     } matches: {
@@ -35,8 +35,12 @@ func matchVector(
     }
 }
 
+/// A match may take a microsecond a byte: so much text is matched between two looks at the clock.
+private let bytesPerCheck = 64 << 10
+
 private func patternVector<Pattern>(
-    _ operand: Vector, _ pattern: Vector, negated: Bool, at position: SourcePosition,
+    _ operand: Vector, _ pattern: Vector, negated: Bool, _ context: QueryContext?,
+    at position: SourcePosition,
     _ compile: (String) throws(QueryError) -> Pattern,
     // Safe: the text is lent for the match.
     matches: (Pattern, UnsafeBufferPointer<UInt8>) -> Bool
@@ -46,6 +50,7 @@ private func patternVector<Pattern>(
     var values = [UInt64](repeating: 0, count: slots)
     let validity = combinedValidity(operand, pattern, slots)
     var compiled: (text: [UInt8], pattern: Pattern)?
+    var uncheckedBytes = 0
     for row in 0..<slots where validity.isEmpty || validity[row] != 0 {
         if compiled == nil || !pattern.isConstant {
             let text = pattern.byteArray(row)
@@ -62,7 +67,12 @@ private func patternVector<Pattern>(
         }
         guard let compiled else { continue }
         let holds = operand.withBytes(row) {
-            matches(compiled.pattern, $0.bindMemory(to: UInt8.self))
+            uncheckedBytes += $0.count
+            return matches(compiled.pattern, $0.bindMemory(to: UInt8.self))
+        }
+        if uncheckedBytes >= bytesPerCheck {
+            uncheckedBytes = 0
+            try context?.check()
         }
         values[row] = holds != negated ? 1 : 0
     }
