@@ -69,11 +69,13 @@ extension QueryError {
             // Not the caller's fault: 503, send it again later.
             case .overloaded, .readOnly, .diskFull: .overloaded
             case .limit: .limit
+            case .invalid: .semantic
             case .unknownDatabase: .unknownDatabase
             case .unknownTable: .unknownTable
             case .exists: .exists
             case .cancelled: .cancelled
-            case .io, .locked, .closed: .internal
+            case .closed: .closed
+            case .io, .locked: .internal
             }
         self.init(code, error.description)
     }

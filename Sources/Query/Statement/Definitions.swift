@@ -15,7 +15,8 @@ extension StatementExecution {
             {
                 try translating { () throws(StorageError) in
                     try storage.createDatabase(
-                        database, ifNotExists: true, retentionNanoseconds: nil,
+                        database, ifNotExists: true,
+                        retentionNanoseconds: storage.options.defaultRetentionNanoseconds,
                         partitionNanoseconds: nil)
                 }
             }

@@ -264,6 +264,8 @@ private struct IntegrityRun {
     // MARK: The log
 
     private mutating func checkLog() throws(StorageError) {
+        // News, not damage.
+        if let newer = try LogChain(fileSystem: fileSystem).firstUnsupported { throw newer }
         for number in try logNumbers().sorted() {
             let path = LogNames.path(number)
             begin(path, byteCount: try fileSystem.open(path, create: false).size)
