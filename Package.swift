@@ -142,7 +142,7 @@ let package = Package(
             path: "Tests/Configuration", swiftSettings: strict),
         // Runs the real binary: writes, kills it, starts it again, compares.
         .testTarget(
-            name: "EndToEndTests", dependencies: ["ApusTestKit"],
+            name: "EndToEndTests", dependencies: ["ApusStorage", "ApusTestKit"],
             path: "Tests/EndToEnd", exclude: ["preload"], swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
