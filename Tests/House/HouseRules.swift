@@ -23,7 +23,7 @@ enum HouseRules {
         "Client": [],
         "Collect": ["ApusClient"],
         "Tools": [
-            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient", "CZlib",
+            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusClient", "CZlib",
             "CZstd",
         ],
         "Command": [

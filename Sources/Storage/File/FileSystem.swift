@@ -81,18 +81,7 @@ extension FileSystem {
             throw .corrupt(
                 file: path, offset: 0, reason: "\(size) bytes, at most \(limit) expected")
         }
-        var bytes = [UInt8](repeating: 0, count: size)
-        var failure: StorageError?
-        // Safe: `read` writes at most the buffer's size and keeps nothing.
-        let count = bytes.withUnsafeMutableBytes { buffer in
-            do throws(StorageError) { return try file.read(into: buffer, at: 0) } catch {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
-        bytes.removeLast(size - count)
-        return bytes
+        return try file.readBytes(at: 0, count: size)
     }
 
     /// Writes a file so that it appears whole or not at all: write, sync, rename, sync directory.
