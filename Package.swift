@@ -151,7 +151,8 @@ let package = Package(
         .testTarget(
             name: "ToolsTests",
             dependencies: [
-                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusStorage", "ApusTestKit",
+                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusQuery", "ApusStorage",
+                "ApusTestKit",
                 "CZlib", "CZstd",
             ],
             path: "Tests/Tools", swiftSettings: strict),

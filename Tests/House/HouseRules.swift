@@ -39,7 +39,7 @@ enum HouseRules {
     static let unsafePlaces = [
         "Storage/Bytes/", "Storage/Codec/", "Storage/File/", "Storage/Log/", "Storage/Catalog/",
         "Storage/Head/", "Storage/Segment/", "Storage/Engine/", "Storage/Model/",
-        "Storage/Backup/FileCopy", "Storage/Inspect/", "Tools/Inspect/HexText",
+        "Storage/Inspect/", "Tools/Inspect/HexText",
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",

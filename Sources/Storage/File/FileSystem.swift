@@ -34,6 +34,8 @@ package protocol FileSystem: Sendable {
     func freeBytes() -> Int?
 }
 
+// Safe: the buffers are the caller's, lent for the call; no implementation keeps them.
+
 /// An open file. Closed when released.
 package protocol FileHandle: AnyObject, Sendable {
     var size: Int { get throws(StorageError) }
