@@ -4,7 +4,7 @@
 //     CommitPipeline  log, apply, publish     Maintenance      flush, merge, retention
 //     Snapshot        what readers see        SourceScan       merged rows of one table
 
-package import Synchronization
+internal import Synchronization
 
 /// Rows stored by a commit, and lines that were refused on the way.
 package struct WriteReceipt: Sendable {
