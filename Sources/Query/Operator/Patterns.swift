@@ -15,9 +15,11 @@ func likeVector(
         }
         escapeScalar = scalars.first
     }
-    return try patternVector(operand, pattern, negated: negated, context, at: position) {
+    return try patternVector(operand, pattern, negated: negated, context) {
         text throws(QueryError) in
-        try LikePattern(text, ignoresCase: ignoresCase, escape: escapeScalar)
+        try placing(at: position) { () throws(QueryError) in
+            try LikePattern(text, ignoresCase: ignoresCase, escape: escapeScalar)
+        }
     } matches: {
         $0.matches($1)
     }
@@ -27,11 +29,34 @@ func matchVector(
     _ operand: Vector, _ pattern: Vector, ignoresCase: Bool, negated: Bool,
     _ context: QueryContext?, at position: SourcePosition
 ) throws(QueryError) -> Vector {
-    try patternVector(operand, pattern, negated: negated, context, at: position) {
+    try patternVector(operand, pattern, negated: negated, context) {
         text throws(QueryError) in
-        try RegexPattern(text, ignoresCase: ignoresCase)
+        try compiledRegex(text, ignoresCase: ignoresCase, at: position)
     } matches: {
         $0.matches($1)
+    }
+}
+
+/// A regular expression; its errors stand at the position.
+func compiledRegex(
+    _ text: String, ignoresCase: Bool, at position: SourcePosition
+) throws(QueryError) -> RegexPattern {
+    try placing(at: position) { () throws(QueryError) in
+        try RegexPattern(text, ignoresCase: ignoresCase)
+    }
+}
+
+/// Says where an error arose, unless it says so itself.
+private func placing<T>(
+    at position: SourcePosition, _ body: () throws(QueryError) -> T
+) throws(QueryError) -> T {
+    do throws(QueryError) {
+        return try body()
+    } catch {
+        var placed = error
+        placed.line = placed.line ?? position.line
+        placed.column = placed.column ?? position.column
+        throw placed
     }
 }
 
@@ -40,7 +65,6 @@ private let bytesPerCheck = 64 << 10
 
 private func patternVector<Pattern>(
     _ operand: Vector, _ pattern: Vector, negated: Bool, _ context: QueryContext?,
-    at position: SourcePosition,
     _ compile: (String) throws(QueryError) -> Pattern,
     // Safe: the text is lent for the match.
     matches: (Pattern, UnsafeBufferPointer<UInt8>) -> Bool
@@ -55,14 +79,7 @@ private func patternVector<Pattern>(
         if compiled == nil || !pattern.isConstant {
             let text = pattern.byteArray(row)
             if compiled?.text != text {
-                do throws(QueryError) {
-                    compiled = (text, try compile(String(decoding: text, as: UTF8.self)))
-                } catch {
-                    var placed = error
-                    placed.line = placed.line ?? position.line
-                    placed.column = placed.column ?? position.column
-                    throw placed
-                }
+                compiled = (text, try compile(String(decoding: text, as: UTF8.self)))
             }
         }
         guard let compiled else { continue }

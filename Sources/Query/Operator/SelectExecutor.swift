@@ -111,8 +111,12 @@ extension QueryEngine {
         // Without the keys the columns are those of the scan again.
         frame.columns.removeFirst(first.keys.count)
         guard let grouping = plan.grouping else { return frame }
-        let second = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
-        try second.add(frame, timesAscend: false)
+        let second = GroupingWorker(
+            grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table),
+            context: context)
+        // Every column was taken from the same row of a key, so any tells its series.
+        try second.add(
+            frame, timesAscend: false, rowSeries: merged.accumulators.first?.series ?? [])
         frame = try second.finish()
         report.groupCount = frame.count
         return frame
