@@ -55,12 +55,14 @@ extension StatementExecution {
 
         let binder = Binder(session: session, scope: nil)
         var builder = RowBuilder(database: database)
+        var newTypes: [String: ResultType] = [:]
         for row in insert.rows {
             try append(
                 row, targets, binder, table?.name ?? insert.table.table.text, to: &builder,
-                at: insert.position)
+                &newTypes, at: insert.position)
         }
         let batch = builder.batch
+        batch.isOneStatement = true
         let receipt = try translating { () throws(StorageError) in
             try engine.storage.commit(batch)
         }
@@ -98,7 +100,8 @@ extension StatementExecution {
 
     private func append(
         _ row: [Expression], _ targets: [Target], _ binder: Binder, _ table: String,
-        to builder: inout RowBuilder, at position: SourcePosition
+        to builder: inout RowBuilder, _ newTypes: inout [String: ResultType],
+        at position: SourcePosition
     ) throws(QueryError) {
         var time = session.now
         var tags: [String: String] = [:]
@@ -140,6 +143,15 @@ extension StatementExecution {
                 if value.type == .string, !isField {
                     if !value.bytes.isEmpty { tags[name] = value.text }
                 } else if value.type.isNumeric || value.type == .bool || value.type == .string {
+                    let known = newTypes[name] ?? value.type
+                    guard known == value.type || known.isNumeric && value.type.isNumeric else {
+                        throw QueryError(
+                            .semantic,
+                            "\(name) is \(known.rawValue) in a row before, found "
+                                + value.type.rawValue,
+                            at: syntax.position)
+                    }
+                    newTypes[name] = known
                     fields.append((name, stored(value)))
                 } else {
                     throw QueryError(

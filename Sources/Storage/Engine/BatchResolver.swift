@@ -23,6 +23,9 @@ struct BatchResolver {
         let database = catalog.database(named: batch.database)
         if database == nil, !options.createDatabases { throw .unknownDatabase(batch.database) }
         filterTimes(batch, database)
+        if batch.isOneStatement, let first = batch.rejections.first {
+            throw .invalid("row \(first.line): \(first.reason)")
+        }
         batch.groups.removeAll { $0.rowCount == 0 }
         guard !batch.groups.isEmpty else { return }
         try checkPartitions(batch, database)
