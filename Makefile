@@ -84,7 +84,7 @@ BENCH_BUILD := APUS_BENCH=1 swift build -c release --scratch-path $(BENCH_SCRATC
 FILTER ?=
 RESULT ?=
 PAIRS ?= 5
-# The cases, and the package's own program that runs them: its plugin would build everything again.
+# The cases, and the package's own program that runs them. Its plugin would build that twice.
 bench-programs:
 	@scripts/setup.sh test
 	$(BENCH_BUILD) --product apus-micro
