@@ -184,7 +184,7 @@ def run(arguments):
         path.write_text(
             f"# Micro-benchmarks\n\n`make bench`: {about}.\n\nCPU time of the process in the "
             "fastest pass; then the medians of CPU and wall time. An item is a value, a row, a series or a "
-            "page; the hash is that of the result.\n\n" f"{text}\n", encoding="utf-8")
+            "page, MB/s are of its encoded form, and the hash is that of the result.\n\n" f"{text}\n", encoding="utf-8")
         print(f"\nwritten to {path}")
 
 
