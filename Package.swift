@@ -159,6 +159,14 @@ let package = Package(
         .testTarget(
             name: "CollectTests", dependencies: ["ApusCollect", "ApusClient", "ApusTestKit"],
             path: "Tests/Collect", swiftSettings: strict),
+        // What the micro-benchmarks do. The tests run it at small size, `make bench` at full size.
+        .target(
+            name: "ApusBenchmarkCases",
+            dependencies: ["ApusStorage", "ApusIngest", "ApusQuery", "ApusTestKit"],
+            path: "Benchmarks/Cases", swiftSettings: strict),
+        .testTarget(
+            name: "BenchmarkTests", dependencies: ["ApusBenchmarkCases"],
+            path: "Tests/Benchmarks", swiftSettings: strict),
         .testTarget(
             name: "HouseTests", dependencies: [],
             path: "Tests/House", swiftSettings: strict),
@@ -169,8 +177,18 @@ let package = Package(
 
 // Built only when asked for: the make targets of the benchmarks set APUS_BENCH.
 if Context.environment["APUS_BENCH"] != nil {
-    package.dependencies.append(
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"))
+    package.dependencies += [
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        // Without its traits, which count allocations by libraries that are loaded first.
+        .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
+    ]
+    package.targets.append(
+        .executableTarget(
+            name: "apus-micro",
+            dependencies: [
+                "ApusBenchmarkCases", .product(name: "Benchmark", package: "benchmark"),
+            ],
+            path: "Benchmarks/Micro", swiftSettings: strict))
     package.targets.append(
         .executableTarget(
             name: "apus-bench",
