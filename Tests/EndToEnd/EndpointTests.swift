@@ -161,9 +161,11 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
         let client = try LoopbackConnection(port: server.httpPort)
         let ping = try client.request("GET", "/x/ping")
         #expect(ping.status == 204 && ping.headers["x-influxdb-version"] != nil)
-        #expect(try client.request("HEAD", "/ping").status == 204)
+        let head = try client.request("HEAD", "/ping")
+        #expect(head.status == 204 && head.headers["x-influxdb-version"]?.isEmpty == false)
         let health = try client.request("GET", "/pve/health")
         #expect(health.status == 200 && health.text.contains(#""status":"pass""#))
+        #expect(health.text.hasPrefix(#"{"name":"apus","#))
         #expect(try client.request("GET", "/ready").status == 200)
         let created = try client.request(
             "POST", "/query", headers: ["Content-Type": "application/x-www-form-urlencoded"],

@@ -139,6 +139,10 @@ enum Binary {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         if let errors { posix_spawn_file_actions_adddup2(&actions, errors, 2) }
+        // Other tests' sockets and pipes are not the child's. Closing what isn't open is no error.
+        for descriptor in Int32(3)..<1_024 {
+            posix_spawn_file_actions_addclose(&actions, descriptor)
+        }
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }

@@ -42,8 +42,7 @@ struct BatchResolver {
 
     private func filterTimes(_ batch: WriteBatch, _ database: DatabaseEntry?) {
         let retention =
-            database?.retentionNanoseconds
-            ?? options.defaultRetentionSeconds.map { Int64($0) * 1_000_000_000 } ?? 0
+            database?.retentionNanoseconds ?? options.defaultRetentionNanoseconds
         let oldest = nowNanoseconds.subtractingReportingOverflow(retention)
         var earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
         var latest = Int64.max

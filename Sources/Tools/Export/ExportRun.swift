@@ -6,6 +6,8 @@
 // A table is one statement, so what is exported of it is the state of one moment. Rows come as they
 // lie: partition by partition, within that series by series. Nothing is sorted or gathered.
 
+internal import ApusStorage
+
 /// What an export shall write.
 package struct ExportOptions: Sendable {
     package enum Subject: Sendable, Equatable {
