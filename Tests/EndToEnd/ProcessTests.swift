@@ -133,7 +133,8 @@ private final class HalfSent {
             let heads = page.filter {
                 $0.hasPrefix("apus_head_bytes ") || $0.hasPrefix("apus_frozen_head_bytes ")
             }.compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
-            #expect(heads.count == 2 && heads.reduce(0, +) <= memory / 4 * 3, "\(heads) \(place)")
+            // Refused beyond three quarters; the last batch before may make a buffer grow past it.
+            #expect(heads.count == 2 && heads.reduce(0, +) <= memory, "\(heads) \(place)")
         }
         for number in 0..<Self.bodyCount {
             let body = Self.body(number, rows: rows)
