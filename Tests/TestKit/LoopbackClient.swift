@@ -56,6 +56,9 @@ package final class LoopbackConnection {
 
     package func send(_ text: String) throws { try send(Array(text.utf8)) }
 
+    /// Ends the sending side.
+    package func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     private func fill() throws -> Bool {
         var piece = [UInt8](repeating: 0, count: 64 << 10)
         let count = recv(descriptor, &piece, piece.count, 0)

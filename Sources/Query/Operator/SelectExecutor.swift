@@ -52,6 +52,8 @@ extension QueryEngine {
         if strict, let warning = report.warnings.first {
             throw QueryError(.damaged, warning, hint: "without strict=1 the rest is answered")
         }
+        // Nothing is missing from the answer: no reason for `strict` to refuse it.
+        report.warnings += plan.scope?.notices ?? []
         var request = scan.request
         if let predicate = scan.seriesPredicate {
             let series = try predicate.select(scan.table)

@@ -178,7 +178,7 @@ struct SelectPlanner {
                         .unknownTable, "`\(qualifier.text)` is not a table of this query",
                         at: qualifier.position)
                 }
-                items += scope.starColumns.map {
+                items += scope.starColumns().map {
                     Item(name: scope.name(of: $0), column: $0, position: item.position)
                 }
             case .expression(let expression, let alias):
