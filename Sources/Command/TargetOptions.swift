@@ -1,6 +1,7 @@
 // Where a command that works by hand finds its data: a running server, or a directory.
 
 import ApusClient
+import ApusConfiguration
 import ApusStorage
 import ArgumentParser
 import Glibc

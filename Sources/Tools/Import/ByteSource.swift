@@ -7,7 +7,6 @@
 // The first bytes decide, not the name.
 
 internal import ApusStorage
-internal import CZlib
 internal import CZstd
 internal import Glibc
 
@@ -117,97 +116,91 @@ final class FileSource: ByteSource {
 
 /// What both decoders need: compressed bytes, and where in the file they are.
 ///
-/// Safe: the buffer is owned here; decoders read between `position` and `count` of it.
-private final class CompressedInput {
+/// A compressed file, a buffer at a time.
+///
+/// Safe: the buffer is owned here; decoders read between `position` and `count` of it, and `slack`
+/// bytes behind.
+final class CompressedInput {
+    /// Some steps of a decoder are taken before it is known whether their bytes are there.
+    static let slack = 64
+    private static let capacity = 256 << 10
+
     let file: FileSource
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: capacity + slack, alignment: 16)
     var position = 0
-    var count = 0
+    private(set) var count = 0
+    private(set) var isAtEnd = false
 
     init(_ file: FileSource) { self.file = file }
 
     deinit { buffer.deallocate() }
 
+    /// Safe: as the buffer.
+    var bytes: UnsafeRawPointer { UnsafeRawPointer(start) }
+
+    private var start: UnsafeMutableRawPointer {
+        guard let start = buffer.baseAddress else {
+            preconditionFailure("BUG: a buffer without memory")
+        }
+        return start
+    }
+
+    private var room: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(rebasing: buffer[count..<Self.capacity])
+    }
+
     /// Reads on if everything is used up; false at the end of the file.
     func fill() throws(InputFault) -> Bool {
         guard position == count else { return true }
         position = 0
-        count = try file.read(into: buffer)
+        count = 0
+        count = try file.read(into: room)
         return count > 0
+    }
+
+    /// Keeps what is left and reads on until there are `slack` bytes. Zeros follow the file's last.
+    func refill() throws(InputFault) {
+        guard !isAtEnd else { return }
+        // Safe: what is left lies inside of the buffer, and may overlap its front.
+        start.copyMemory(from: start + position, byteCount: count - position)
+        count -= position
+        position = 0
+        while count < Self.slack {
+            let more = try file.read(into: room)
+            count += more
+            guard more == 0 else { continue }
+            isAtEnd = true
+            (start + count).initializeMemory(as: UInt8.self, repeating: 0, count: Self.slack)
+            return
+        }
+    }
+
+    /// The next byte; nil at the end of the file.
+    func byte() throws(InputFault) -> UInt8? {
+        if position >= count { try refill() }
+        guard position < count else { return nil }
+        defer { position += 1 }
+        return buffer[position]
     }
 
     /// How many bytes of the file the decoder has taken.
     var offset: Int { file.consumedByteCount - (count - position) }
 
-    func broken(_ format: String) -> InputFault {
-        InputFault(kind: .broken, description: "\(file.name): \(format) broken at byte \(offset)")
+    func broken(_ format: String, unused: Int = 0) -> InputFault {
+        InputFault(
+            kind: .broken, description: "\(file.name): \(format) broken at byte \(offset - unused)")
     }
 
     func cut(_ format: String) -> InputFault {
         InputFault(
             kind: .broken,
-            description: "\(file.name): \(format) broken at byte \(offset): it ends too early")
+            description: "\(file.name): \(format) broken at byte \(file.consumedByteCount): "
+                + "it ends too early")
     }
 }
 
-/// Safe: the stream is owned here; zlib sees pointers into living buffers during a call only.
-final class GzipSource: ByteSource {
-    private let input: CompressedInput
-    private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
-    private var isAtMemberEnd = false
-
-    init(_ file: FileSource) {
-        input = CompressedInput(file)
-        stream.initialize(to: z_stream())
-        // 15 bits of window, + 16 for gzip framing.
-        inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-    }
-
-    deinit {
-        inflateEnd(stream)
-        stream.deallocate()
-    }
-
-    var consumedByteCount: Int { input.offset }
-
-    func read(into output: UnsafeMutableRawBufferPointer) throws(InputFault) -> Int {
-        let room = min(output.count, 1 << 30)
-        stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        stream.pointee.avail_out = UInt32(room)
-        while stream.pointee.avail_out == UInt32(room) {
-            guard try input.fill() else {
-                guard isAtMemberEnd else { throw input.cut("gzip") }
-                return 0
-            }
-            if isAtMemberEnd, try !startMember() { continue }
-            let rest = input.count - input.position
-            stream.pointee.next_in = (input.buffer.baseAddress.map { $0 + input.position })?
-                .assumingMemoryBound(to: UInt8.self)
-            stream.pointee.avail_in = UInt32(rest)
-            let status = inflate(stream, Z_NO_FLUSH)
-            input.position += rest - Int(stream.pointee.avail_in)
-            switch status {
-            case Z_OK, Z_BUF_ERROR: break
-            case Z_STREAM_END: isAtMemberEnd = true
-            default: throw input.broken("gzip")
-            }
-        }
-        return room - Int(stream.pointee.avail_out)
-    }
-
-    /// Another member begins, or a zero of the padding was passed over (false).
-    private func startMember() throws(InputFault) -> Bool {
-        if input.buffer[input.position] == 0 {
-            input.position += 1
-            return false
-        }
-        guard inflateReset(stream) == Z_OK else { throw input.broken("gzip") }
-        isAtMemberEnd = false
-        return true
-    }
-}
-
-/// Safe: as `GzipSource`.
+/// Safe: the decoder is owned here; it sees pointers into living buffers during a call only.
 final class ZstandardSource: ByteSource {
     private let input: CompressedInput
     private let decoder = ZSTD_createDCtx()

@@ -81,6 +81,17 @@ package enum ImportText {
             : "interrupted after \(lines); nothing was to be stored"
     }
 
+    /// Why an input could not be read on, and what became of the lines before.
+    package static func brokenOff(
+        _ fault: String, counts: ImportCounts, isStoring: Bool
+    ) -> String {
+        guard isStoring else { return fault }
+        guard counts.lines > 0 else { return "\(fault); nothing is stored" }
+        let lines = grouped(counts.lines) + (counts.lines == 1 ? " line" : " lines")
+        let rest = counts.rejected > 0 ? ", but for \(grouped(counts.rejected)) rejected" : ""
+        return "\(fault); the first \(lines) \(counts.lines == 1 ? "is" : "are") stored\(rest)"
+    }
+
     /// `1234567` as `1,234,567`.
     package static func grouped(_ value: Int) -> String {
         var groups: [Substring] = []
