@@ -6,6 +6,8 @@
 # make shell-test        an answer of 10 million rows through `apus sql`, in 64 MiB
 # make backup-test       50 backups under load, flushes and merges, opened and compared
 # make soak              the simulations of crashes, faults and damage at length (ROUNDS=100)
+# make bench             the micro-benchmarks of the layers (FILTER=codec RESULT=FILE)
+# make bench-compare BASE=main  the same of two commits, interleaved: ratios of CPU time (PAIRS=5)
 # make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
@@ -30,8 +32,8 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test shell-test backup-test soak bench-first-step bench-peers bench-tool release install \
-  uninstall dist lint format clean
+.PHONY: run demo build test kill-test shell-test backup-test soak bench bench-compare bench-programs bench-first-step \
+  bench-peers bench-tool release install uninstall dist lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -59,12 +61,12 @@ kill-test: build
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.Durability
 
 shell-test: build
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_SHELL_ROWS=10000000 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.ShellStreams
 
 backup-test: build
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_BACKUP_ROUNDS=50 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.BackupTests
 
@@ -76,10 +78,31 @@ soak:
 bench-first-step: build
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus Benchmarks/first-step/run.sh
 
-# The data sets and the loader. A scratch folder of its own: the benchmarks have more dependencies.
+# A scratch folder of its own: the benchmarks have more dependencies.
 BENCH_SCRATCH := .build-bench
+BENCH_BUILD := APUS_BENCH=1 swift build -c release --scratch-path $(BENCH_SCRATCH)
+FILTER ?=
+RESULT ?=
+PAIRS ?= 5
+# The cases, and the package's own program that runs them. Its plugin would build that twice.
+bench-programs:
+	@scripts/setup.sh test
+	$(BENCH_BUILD) --product apus-micro
+	$(BENCH_BUILD) --product BenchmarkTool
+
+bench: bench-programs
+	python3 -B Benchmarks/micro.py run --build $(BENCH_SCRATCH)/release --filter '$(FILTER)' \
+	  --result '$(RESULT)'
+
+bench-compare:
+	@[ -n '$(BASE)' ] || { echo 'bench-compare: say with which commit: make bench-compare BASE=main' >&2; exit 64; }
+	@$(MAKE) --no-print-directory bench-programs
+	python3 -B Benchmarks/micro.py compare --base '$(BASE)' --scratch $(BENCH_SCRATCH) \
+	  --build $(BENCH_SCRATCH)/release --filter '$(FILTER)' --pairs '$(PAIRS)'
+
+# The data sets and the loader.
 bench-tool:
-	APUS_BENCH=1 swift build -c release --scratch-path $(BENCH_SCRATCH) --product apus-bench
+	$(BENCH_BUILD) --product apus-bench
 
 PEERS ?=
 bench-peers: build bench-tool

@@ -90,7 +90,7 @@ let package = Package(
         .target(
             name: "ApusTools",
             dependencies: [
-                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient",
+                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusClient",
                 "CZlib", "CZstd",
             ],
             path: "Sources/Tools", swiftSettings: strict),
@@ -101,7 +101,7 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest",
-                "ApusCollect", "ApusKernels", "ApusClient", "ApusConfiguration", "ApusTools",
+                "ApusCollect", "ApusClient", "ApusConfiguration", "ApusTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -142,7 +142,7 @@ let package = Package(
             path: "Tests/Configuration", swiftSettings: strict),
         // Runs the real binary: writes, kills it, starts it again, compares.
         .testTarget(
-            name: "EndToEndTests", dependencies: ["ApusTestKit"],
+            name: "EndToEndTests", dependencies: ["ApusStorage", "ApusTestKit"],
             path: "Tests/EndToEnd", exclude: ["preload"], swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
@@ -151,13 +151,22 @@ let package = Package(
         .testTarget(
             name: "ToolsTests",
             dependencies: [
-                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusStorage", "ApusTestKit",
+                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusQuery", "ApusStorage",
+                "ApusTestKit",
                 "CZlib", "CZstd",
             ],
             path: "Tests/Tools", swiftSettings: strict),
         .testTarget(
             name: "CollectTests", dependencies: ["ApusCollect", "ApusClient", "ApusTestKit"],
             path: "Tests/Collect", swiftSettings: strict),
+        // What the micro-benchmarks do. The tests run it at small size, `make bench` at full size.
+        .target(
+            name: "ApusBenchmarkCases",
+            dependencies: ["ApusStorage", "ApusIngest", "ApusQuery", "ApusTestKit"],
+            path: "Benchmarks/Cases", swiftSettings: strict),
+        .testTarget(
+            name: "BenchmarkTests", dependencies: ["ApusBenchmarkCases"],
+            path: "Tests/Benchmarks", swiftSettings: strict),
         .testTarget(
             name: "HouseTests", dependencies: [],
             path: "Tests/House", swiftSettings: strict),
@@ -168,8 +177,18 @@ let package = Package(
 
 // Built only when asked for: the make targets of the benchmarks set APUS_BENCH.
 if Context.environment["APUS_BENCH"] != nil {
-    package.dependencies.append(
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"))
+    package.dependencies += [
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        // Without its traits, which count allocations by libraries that are loaded first.
+        .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
+    ]
+    package.targets.append(
+        .executableTarget(
+            name: "apus-micro",
+            dependencies: [
+                "ApusBenchmarkCases", .product(name: "Benchmark", package: "benchmark"),
+            ],
+            path: "Benchmarks/Micro", swiftSettings: strict))
     package.targets.append(
         .executableTarget(
             name: "apus-bench",

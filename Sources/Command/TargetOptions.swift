@@ -1,8 +1,8 @@
 // Where a command that works by hand finds its data: a running server, or a directory.
 
+import Apus
 import ApusClient
 import ApusConfiguration
-import ApusStorage
 import ArgumentParser
 import Glibc
 
@@ -54,10 +54,10 @@ struct TargetOptions: ParsableArguments {
         given ?? getenv("APUS_TOKEN").map { String(cString: $0) }
     }
 
-    /// A quarter of the machine's memory, at most 4 GiB, as `apus serve` takes.
-    static func storageOptions() -> StorageOptions {
-        var options = StorageOptions()
-        options.memoryBytesMax = min(MachineMemory.bytes / 4, 4 << 30)
+    /// With as much memory as `apus serve` takes unless told.
+    static func storeOptions() -> StoreOptions {
+        var options = StoreOptions()
+        options.bound(memoryBytes: StoreOptions.memoryBytes(ofMachine: MachineMemory.bytes))
         return options
     }
 }
