@@ -122,7 +122,7 @@ WIDE void apus_restore_decimals(uint64_t *values, size_t count, double power) {
 
 void apus_keep_freed_memory(void) {
 #if defined(__GLIBC__)
-    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
 #endif
 }

@@ -15,11 +15,6 @@ uint32_t apus_crc32c(uint32_t crc, const void *bytes, size_t count);
 // The same by table, whatever the CPU: what tests compare with.
 uint32_t apus_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
-// CRC-32 (gzip, reflected polynomial 0xEDB88320) of `count` bytes, continuing from `crc`. Slower than
-// zlib's unless apus_has_fast_crc32.
-uint32_t apus_crc32(uint32_t crc, const void *bytes, size_t count);
-int apus_has_fast_crc32(void);
-
 // Smallest and largest of `count` >= 1 numbers.
 void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t *high);
 
@@ -61,7 +56,7 @@ int apus_narrow_running_summary(const int16_t *numbers, size_t count, int16_t be
 // Replaces integers (two's complement, below 2^51) by the bits of integer / power, rounded once.
 void apus_restore_decimals(uint64_t *values, size_t count, double power);
 
-// Keeps freed memory of up to 64 MiB a piece in the process, for whoever allocates and frees large
+// Keeps freed memory of up to 32 MiB a piece in the process, for whoever allocates and frees large
 // buffers all the time: fresh pages cost as much as filling them.
 void apus_keep_freed_memory(void);
 

@@ -116,87 +116,36 @@ final class FileSource: ByteSource {
 
 /// What both decoders need: compressed bytes, and where in the file they are.
 ///
-/// A compressed file, a buffer at a time.
-///
-/// Safe: the buffer is owned here; decoders read between `position` and `count` of it, and `slack`
-/// bytes behind.
+/// Safe: the buffer is owned here; decoders read between `position` and `count` of it.
 final class CompressedInput {
-    /// Some steps of a decoder are taken before it is known whether their bytes are there.
-    static let slack = 64
-    private static let capacity = 256 << 10
-
     let file: FileSource
-    let buffer = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: capacity + slack, alignment: 16)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
     var position = 0
     private(set) var count = 0
-    private(set) var isAtEnd = false
 
     init(_ file: FileSource) { self.file = file }
 
     deinit { buffer.deallocate() }
 
-    /// Safe: as the buffer.
-    var bytes: UnsafeRawPointer { UnsafeRawPointer(start) }
-
-    private var start: UnsafeMutableRawPointer {
-        guard let start = buffer.baseAddress else {
-            preconditionFailure("BUG: a buffer without memory")
-        }
-        return start
-    }
-
-    private var room: UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(rebasing: buffer[count..<Self.capacity])
-    }
-
     /// Reads on if everything is used up; false at the end of the file.
     func fill() throws(InputFault) -> Bool {
         guard position == count else { return true }
         position = 0
-        count = 0
-        count = try file.read(into: room)
+        count = try file.read(into: buffer)
         return count > 0
-    }
-
-    /// Keeps what is left and reads on until there are `slack` bytes. Zeros follow the file's last.
-    func refill() throws(InputFault) {
-        guard !isAtEnd else { return }
-        // Safe: what is left lies inside of the buffer, and may overlap its front.
-        start.copyMemory(from: start + position, byteCount: count - position)
-        count -= position
-        position = 0
-        while count < Self.slack {
-            let more = try file.read(into: room)
-            count += more
-            guard more == 0 else { continue }
-            isAtEnd = true
-            (start + count).initializeMemory(as: UInt8.self, repeating: 0, count: Self.slack)
-            return
-        }
-    }
-
-    /// The next byte; nil at the end of the file.
-    func byte() throws(InputFault) -> UInt8? {
-        if position >= count { try refill() }
-        guard position < count else { return nil }
-        defer { position += 1 }
-        return buffer[position]
     }
 
     /// How many bytes of the file the decoder has taken.
     var offset: Int { file.consumedByteCount - (count - position) }
 
-    func broken(_ format: String, unused: Int = 0) -> InputFault {
-        InputFault(
-            kind: .broken, description: "\(file.name): \(format) broken at byte \(offset - unused)")
+    func broken(_ format: String) -> InputFault {
+        InputFault(kind: .broken, description: "\(file.name): \(format) broken at byte \(offset)")
     }
 
     func cut(_ format: String) -> InputFault {
         InputFault(
             kind: .broken,
-            description: "\(file.name): \(format) broken at byte \(file.consumedByteCount): "
-                + "it ends too early")
+            description: "\(file.name): \(format) broken at byte \(offset): it ends too early")
     }
 }
 
