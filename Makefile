@@ -61,12 +61,12 @@ kill-test: build
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.Durability
 
 shell-test: build
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_SHELL_ROWS=10000000 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.ShellStreams
 
 backup-test: build
-	swift build $(SWIFT_FLAGS) --build-tests
+	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_BACKUP_ROUNDS=50 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.BackupTests
 

@@ -90,7 +90,7 @@ let package = Package(
         .target(
             name: "ApusTools",
             dependencies: [
-                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient",
+                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusClient",
                 "CZlib", "CZstd",
             ],
             path: "Sources/Tools", swiftSettings: strict),
@@ -101,7 +101,7 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest",
-                "ApusCollect", "ApusKernels", "ApusClient", "ApusConfiguration", "ApusTools",
+                "ApusCollect", "ApusClient", "ApusConfiguration", "ApusTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -142,7 +142,7 @@ let package = Package(
             path: "Tests/Configuration", swiftSettings: strict),
         // Runs the real binary: writes, kills it, starts it again, compares.
         .testTarget(
-            name: "EndToEndTests", dependencies: ["ApusTestKit"],
+            name: "EndToEndTests", dependencies: ["ApusStorage", "ApusTestKit"],
             path: "Tests/EndToEnd", exclude: ["preload"], swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
@@ -151,7 +151,8 @@ let package = Package(
         .testTarget(
             name: "ToolsTests",
             dependencies: [
-                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusStorage", "ApusTestKit",
+                "ApusTools", "ApusClient", "Apus", "ApusIngest", "ApusQuery", "ApusStorage",
+                "ApusTestKit",
                 "CZlib", "CZstd",
             ],
             path: "Tests/Tools", swiftSettings: strict),

@@ -50,6 +50,19 @@ class Client:
         return json.loads(body)
 
 
+class Server:
+    """An engine that is a process with a folder of its own."""
+
+    def stop(self):
+        stop(self.process)
+
+    def cpu(self):
+        return cpu_seconds(self.process.pid)
+
+    def disk(self):
+        return disk_bytes(self.folder)
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -1,11 +1,12 @@
 """Apus, asked in SQL over HTTP."""
 
+import json
 import subprocess
 
-from common import START, Client, cpu_seconds, disk_bytes, free_port, rfc3339, stop, wait_for
+from common import START, Client, Server, disk_bytes, free_port, rfc3339, wait_for
 
 
-class Apus:
+class Apus(Server):
     name = "Apus"
 
     def __init__(self, binary, folder):
@@ -25,12 +26,6 @@ class Apus:
         wait_for(lambda: self.client.request("GET", "/ready")[0] == 200, 60, "apus")
         self.write_url = f"http://127.0.0.1:{port}/write?db=bench"
         self.idle_url = f"http://127.0.0.1:{port}/metrics"
-
-    def stop(self):
-        stop(self.process)
-
-    def cpu(self):
-        return cpu_seconds(self.process.pid)
 
     def disk(self):
         # The log is recycled room, not stored data; after COMPACT nothing in it is needed.
@@ -57,11 +52,9 @@ class Apus:
         return self.sql(text)
 
     def parse(self, query, body):
-        import json
         return sql_answer(query, json.loads(body)["rows"])
 
     def count(self, table, field):
-        import json
         rows = json.loads(self.sql(f"SELECT count(*), sum({field}) FROM {table}"))["rows"]
         return rows[0][0], rows[0][1]
 

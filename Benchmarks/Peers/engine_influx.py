@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 
-from common import START, Client, cpu_seconds, disk_bytes, free_port, rfc3339, stop, wait_for
+from common import START, Client, Server, free_port, rfc3339, wait_for
 
 
-class InfluxDB:
+class InfluxDB(Server):
     name = "InfluxDB"
 
     def __init__(self, cache, folder):
@@ -38,15 +38,6 @@ class InfluxDB:
         self.client.request("POST", "/query", {"q": 'CREATE DATABASE "bench"'})
         self.write_url = f"http://127.0.0.1:{port}/write?db=bench"
         self.idle_url = None
-
-    def stop(self):
-        stop(self.process)
-
-    def cpu(self):
-        return cpu_seconds(self.process.pid)
-
-    def disk(self):
-        return disk_bytes(self.folder)
 
     def states(self):
         yield "loaded"

@@ -7,10 +7,10 @@ that way, so only whole buckets are compared (`whole_buckets`)."""
 import json
 import subprocess
 
-from common import START, Client, cpu_seconds, disk_bytes, free_port, stop, wait_for
+from common import START, Client, Server, free_port, wait_for
 
 
-class VictoriaMetrics:
+class VictoriaMetrics(Server):
     name = "VictoriaMetrics"
     whole_buckets = True
 
@@ -34,15 +34,6 @@ class VictoriaMetrics:
         wait_for(lambda: self.client.request("GET", "/health")[0] == 200, 60, "victoria-metrics")
         self.write_url = f"http://127.0.0.1:{port}/write"
         self.idle_url = None
-
-    def stop(self):
-        stop(self.process)
-
-    def cpu(self):
-        return cpu_seconds(self.process.pid)
-
-    def disk(self):
-        return disk_bytes(self.folder)
 
     def states(self):
         self.client.request("GET", "/internal/force_flush")

@@ -63,7 +63,7 @@ public final class Store: Sendable {
     public func write(
         lines: [UInt8], database: String = "default", precision: Precision = .nanoseconds
     ) async throws(StorageError) -> WriteResult {
-        let batch = await workers.run { [engine] () -> WriteBatch? in
+        let parse = { @Sendable [engine] () -> WriteBatch? in
             let context = LineContext(catalog: engine.catalog, limits: IngestLimits())
             let parser = LineParser(
                 context: context, database: database, precision: precision.timePrecision,
@@ -73,8 +73,13 @@ public final class Store: Sendable {
             parser.finish(endsLine: true)
             return parser.takeBatch()
         }
-        guard let batch else { throw .closed }
-        guard let batch else { return WriteResult() }
+        var batch = await workers.run(parse)
+        if batch == nil {
+            if workers.isStopped { throw .closed }
+            // Queries fill the queue. That is no reason to refuse a write.
+            batch = parse()
+        }
+        guard let batch = batch ?? nil else { return WriteResult() }
         return try await commit(batch)
     }
 
@@ -103,7 +108,8 @@ public final class Store: Sendable {
     /// - Parameters:
     ///   - parameters: the values of `$1`, `$2`, …
     ///   - timeZone: of literals without offset, an IANA name.
-    /// - Throws: `QueryError` with a code, a message and a position. A cancelled task stops the query.
+    /// - Throws: `QueryError` with a code, a message and a position; `closed` after `close`. A
+    ///   cancelled task stops the query.
     public func query(
         _ sql: String, database: String = "default", parameters: [Parameter] = [],
         timeZone: String = "UTC"
@@ -124,20 +130,25 @@ public final class Store: Sendable {
         } onCancel: {
             cancellation.cancel()
         }
-        guard let answer else { throw QueryError(.overloaded, "too many queries wait already") }
+        guard let answer else {
+            if workers.isStopped { throw QueryError(.closed, "the store is closed") }
+            throw QueryError(.overloaded, "too many queries wait already")
+        }
         return try answer.get()
     }
 
     /// Stops background work and syncs. Calls after it fail with `closed`. Idempotent.
     public func close() async throws(StorageError) {
-        let closed = await workers.run { [self] () -> StorageError? in
+        // On a thread of its own: the workers' queue may be full.
+        let pool = WorkerPool(name: "apus-close", threadCount: 1, queuedJobsMax: 1)
+        let closed = await pool.run { [self] () -> StorageError? in
             do throws(StorageError) {
                 try closeBlocking()
                 return nil
             } catch { return error }
         }
+        pool.stop()
         if case .some(.some(let error)) = closed { throw error }
-        // A thread cannot join itself, so the pool ends from outside.
         workers.stop()
     }
 

@@ -23,6 +23,15 @@ public struct StoreOptions: Sendable {
         self.storage = storage
     }
 
+    /// The engine's and a query's memory, from what the process may take in all.
+    package mutating func bound(memoryBytes: Int) {
+        storage.memoryBytesMax = memoryBytes
+        queryMemoryBytesMax = max(16 << 20, memoryBytes / 4)
+    }
+
+    /// What a process takes unless told: a quarter of the machine's memory, at most 4 GiB.
+    package static func memoryBytes(ofMachine bytes: Int) -> Int { min(bytes / 4, 4 << 30) }
+
     func queryOptions() -> QueryOptions {
         var options = QueryOptions()
         options.memoryBytesMax = queryMemoryBytesMax

@@ -47,6 +47,13 @@ package final class WorkerPool: @unchecked Sendable {
         wake.deallocate()
     }
 
+    /// Whether `stop` was called: no job will run any more.
+    package var isStopped: Bool {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        return isStopping
+    }
+
     /// Queues a job. False if the queue is full or the pool stopped: the job will not run.
     package func submit(_ job: @escaping Job) -> Bool {
         pthread_mutex_lock(lock)

@@ -1,6 +1,7 @@
 // `apus demo`: a simulated hypervisor cluster, pushed as line protocol.
 
 import ApusClient
+import ApusServer
 import ApusTools
 import ArgumentParser
 import Glibc
@@ -75,7 +76,10 @@ struct DemoCommand: ParsableCommand {
 
     /// The history's nanoseconds.
     private func span() throws -> Range<Int64> {
-        guard let historySeconds = seconds(history), historySeconds <= 30 * 86_400 else {
+        guard let milliseconds = try? OptionText.milliseconds(history),
+            case let historySeconds = Int64(milliseconds / 1_000),
+            (1...30 * 86_400).contains(historySeconds)
+        else {
             throw ValidationError("--history \(history): expected a time up to 30d, like 1h or 90m")
         }
         let end = until ?? Int64(time(nil))
@@ -93,13 +97,5 @@ struct DemoCommand: ParsableCommand {
         } catch {
             throw ValidationError(error.description)
         }
-    }
-
-    private func seconds(_ text: String) -> Int64? {
-        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
-        guard let last = text.last, let unit = units[last], let count = Int64(text.dropLast()),
-            count > 0, count < 1_000_000_000
-        else { return nil }
-        return count * unit
     }
 }

@@ -145,7 +145,7 @@ struct ExportCommand: ParsableCommand {
             return try ExportRun.run(options, from: .server(address), progress: progress)
         case .directory(let path):
             let store = try StoreDirectory.open(
-                path, create: false, options: TargetOptions.storageOptions())
+                path, create: false, options: TargetOptions.storeOptions())
             let report: ExportReport
             do throws(TransferFailure) {
                 report = try ExportRun.run(options, from: .store(store), progress: progress)

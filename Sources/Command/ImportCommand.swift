@@ -97,22 +97,25 @@ struct ImportCommand: ParsableCommand {
             case .server(let address):
                 options.target = .server(address, connectionCount: connections)
             case .directory(let path):
-                options.target = .directory(path, TargetOptions.storageOptions())
+                options.target = .directory(path, TargetOptions.storeOptions())
             }
         }
         let lineCount = Atomic(0)
+        let bar = ProgressLine()
         let interruption = Interruption {
             let count = lineCount.load(ordering: .relaxed)
-            if Terminal.isTerminal(STDERR_FILENO) { Self.write("\r\u{1B}[K") }
+            bar.clear()
             Failure.report(ImportText.interrupted(lineCount: count, isStoring: !dryRun))
         }
-        let bar = Self.bar()
         let report = ImportRun.run(options) { counts, byteCount, seconds in
             lineCount.store(counts.lines, ordering: .relaxed)
-            bar?(counts, byteCount, seconds)
+            bar.show { columnCount in
+                ImportText.progress(
+                    counts, inputByteCount: byteCount, seconds: seconds, columnCount: columnCount)
+            }
         }
         interruption.finish()
-        if bar != nil { Self.write("\r\u{1B}[K") }
+        bar.clear()
         if report.failure == nil || report.counts.lines > 0 {
             for line in ImportText.summary(report, inputs: files) {
                 Failure.say(line, to: STDOUT_FILENO)
@@ -120,22 +123,5 @@ struct ImportCommand: ParsableCommand {
         }
         if let failure = report.failure { Failure.report(failure.description) }
         guard report.exitCode == 0 else { throw ExitCode(report.exitCode) }
-    }
-
-    /// The bar, where somebody may be watching.
-    private static func bar() -> (@Sendable (ImportCounts, Int?, Double) -> Void)? {
-        guard Terminal.isTerminal(STDERR_FILENO) else { return nil }
-        return { counts, byteCount, seconds in
-            let columnCount = Terminal.columnCount(STDERR_FILENO) ?? 80
-            let text = ImportText.progress(
-                counts, inputByteCount: byteCount, seconds: seconds, columnCount: columnCount - 1)
-            // Back to the start, the text, and whatever an older and longer one left.
-            write("\r\(text)\u{1B}[K")
-        }
-    }
-
-    private static func write(_ text: String) {
-        let bytes = Array(text.utf8)
-        _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 }

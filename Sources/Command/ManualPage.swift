@@ -104,6 +104,9 @@ struct ManualPage {
         add(".TP")
         add(".B APUS_TOKEN")
         add("the token that commands send to a server")
+        add(".TP")
+        add(".B APUS_HISTORY")
+        add("the file of the shell's history; empty for none")
         add(".SH EXIT STATUS")
         for (code, meaning) in ManualPage.exitCodes {
             add(".TP")

@@ -92,7 +92,7 @@ struct SQLCommand: ParsableCommand {
         }
         let store: StoreSource
         do throws(TransferFailure) {
-            store = try StoreSource(directory: data, options: TargetOptions.storageOptions())
+            store = try StoreSource(directory: data, options: TargetOptions.storeOptions())
         } catch {
             throw Failure.exit(error)
         }

@@ -7,7 +7,7 @@
 // The protocol of sd_notify(3). A name that begins with @ is in the abstract name space: its first
 // byte is zero. Nothing that fails here is worth a failure of the server.
 
-import ApusTools
+import ApusStorage
 import Glibc
 
 struct ServiceNotice {

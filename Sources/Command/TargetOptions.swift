@@ -1,7 +1,7 @@
 // Where a command that works by hand finds its data: a running server, or a directory.
 
+import Apus
 import ApusClient
-import ApusStorage
 import ArgumentParser
 import Glibc
 
@@ -53,10 +53,10 @@ struct TargetOptions: ParsableArguments {
         given ?? getenv("APUS_TOKEN").map { String(cString: $0) }
     }
 
-    /// A quarter of the machine's memory, at most 4 GiB, as `apus serve` takes.
-    static func storageOptions() -> StorageOptions {
-        var options = StorageOptions()
-        options.memoryBytesMax = min(MachineMemory.bytes / 4, 4 << 30)
+    /// With as much memory as `apus serve` takes unless told.
+    static func storeOptions() -> StoreOptions {
+        var options = StoreOptions()
+        options.bound(memoryBytes: StoreOptions.memoryBytes(ofMachine: MachineMemory.bytes))
         return options
     }
 }

@@ -2,6 +2,7 @@
 
 import ApusBuildCommit
 import ApusServer
+import ApusStorage
 import ArgumentParser
 
 struct VersionCommand: ParsableCommand {
@@ -14,7 +15,7 @@ struct VersionCommand: ParsableCommand {
             """)
 
     /// The number of the newest format on disk that this release writes.
-    static let formatNumber = 1
+    static let formatNumber = Manifest.formatNumber
 
     static var text: String {
         "apus \(ServerVersion.apus) commit \(String(cString: apus_build_commit())) format \(formatNumber)"

@@ -5,7 +5,7 @@ internal import Glibc
 /// The process's environment, as far as it concerns Apus.
 package struct Environment: Sendable {
     /// Variables that other commands know.
-    private static let others: Set<String> = ["APUS_TOKEN", "APUS_HISTORY", "APUS_PAGER"]
+    private static let others: Set<String> = ["APUS_TOKEN", "APUS_HISTORY"]
     /// Those of tests and benchmarks, which start servers with all of their environment.
     private static let ofTests: Set<String> = [
         "APUS_BACKUP_ROUNDS", "APUS_BENCH", "APUS_BINARY", "APUS_FAULTS", "APUS_GOLDEN_WRITE",

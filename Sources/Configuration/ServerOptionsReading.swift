@@ -30,8 +30,8 @@ extension EffectiveSettings {
             options.allowUnauthenticated = try OptionText.isOn(text)
         }
         options.tokens = try tokens(read: read)
-        try readStorage(&options.store.storage, machineMemoryBytes)
-        options.store.queryMemoryBytesMax = max(16 << 20, options.store.storage.memoryBytesMax / 4)
+        options.store.bound(memoryBytes: try memoryBytes(ofMachine: machineMemoryBytes))
+        try readStorage(&options.store.storage)
         return options
     }
 
@@ -59,15 +59,16 @@ extension EffectiveSettings {
         return level
     }
 
-    private func readStorage(
-        _ storage: inout StorageOptions, _ machineMemoryBytes: Int
-    ) throws(OptionError) {
-        storage.memoryBytesMax = min(machineMemoryBytes / 4, 4 << 30)
+    private func memoryBytes(ofMachine machineBytes: Int) throws(OptionError) -> Int {
+        var bytes = StoreOptions.memoryBytes(ofMachine: machineBytes)
         try value(.memory) { text throws(OptionError) in
-            let bytes = try OptionText.bytes(text, whole: machineMemoryBytes)
+            bytes = try OptionText.bytes(text, whole: machineBytes)
             guard bytes >= 32 << 20 else { throw OptionError("at least 32MiB are needed") }
-            storage.memoryBytesMax = bytes
         }
+        return bytes
+    }
+
+    private func readStorage(_ storage: inout StorageOptions) throws(OptionError) {
         try value(.durability) { text throws(OptionError) in
             storage.durability = try OptionText.durability(text)
         }

@@ -53,8 +53,9 @@ extension Setting {
 
     package static let allowHost = Setting(
         "allow-host", .list, valueName: "name", default: nil,
-        "A name that browsers may call this server; may be repeated.",
-        notes: "Only matters without a token file.", example: #"["db.example"]"#)
+        "A name that requests may call this server; may be repeated.",
+        notes: "Addresses, `localhost` and the machine's own name need none.",
+        example: #"["db.example"]"#)
 
     package static let allowUnauthenticated = Setting(
         "allow-unauthenticated", .boolean, default: "off",
@@ -69,8 +70,9 @@ extension Setting {
 
     package static let retention = Setting(
         "retention", .quantity, valueName: "time", default: "for ever",
-        "How long rows are kept in databases that come without a time of their own: 90d.",
-        notes: "`0` is for ever.", example: #""90d""#)
+        "How long rows are kept in databases that a write makes: 90d.",
+        notes: "`0` is for ever. `CREATE DATABASE` says its own, or keeps for ever.",
+        example: #""90d""#)
 
     package static let acceptFuture = Setting(
         "accept-future", .quantity, valueName: "time", default: "1d",

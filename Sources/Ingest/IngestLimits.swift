@@ -1,4 +1,4 @@
-public import ApusStorage
+internal import ApusStorage
 
 /// What a sender may make a parser hold. Lines beyond a limit are refused one by one.
 package struct IngestLimits: Sendable {

@@ -112,7 +112,10 @@ enum LineScanner {
         for index in 0..<count {
             let byte = bytes[index]
             if byte < 0x20 || byte == 0x7F { return false }
-            if byte >= 0x80 { isASCII = false }
+            guard byte >= 0x80 else { continue }
+            isASCII = false
+            // U+0080 to U+009F are control characters too.
+            if byte == 0xC2, index + 1 < count, bytes[index + 1] < 0xA0 { return false }
         }
         return isASCII || isUTF8(bytes, count)
     }

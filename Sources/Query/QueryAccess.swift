@@ -1,6 +1,8 @@
 // What a caller may do with statements. Rights are asked of a statement once it is parsed; databases
 // where a name is looked up, so that there is no way around them.
 
+internal import ApusStorage
+
 /// The rights of a caller, and the databases they hold for.
 package struct QueryAccess: Sendable {
     package var canRead = true
@@ -13,10 +15,9 @@ package struct QueryAccess: Sendable {
 
     package init() {}
 
-    /// By bytes, as the catalog tells names apart; Swift's strings would take `é` for `e` with an
-    /// accent behind it.
+    /// By bytes, as the catalog tells names apart.
     package func covers(_ database: String) -> Bool {
-        databases?.contains { $0.utf8.elementsEqual(database.utf8) } ?? true
+        databases?.contains { $0.hasSameBytes(as: database) } ?? true
     }
 
     /// - Throws: `forbidden` unless the statement's kind is allowed.

@@ -9,12 +9,10 @@ package struct QueryOptions: Sendable {
     package var memoryBytesMax = 256 << 20
     package var timeoutMilliseconds = 60_000
     /// Threads that scan, the caller's among them; the machine's cores unless told.
-    package var threadCount = QueryOptions.coreCount
+    package var threadCount = Processors.count
     package var concurrentQueriesMax = 16
 
     package init() {}
-
-    private static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 }
 
 /// Lets a client that went away, a timeout or KILL stop a query. Thread-safe.
@@ -42,6 +40,9 @@ package final class QueryEngine: Sendable {
     }
 
     deinit { pool.close() }
+
+    /// Statements that are being executed just now.
+    package var runningCount: Int { running.load(ordering: .relaxed) }
 
     /// Executes one statement. DDL answers with no columns and no rows.
     ///

@@ -34,6 +34,8 @@ public struct QueryError: Error, Hashable, Sendable {
         case cancelled
         /// Too much is going on. Send it again later.
         case overloaded
+        /// The store was closed. Open it again.
+        case closed
         /// The statement writes, and this way in, or the store, only reads.
         case readOnly = "read_only"
         /// The caller has not the right to this statement, or to this database.

@@ -1,6 +1,6 @@
 // What a query answers with: named, typed columns in batches, streamed to a sink.
 
-package import ApusStorage
+internal import ApusStorage
 
 /// The type of an answer's column, named as in `/sql`'s JSON.
 public enum ResultType: String, Sendable, Hashable {

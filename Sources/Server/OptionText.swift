@@ -16,6 +16,7 @@ package enum OptionText {
     ) throws(OptionError) -> ListenerAddress? {
         if text == "off" { return nil }
         let (place, parameters) = URLText.split(text)
+        guard parameters.isText else { throw OptionError("'\(text)' has names that are not UTF-8") }
         guard let colon = place.lastIndex(of: ":") else {
             throw OptionError("'\(text)' is not HOST:PORT (or off)")
         }
@@ -32,7 +33,11 @@ package enum OptionText {
             host: host.isEmpty || host == "*" ? "0.0.0.0" : host, port: Int(port))
         for (name, value) in parameters.pairs {
             switch name {
-            case "db" where takesQuery && !value.isEmpty: address.database = value
+            case "db" where takesQuery && !value.isEmpty:
+                if let problem = NameRules.problem(value, "database") {
+                    throw OptionError("db: \(problem)")
+                }
+                address.database = value
             case "precision" where takesQuery:
                 guard let precision = TimePrecision.v3(value) ?? TimePrecision.v1(value) else {
                     throw OptionError("'\(text)': precision is ns, us, ms, s or auto")

@@ -41,7 +41,7 @@ package struct ServerOptions: Sendable {
     package var tokens: TokenTable?
     /// Senders that TCP and UDP take lines from; empty takes any.
     package var allowedSenders: [AddressRange] = []
-    /// Names under which browsers may reach a server without tokens, besides the machine's own.
+    /// Names under which the server may be asked, besides addresses and the machine's own.
     package var allowedHosts: [String] = []
     package var allowUnauthenticated = false
 

@@ -23,6 +23,9 @@ public enum StorageError: Error, Equatable, Sendable {
     case closed
     /// The request passes a limit. Nothing was stored; the text names limit and offender.
     case limit(String)
+    /// The request can't mean anything: a name that may not be one, a partition too short. Nothing
+    /// was stored; the text says what.
+    case invalid(String)
     /// There is no database of that name.
     case unknownDatabase(String)
     /// There is no table of that name.
@@ -53,7 +56,7 @@ extension StorageError: CustomStringConvertible {
         case .readOnly(let reason):
             "the store is read-only: \(reason)"
         case .closed: "the store is closed"
-        case .limit(let text): text
+        case .limit(let text), .invalid(let text): text
         case .unknownDatabase(let name): "database not found: \"\(name)\""
         case .unknownTable(let database, let table):
             "table not found: \"\(table)\" in database \"\(database)\""

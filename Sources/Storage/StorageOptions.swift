@@ -31,6 +31,9 @@ public struct StorageOptions: Sendable {
     public var acceptFutureSeconds = 86_400
     /// Retention of databases created by a write, in seconds; nil keeps for ever.
     public var defaultRetentionSeconds: Int? = nil
+    package var defaultRetentionNanoseconds: Int64 {
+        Int64(defaultRetentionSeconds ?? 0) * 1_000_000_000
+    }
     /// Whether a write creates the database it names.
     public var createDatabases = true
     /// Whether a write creates the tables it names. If not, lines of unknown tables are refused.

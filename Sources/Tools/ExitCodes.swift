@@ -20,6 +20,7 @@ package enum ExitCodes {
         case .unsupportedFormat, .corrupt: format
         case .locked: heldByOther
         case .overloaded: unavailable
+        case .invalid: usage
         default: inputOutput
         }
     }

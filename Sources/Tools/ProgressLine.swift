@@ -1,5 +1,6 @@
 // One line on a terminal that says how far something is, and is gone when it is over.
 
+internal import ApusStorage
 internal import Glibc
 internal import Synchronization
 
@@ -19,7 +20,10 @@ package final class ProgressLine: Sendable {
     package init() { isOn = Terminal.isTerminal(STDERR_FILENO) }
 
     /// Shows a text in place of the last one, cut to the terminal's width.
-    package func show(_ text: @autoclosure () -> String) {
+    package func show(_ text: @autoclosure () -> String) { show { _ in text() } }
+
+    /// The same for a text that knows how many columns there are.
+    package func show(_ text: (_ columnCount: Int) -> String) {
         guard isOn else { return }
         let now = monotonicNanoseconds()
         let isDue = state.withLock { state in
@@ -32,7 +36,7 @@ package final class ProgressLine: Sendable {
         }
         guard isDue else { return }
         let width = max(10, (Terminal.columnCount(STDERR_FILENO) ?? 80) - 1)
-        write("\r\u{1B}[K" + text().prefix(width))
+        write("\r\u{1B}[K" + text(width).prefix(width))
     }
 
     /// Leaves an empty line for what comes next.

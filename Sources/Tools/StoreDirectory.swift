@@ -1,7 +1,7 @@
 // A data directory opened by a command that works without a server.
 
 package import Apus
-package import ApusStorage
+internal import ApusStorage
 internal import Glibc
 
 package enum StoreDirectory {
@@ -10,7 +10,7 @@ package enum StoreDirectory {
     ///
     /// - Parameter create: make it if there is none, or if it is empty.
     package static func open(
-        _ path: String, create: Bool, options: StorageOptions
+        _ path: String, create: Bool, options: StoreOptions
     ) throws(TransferFailure) -> Store {
         var status = stat()
         let isThere = stat(path, &status) == 0
@@ -30,9 +30,7 @@ package enum StoreDirectory {
                 exitCode: ExitCodes.format, "\(path) is not a data directory of Apus")
         }
         do throws(StorageError) {
-            var storeOptions = StoreOptions(storage: options)
-            storeOptions.queryMemoryBytesMax = max(16 << 20, options.memoryBytesMax / 4)
-            return try Store(blockingAt: path, options: storeOptions)
+            return try Store(blockingAt: path, options: options)
         } catch {
             throw TransferFailure(error)
         }

@@ -203,7 +203,33 @@ private func withDirectory(_ body: (String) async throws -> Void) async throws {
             await #expect(throws: StorageError.closed) {
                 try await store.write(lines: "m v=2 2000\n")
             }
-            await #expect(throws: QueryError.self) { try await store.query("SELECT v FROM m") }
+            let query = await #expect(throws: QueryError.self) {
+                try await store.query("SELECT v FROM m")
+            }
+            #expect(query?.code == .closed)
+            var appender = store.appender()
+            appender.append(table: "m", time: Timestamp(nanoseconds: 3), fields: ["v": 3])
+            await #expect(throws: StorageError.closed) { try await appender.flush() }
+        }
+    }
+
+    @Test func `a full queue refuses queries, and neither writes nor closing`() async throws {
+        try await withDirectory { directory in
+            var options = StoreOptions()
+            options.waitingQueriesMax = 0
+            let store = try await Store.open(at: directory, options: options)
+            let written = try await store.write(lines: "m v=1 1000\nbad\n")
+            #expect(written.rowsStored == 1 && written.rejections.first?.line == 2)
+            let query = await #expect(throws: QueryError.self) {
+                try await store.query("SELECT v FROM m")
+            }
+            #expect(query?.code == .overloaded)
+            try await store.close()
+            await #expect(throws: StorageError.closed) { try await store.write(lines: "m v=2 2") }
+            // The directory is free, so it was closed.
+            let second = try await Store.open(at: directory)
+            #expect(try await second.query("SELECT v FROM m").rowCount == 1)
+            try await second.close()
         }
     }
 }

@@ -86,4 +86,55 @@ import Testing
         #expect(lines.contains(["durability", "always", "default"]))
         #expect(lines.count == Setting.all.filter { $0.places.contains(.file) }.count)
     }
+    // MARK: what holds where nothing is said
+
+    private static func defaults(memoryGiB: Double = 8) throws -> ServerOptions {
+        let settings = try EffectiveSettings(
+            flags: [:], environment: Environment([:]), read: { _ in "" })
+        return try settings.serverOptions(
+            machineMemoryBytes: Int(memoryGiB * 1_073_741_824)
+        ) { _ in "" }
+    }
+
+    @Test func `the server listens on the loopback, for HTTP, TCP and UDP, and nothing else`()
+        throws
+    {
+        let options = try Self.defaults()
+        #expect(options.http?.text == "127.0.0.1:8086")
+        #expect(options.lineTCP?.text == "127.0.0.1:8094")
+        #expect(options.lineUDP?.text == "127.0.0.1:8089")
+        #expect(options.lineTCP?.database == "default" && options.lineUDP?.database == "default")
+        #expect(options.tokens == nil && options.allowedSenders == [])
+        #expect(!options.allowUnauthenticated && options.refusal() == nil)
+        // What is not built is no flag.
+        let names = Set(Setting.all.map(\.name))
+        for name in ["pg", "graphite", "collectd", "opentsdb", "otlp"] {
+            #expect(!names.contains(name), "\(name)")
+        }
+    }
+
+    @Test func `writes are acknowledged once synced, kept for ever, at most a day ahead`() throws {
+        let options = try Self.defaults()
+        let storage = options.store.storage
+        #expect(options.dataDirectory == "./apus-data")
+        #expect(storage.durability == .always)
+        #expect(storage.acceptFutureSeconds == 86_400)
+        #expect(storage.defaultRetentionSeconds == nil)
+        #expect(storage.createDatabases && storage.createTables)
+        #expect(storage.partitionsPerBatchMax == 64)
+        #expect(options.writeBodyBytesMax == 256 << 20)
+        #expect(options.shutdownSeconds == 10)
+    }
+
+    @Test(arguments: [
+        (memoryGiB: 0.5, boundMiB: 128), (1, 256), (2, 512), (8, 2_048), (15.5, 3_968),
+        (16, 4_096), (17, 4_096), (64, 4_096), (1_024, 4_096),
+    ])
+    func `the memory is a quarter of the machine's, and at most 4 GiB`(
+        memoryGiB: Double, boundMiB: Int
+    ) throws {
+        let options = try Self.defaults(memoryGiB: memoryGiB)
+        #expect(options.store.storage.memoryBytesMax == boundMiB << 20)
+        #expect(options.store.queryMemoryBytesMax == max(16, boundMiB / 4) << 20)
+    }
 }

@@ -32,6 +32,45 @@ import Testing
         }
     }
 
+    /// Whether it may cross tasks, which the compiler decides.
+    private func isSendable<Value: Sendable>(_ type: Value.Type) -> Bool { true }
+
+    /// This compiles only as long as each of these calls says what it may throw.
+    private func stored(_ path: String) async throws(StorageError) -> Int {
+        let store = try await Store.open(at: path)
+        var rowCount = try await store.write(lines: "m v=1 1\nm v=2 2").rowsStored
+        rowCount += try await store.write(lines: Array("m v=3 3".utf8)).rowsStored
+        var appender = store.appender()
+        appender.append(table: "m", time: Timestamp(nanoseconds: 4), fields: ["v": 4.0])
+        rowCount += try await appender.flush().rowsStored
+        try await store.close()
+        return rowCount
+    }
+
+    private func count(_ store: Store) async throws(QueryError) -> Int {
+        try await store.query("SELECT v FROM m").rowCount
+    }
+
+    @Test func `errors are typed and everything may cross tasks`() async throws {
+        let path = FileManager.default.temporaryDirectory
+            .appendingPathComponent("apus-embedding-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        #expect(try await stored(path) == 4)
+        let store = try await Store.open(at: path)
+        let counts = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<4 { group.addTask { try await count(store) } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(counts == [4, 4, 4, 4])
+        try await store.close()
+        #expect(
+            isSendable(Store.self) && isSendable(StoreOptions.self) && isSendable(QueryResult.self)
+                && isSendable(WriteResult.self) && isSendable(StorageError.self)
+                && isSendable(QueryError.self) && isSendable(FieldValue.self)
+                && isSendable(Parameter.self) && isSendable(Precision.self)
+                && isSendable(Timestamp.self) && isSendable(Durability.self))
+    }
+
     @Test func `one import is enough for everything the façade speaks of`() async throws {
         let path = FileManager.default.temporaryDirectory
             .appendingPathComponent("apus-embedding-\(UUID().uuidString)").path

@@ -36,6 +36,16 @@ private struct Recording {
         self.events = events.sorted { $0.order < $1.order }
     }
 
+    /// Whether a sync that began after the marker was written to the log has returned.
+    func covers(_ marker: String) -> Bool {
+        guard let written = events.first(where: { $0.word == "wrote" && $0.detail == marker })
+        else { return false }
+        return events.contains {
+            $0.word == "synced" && $0.descriptor == written.descriptor
+                && Int($0.detail) ?? 0 > written.order
+        }
+    }
+
     /// Answers that were sent, and those of them that no sync covered in time.
     func check() -> (answers: Int, tooEarly: [String]) {
         var written: [String: (order: Int, descriptor: Int)] = [:]
@@ -103,12 +113,12 @@ private func markerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
     private static let senders = 4
     private static let requests = 100
 
-    private static func record(durability: String) throws -> (answers: Int, tooEarly: [String]) {
+    private static func record(_ arguments: [String]) throws -> (answers: Int, tooEarly: [String]) {
         let directory = TemporaryDirectory()
         let recording = directory.path + "/recording"
         let library = try PreloadedLibrary("recorder")
         let server = try ServerProcess(
-            data: directory.path + "/data", arguments: ["--durability", durability],
+            data: directory.path + "/data", arguments: arguments,
             environment: library.environment.merging(["APUS_RECORDING": recording]) { $1 })
         let threads = (1...senders).map { number in
             let sender = MarkerSender(number: number, port: server.httpPort, count: requests)
@@ -121,16 +131,77 @@ private func markerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableR
         return try Recording(path: recording).check()
     }
 
-    @Test func `no 204 leaves before the sync that covers its record has returned`() throws {
-        let (answers, tooEarly) = try Self.record(durability: "always")
+    /// Without a flag too: it is what holds by default.
+    @Test(arguments: [[], ["--durability", "always"]])
+    func `no 204 leaves before the sync that covers its record has returned`(
+        _ arguments: [String]
+    ) throws {
+        let (answers, tooEarly) = try Self.record(arguments)
         #expect(answers == Self.senders * Self.requests)
         #expect(tooEarly.isEmpty, "\(tooEarly.prefix(5))")
     }
 
     /// Otherwise the test above might be blind.
     @Test func `the recorder sees answers that no sync covers where none is promised`() throws {
-        let (answers, tooEarly) = try Self.record(durability: "none")
+        let (answers, tooEarly) = try Self.record(["--durability", "none"])
         #expect(answers == Self.senders * Self.requests)
         #expect(!tooEarly.isEmpty)
+    }
+    /// A server whose log is written to while it runs; nothing closes it.
+    private final class Syncs {
+        let directory = TemporaryDirectory()
+        let server: ServerProcess
+        let client: LoopbackConnection
+        private var count = 0
+
+        init(durability: String) throws {
+            let library = try PreloadedLibrary("recorder")
+            server = try ServerProcess(
+                data: directory.path + "/data", arguments: ["--durability", durability],
+                environment: library.environment.merging([
+                    "APUS_RECORDING": directory.path + "/recording"
+                ]) { $1 })
+            client = try LoopbackConnection(port: server.httpPort)
+        }
+
+        func write() throws -> String {
+            count += 1
+            let marker = "mark\(10_000_000 + count)"
+            let answer = try client.request("POST", "/write", text: "m s=\"\(marker)\" \(count)")
+            #expect(answer.status == 204)
+            return marker
+        }
+
+        /// Nil while the last line of the recording is being written.
+        func covers(_ marker: String) -> Bool? {
+            (try? Recording(path: directory.path + "/recording"))?.covers(marker)
+        }
+    }
+
+    @Test func `with an interval the log is synced by itself, again and again`() throws {
+        let syncs = try Syncs(durability: "interval:50")
+        for _ in 0..<3 {
+            let marker = try syncs.write()
+            var isCovered = false
+            for _ in 0..<1_000 where !isCovered {
+                isCovered = syncs.covers(marker) ?? false
+                if !isCovered { usleep(10_000) }
+            }
+            #expect(isCovered, "ten seconds without a sync of an interval of 50 ms")
+        }
+    }
+
+    @Test(arguments: ["none", "interval:3600000"])
+    func `without an interval, or within it, the log is not synced`(_ durability: String) throws {
+        let syncs = try Syncs(durability: durability)
+        var markers: [String] = []
+        for _ in 0..<20 {
+            markers.append(try syncs.write())
+            usleep(50_000)
+        }
+        let covered = markers.filter { syncs.covers($0) != false }
+        #expect(covered.isEmpty, "\(covered)")
+        #expect(syncs.server.stop() == 0)
+        #expect(syncs.covers(markers[19]) == true, "the end syncs")
     }
 }

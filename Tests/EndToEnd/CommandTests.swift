@@ -12,6 +12,74 @@ import Testing
         #expect(try Binary.run(["nonsense"]).code == 64)
     }
 
+    /// What and where, by `parts`; and nothing but one line, on standard error.
+    private static func expectOneLine(
+        _ arguments: [String], _ code: Int32, _ parts: String...
+    ) throws {
+        let result = try Binary.run(arguments)
+        let place = "\(arguments): \(result)"
+        #expect(result.code == code && result.output == "", "\(place)")
+        #expect(result.errors.hasPrefix("apus: ") && result.errors.hasSuffix("\n"), "\(place)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(place)")
+        for part in parts { #expect(result.errors.contains(part), "\(part): \(place)") }
+    }
+
+    @Test func `bad usage is one line that says what, and where help is`() throws {
+        let serve = "Usage: apus serve --help"
+        try Self.expectOneLine(["serve", "--no-such-flag"], 64, "'--no-such-flag'", serve)
+        try Self.expectOneLine(["serve", "--htttp", "off"], 64, "'--htttp'", "--http", serve)
+        try Self.expectOneLine(["serve", "--data"], 64, "--data", serve)
+        try Self.expectOneLine(["serve", "surplus"], 64, "'surplus'", serve)
+        try Self.expectOneLine(["nonsense"], 64, "'nonsense'", "Usage: apus --help")
+        try Self.expectOneLine(["check"], 64, "Usage: apus check --help")
+        try Self.expectOneLine(
+            ["collect", "--interval", "1d"], 64, "--interval 1d", "100ms to 1h",
+            "Usage: apus collect --help")
+        for (flag, value) in [
+            ("--http", "nonsense"), ("--line-tcp", "127.0.0.1"), ("--line-udp", "h:1?x=y"),
+            ("--durability", "sometimes"), ("--memory", "much"), ("--memory", "1MiB"),
+            ("--retention", "long"), ("--accept-future", "-1d"), ("--allow", "192.0.2"),
+            ("--create-on-write", "perhaps"), ("--log-level", "loud"),
+            ("--token-file", "/no/such/file"),
+        ] { try Self.expectOneLine(["serve", flag, value], 64, flag) }
+        try Self.expectOneLine(
+            ["serve", "--config", "/no/such/file"], 64, "configuration file /no/such/file",
+            "No such file")
+    }
+
+    @Test func `a port in use is one line that names flag, address and reason`() throws {
+        let directory = TemporaryDirectory()
+        let server = try ServerProcess(data: directory.path + "/a")
+        let ports = [
+            ("--http", server.httpPort), ("--line-tcp", server.tcpPort),
+            ("--line-udp", server.udpPort),
+        ]
+        for (taken, port) in ports {
+            var arguments = ["serve", "--data", directory.path + "/b"]
+            for (flag, _) in ports {
+                arguments += [flag, flag == taken ? "127.0.0.1:\(port)" : "127.0.0.1:0"]
+            }
+            try Self.expectOneLine(
+                arguments + ["--log-level", "warning"], 69, "\(taken) 127.0.0.1:\(port)",
+                "Address already in use")
+        }
+    }
+
+    @Test func `a directory that cannot be used is one line that names it`() throws {
+        let listeners = ["--http", "127.0.0.1:0", "--line-tcp", "off", "--line-udp", "off"]
+        let directory = TemporaryDirectory()
+        let file = directory.path + "/file"
+        close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600))
+        for (path, reason) in [
+            (file, "Not a directory"), (file + "/data", "Not a directory"),
+            ("/proc/apus", "No such file or directory"),
+        ] { try Self.expectOneLine(["serve", "--data", path] + listeners, 74, path, reason) }
+        let server = try ServerProcess(data: directory.path + "/data")
+        try Self.expectOneLine(
+            ["serve", "--data", directory.path + "/data"] + listeners, 75,
+            directory.path + "/data", "\(server.processID)")
+    }
+
     @Test func `an open listener without tokens exits with 64 and one line`() throws {
         let directory = TemporaryDirectory()
         let result = try Binary.run(["serve", "--data", directory.path, "--http", "0.0.0.0:0"])
@@ -48,9 +116,12 @@ import Testing
             "stats", "version",
         ] {
             let help = try Binary.run([command, "--help"])
+            let examples = help.output.firstRange(of: "Example").map {
+                help.output[$0.upperBound...]
+            }
             #expect(
-                help.code == 0 && help.output.contains("apus \(command)")
-                    && help.output.contains("Example"))
+                help.code == 0 && examples?.contains("\n  apus \(command)") == true,
+                "\(help.output)")
         }
     }
 

@@ -258,7 +258,7 @@ private final class LoggedServer {
     }
 }
 
-private enum TextFile {
+enum TextFile {
     static func text(_ path: String) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         defer { close(descriptor) }

@@ -11,7 +11,7 @@ private let stored = #"[["2023-11-14T22:13:20Z",1.0]]"#
 private func now() -> Int64 { Int64(time(nil)) * 1_000_000_000 }
 
 /// A server with a connection, in a directory of its own.
-private final class Session {
+final class Session {
     let directory = TemporaryDirectory()
     let server: ServerProcess
     let client: LoopbackConnection

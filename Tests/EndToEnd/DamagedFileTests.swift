@@ -87,6 +87,7 @@ private final class ClosedStore {
     private func expectWarned(_ client: LoopbackConnection, _ store: ClosedStore) throws {
         let health = try client.request("GET", "/health")
         #expect(health.status == 200 && health.text.contains(#""status":"warn""#), "\(health.text)")
+        #expect(health.text.hasPrefix(#"{"name":"apus","#), "\(health.text)")
         #expect(health.text.contains(store.segmentName), "\(health.text)")
         #expect(try client.request("GET", "/ready").status == 200)
         let answer = try client.sql("SELECT v FROM m")

@@ -4,15 +4,6 @@ import ApusTestKit
 import Glibc
 import Testing
 
-/// Tries until it holds or five seconds are over; for the ways in that answer nothing.
-private func eventually(_ body: () throws -> Bool) rethrows -> Bool {
-    for _ in 0..<500 {
-        if try body() { return true }
-        usleep(10_000)
-    }
-    return false
-}
-
 private let line = "cpu,host=a,region=eu usage_user=1.5,n=3i 1700000000000000000"
 private let row = #"[["2023-11-14T22:13:20Z","a",1.5,3]]"#
 private let statement = "SELECT time, host, usage_user, n FROM cpu"
@@ -92,6 +83,50 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
         #expect(metrics.contains("apus_background_idle "))
     }
 
+    /// In the unit that the listener was told.
+    @Test(arguments: [("", 1), ("?precision=s", 1_000_000_000)])
+    func `a line without a time over TCP or UDP gets that of its arrival`(
+        parameter: String, unit: Int64
+    ) throws {
+        let directory = TemporaryDirectory()
+        let server = try ServerProcess(
+            data: directory.path,
+            arguments: [
+                "--line-tcp", "127.0.0.1:0\(parameter)", "--line-udp", "127.0.0.1:0\(parameter)",
+            ])
+        let client = try LoopbackConnection(port: server.httpPort)
+        func wallClock() -> Int64 {
+            var now = timespec()
+            clock_gettime(CLOCK_REALTIME, &now)
+            return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+        }
+        let lines = try LoopbackConnection(port: server.tcpPort)
+        for round in 1...3 {
+            for table in ["tcp", "udp"] {
+                let before = wallClock()
+                let line = "\(table),round=\(round) v=\(round)"
+                if table == "tcp" {
+                    try lines.send(line + "\n")
+                } else {
+                    try sendDatagram(line, port: server.udpPort)
+                }
+                var text = ""
+                #expect(
+                    eventually {
+                        text =
+                            (try? client.rows(
+                                "SELECT time FROM \(table) WHERE round = '\(round)'", "&epoch=ns"))
+                            ?? ""
+                        return text.hasPrefix("[[")
+                    })
+                let time = Int64(text.filter(\.isNumber)) ?? 0
+                #expect(
+                    time >= before - before % unit && time <= wallClock() && time % unit == 0,
+                    "\(table) \(round): \(text)")
+            }
+        }
+    }
+
     @Test func `good lines are stored and bad ones named`() throws {
         let directory = TemporaryDirectory()
         let server = try ServerProcess(data: directory.path)
@@ -126,9 +161,11 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
         let client = try LoopbackConnection(port: server.httpPort)
         let ping = try client.request("GET", "/x/ping")
         #expect(ping.status == 204 && ping.headers["x-influxdb-version"] != nil)
-        #expect(try client.request("HEAD", "/ping").status == 204)
+        let head = try client.request("HEAD", "/ping")
+        #expect(head.status == 204 && head.headers["x-influxdb-version"]?.isEmpty == false)
         let health = try client.request("GET", "/pve/health")
         #expect(health.status == 200 && health.text.contains(#""status":"pass""#))
+        #expect(health.text.hasPrefix(#"{"name":"apus","#))
         #expect(try client.request("GET", "/ready").status == 200)
         let created = try client.request(
             "POST", "/query", headers: ["Content-Type": "application/x-www-form-urlencoded"],

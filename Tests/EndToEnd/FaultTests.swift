@@ -31,6 +31,16 @@ private final class FaultySession {
         try client.request("POST", target, text: lines)
     }
 
+    /// A metric, with its labels if it has some.
+    func metric(_ name: String) throws -> Int {
+        let page = try client.request("GET", "/metrics").text
+        let line = page.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+        guard let value = line?.split(separator: " ").last.flatMap({ Int($0) }) else {
+            throw ClientFault("no metric \(name)")
+        }
+        return value
+    }
+
     func values() throws -> String { try client.rows("SELECT v FROM m ORDER BY time") }
 
     /// Asks every endpoint that writes, and expects a refusal that every client repeats.
@@ -99,6 +109,7 @@ private func expectRepeatable(_ answer: HTTPAnswer) {
         try session.expectRefusals("read-only", at: start + 2)
         let health = try session.client.request("GET", "/health")
         #expect(health.status == 503 && health.text.contains(#""status":"fail""#))
+        #expect(health.text.hasPrefix(#"{"name":"apus","#))
         #expect(health.text.contains("read-only") && health.text.contains("reopen"))
         #expect(try session.values() == "[[1.0]]")
         #expect(session.server.stop() == 74, "the log was not synced")
@@ -168,10 +179,13 @@ private func expectRepeatable(_ answer: HTTPAnswer) {
             if connection == nil { usleep(20_000) }
         }
         let client = try #require(connection)
-        #expect(try client.request("GET", "/ping").status == 204)
-        #expect(try client.request("HEAD", "/ping").status == 204)
+        for method in ["GET", "HEAD"] {
+            let ping = try client.request(method, "/ping")
+            #expect(ping.status == 204 && ping.headers["x-influxdb-version"]?.isEmpty == false)
+        }
         let health = try client.request("GET", "/health")
-        #expect(health.status == 503 && health.text.contains(#""status":"fail""#))
+        #expect(health.status == 503 && health.text.hasPrefix(#"{"name":"apus","#))
+        #expect(health.text.contains(#""status":"fail""#))
         #expect(try client.request("GET", "/ready").status == 503)
         for target in [
             "/write", "/api/v2/write?bucket=b", "/api/v3/write_lp?db=d", "/query?q=SHOW+DATABASES",
@@ -196,12 +210,7 @@ private func expectRepeatable(_ answer: HTTPAnswer) {
             session.faults.begin(.syncsWait)
             session.server.send(SIGTERM)
             // It no longer listens: it has begun to stop.
-            var isStopping = false
-            for _ in 0..<1_000 where !isStopping {
-                isStopping = (try? LoopbackConnection(port: session.server.httpPort)) == nil
-                if !isStopping { usleep(10_000) }
-            }
-            #expect(isStopping)
+            #expect(session.server.endsListening())
             #expect(session.server.stop(signal) == 128 + signal)
             session.faults.end(.syncsWait)
             try session.restart()
@@ -217,5 +226,57 @@ private func expectRepeatable(_ answer: HTTPAnswer) {
         session.faults.end(.syncsWait)
         try session.restart()
         #expect(try session.values() == "[[1.0]]")
+    }
+    @Test func `a stop finishes the request under way, answers it, and takes no other`() throws {
+        for signal in [SIGTERM, SIGINT] {
+            let session = try FaultySession()
+            #expect(try session.write("m v=1 \(start)").status == 204)
+            let received = #"apus_received_bytes_total{listener="http"}"#
+            let before = try session.metric(received)
+            session.faults.begin(.syncsWait)
+            let waiting = try LoopbackConnection(port: session.server.httpPort)
+            let body = "m v=2 \(start + 1)"
+            try waiting.send(
+                "POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+            )
+            // The body is there whole; its sync is not back.
+            #expect(
+                try eventually { try session.metric(received) == before + body.utf8.count })
+            session.server.send(signal)
+            #expect(session.server.endsListening())
+            #expect(!waiting.hasAnswer(withinMilliseconds: 100))
+            session.faults.end(.syncsWait)
+            let answer = try waiting.answer()
+            #expect(answer.status == 204)
+            #expect(try waiting.isClosedByServer())
+            #expect(session.server.wait() == 0)
+            try session.restart()
+            #expect(try session.values() == "[[1.0],[2.0]]")
+        }
+    }
+
+    @Test func `background_idle is 0 while a flush or a merge waits, and 1 when nothing does`()
+        throws
+    {
+        let session = try FaultySession()
+        func isIdle() throws -> Bool { try session.metric("apus_background_idle") == 1 }
+        for (round, statement) in ["FLUSH", "FLUSH", "COMPACT"].enumerated() {
+            if statement == "FLUSH" {
+                #expect(try session.write("m v=\(round) \(start + round)").status == 204)
+            }
+            #expect(try eventually(isIdle), "before \(statement)")
+            session.faults.begin(.syncsWait)
+            let asking = try LoopbackConnection(port: session.server.httpPort)
+            try asking.send(
+                "POST /sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(statement.utf8.count)\r\n\r\n\(statement)"
+            )
+            #expect(try eventually { try !isIdle() }, "during \(statement)")
+            #expect(!asking.hasAnswer(withinMilliseconds: 200), "\(statement)")
+            #expect(try !isIdle(), "still during \(statement)")
+            session.faults.end(.syncsWait)
+            #expect(try asking.answer().status == 200)
+            #expect(try eventually(isIdle), "after \(statement)")
+        }
+        #expect(try session.metric("apus_segments") == 1)
     }
 }

@@ -68,6 +68,26 @@ final class ServerProcess {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// What it has printed behind the ready line, once it has ended.
+    func remainingOutput() -> String {
+        var text = ""
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            let count = read(output, &buffer, buffer.count)
+            guard count > 0 else { return text }
+            text += String(decoding: buffer[..<count], as: UTF8.self)
+        }
+    }
+
+    /// Waits until it takes no connections, at most a quarter of a minute.
+    func endsListening() -> Bool {
+        for _ in 0..<1_500 {
+            if (try? LoopbackConnection(port: httpPort)) == nil { return true }
+            usleep(10_000)
+        }
+        return false
+    }
+
     /// SIGKILL.
     func kill() {
         guard processID > 0 else { return }
@@ -119,6 +139,10 @@ enum Binary {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         if let errors { posix_spawn_file_actions_adddup2(&actions, errors, 2) }
+        // Other tests' sockets and pipes are not the child's. Closing what isn't open is no error.
+        for descriptor in Int32(3)..<1_024 {
+            posix_spawn_file_actions_addclose(&actions, descriptor)
+        }
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
@@ -159,4 +183,13 @@ enum Binary {
 
 func environmentNumber(_ name: String, default value: Int) -> Int {
     getenv(name).flatMap { Int(String(cString: $0)) } ?? value
+}
+
+/// Tries until it holds or half a minute is over; for what happens behind the answers.
+func eventually(_ body: () throws -> Bool) rethrows -> Bool {
+    for _ in 0..<3_000 {
+        if try body() { return true }
+        usleep(10_000)
+    }
+    return false
 }

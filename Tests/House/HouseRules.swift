@@ -23,7 +23,7 @@ enum HouseRules {
         "Client": [],
         "Collect": ["ApusClient"],
         "Tools": [
-            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient", "CZlib",
+            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusClient", "CZlib",
             "CZstd",
         ],
         "Command": [
@@ -39,7 +39,7 @@ enum HouseRules {
     static let unsafePlaces = [
         "Storage/Bytes/", "Storage/Codec/", "Storage/File/", "Storage/Log/", "Storage/Catalog/",
         "Storage/Head/", "Storage/Segment/", "Storage/Engine/", "Storage/Model/",
-        "Storage/Backup/FileCopy", "Storage/Inspect/", "Tools/Inspect/HexText",
+        "Storage/Inspect/", "Tools/Inspect/HexText",
         "Ingest/", "Query/Operator/", "Query/Pattern/", "Query/Plan/SeriesPredicate",
         "Server/HTTP/", "Server/Line/", "Server/Write/", "Query/Result/",
         "Server/Auth/NetworkAddress", "Client/Socket", "Collect/Sender",

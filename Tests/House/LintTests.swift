@@ -86,6 +86,20 @@ import Testing
         }
     }
 
+    @Test func `what has to pass before a change lands runs the tests that everyone runs`() {
+        func lines(_ path: String) -> [Substring] {
+            Repository.files.first { $0.path == path }?.lines ?? []
+        }
+        let script = lines(".ci/run")
+        #expect(script.first?.hasPrefix("#!") == true && script.contains("make test"))
+        #expect(script.contains { $0.hasPrefix("set -e") }, "a failure must not be passed over")
+        #expect(FileManager.default.isExecutableFile(atPath: Repository.root.path + "/.ci/run"))
+        let recipe = lines("Makefile").drop { $0 != "test:" }.dropFirst().prefix {
+            $0.hasPrefix("\t")
+        }
+        #expect(recipe.contains { $0.contains("swift test") && !$0.contains("--filter") })
+    }
+
     @Test func `the package can be depended upon`() {
         let manifest = Repository.files.first { $0.path == "Package.swift" }
         #expect(manifest?.text.contains("unsafeFlags") == false)

@@ -128,7 +128,10 @@ struct ReferenceLineParser {
     }
 
     private static func isName(_ bytes: [UInt8]) -> Bool {
-        isUTF8(bytes) && !bytes.contains { $0 < 0x20 || $0 == 0x7F }
+        isUTF8(bytes)
+            && !String(decoding: bytes, as: UTF8.self).unicodeScalars.contains {
+                $0.properties.generalCategory == .control
+            }
     }
 
     private static func value(_ rest: inout ArraySlice<UInt8>) throws -> String {

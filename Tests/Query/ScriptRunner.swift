@@ -5,9 +5,13 @@
 // line says what it is:
 //
 //     write [database]         lines of line protocol follow
+//     rows COUNT               lines of line protocol follow, written once for each of 0 ..< COUNT,
+//                              which stands where they say {i}; {i%7} is its remainder
 //     do                       one statement a line, none of which answers with rows
 //     query [tz=…] [sorted]    a statement, `----`, the answer: a line of names, then a line a row,
-//                              cells between ` | `; `sorted` when the order is not specified
+//                              cells between ` | `; `sorted` when the order is not specified;
+//                              `summarized` when whole blocks of segments have to be answered from
+//                              their statistics, `scanned` when none may be
 //     types                    a statement, `----`, `name type` lines
 //     error CODE [LINE:COLUMN] a statement, `----`, a part of message or hint a line
 //
@@ -45,6 +49,7 @@ enum ScriptState: String, CaseIterable {
 struct TextSink: ResultSink {
     var columns: [ResultColumn] = []
     var rows: [[String]] = []
+    var blocksSummarized = 0
 
     mutating func begin(_ columns: [ResultColumn]) throws(QueryError) { self.columns = columns }
 
@@ -95,8 +100,32 @@ struct ScriptRunner {
         var request = QueryRequest(sql: sql)
         request.timeZone = timeZone
         var sink = TextSink()
-        _ = try store.queries.run(request, cancellation: QueryCancellation(), into: &sink)
+        let summary = try store.queries.run(
+            request, cancellation: QueryCancellation(), into: &sink)
+        sink.blocksSummarized = summary.statistics.blocksSummarized
         return sink
+    }
+
+    /// The lines of a template, once for each index.
+    static func repeated(_ lines: [String], _ count: Int) -> String {
+        var text = ""
+        for index in 0..<count {
+            for line in lines {
+                for (number, part) in line.split(
+                    separator: "{i", omittingEmptySubsequences: false
+                ).enumerated() {
+                    guard number > 0, let end = part.firstIndex(of: "}") else {
+                        text += part
+                        continue
+                    }
+                    let divisor = Int(part[..<end].dropFirst())
+                    text += String(divisor.map { index % $0 } ?? index)
+                    text += part[part.index(after: end)...]
+                }
+                text += "\n"
+            }
+        }
+        return text
     }
 
     /// Brings what was written so far into the state under test.
@@ -109,10 +138,15 @@ struct ScriptRunner {
     func run(_ block: ScriptBlock, name: String) async throws {
         let place = "\(name):\(block.lineNumber) (\(state.rawValue))"
         switch block.kind[0] {
-        case "write":
-            let database = block.kind.count > 1 ? block.kind[1] : "default"
-            let result = try await store.write(
-                lines: Array((block.lines.joined(separator: "\n") + "\n").utf8), database: database)
+        case "write", "rows":
+            var text = block.lines.joined(separator: "\n") + "\n"
+            var database = "default"
+            if block.kind[0] == "rows" {
+                text = Self.repeated(block.lines, try #require(Int(block.kind[1])))
+            } else if block.kind.count > 1 {
+                database = block.kind[1]
+            }
+            let result = try await store.write(lines: Array(text.utf8), database: database)
             #expect(result.rejections.isEmpty, "\(place)")
             try settle()
         case "do":
@@ -120,24 +154,33 @@ struct ScriptRunner {
                 do { _ = try query(line) } catch { Issue.record("\(place): \(line): \(error)") }
             }
             try settle()
-        case "query", "types":
-            do {
-                let zone = block.kind.first { $0.hasPrefix("tz=") }.map { String($0.dropFirst(3)) }
-                let answer = try query(block.statement, timeZone: zone ?? "UTC")
-                var found: [String]
-                if block.kind[0] == "types" {
-                    found = answer.columns.map { "\($0.name) \($0.type.rawValue)" }
-                } else {
-                    var rows = answer.rows.map { $0.joined(separator: " | ") }
-                    if block.kind.contains("sorted") { rows.sort() }
-                    found = [answer.columns.map(\.name).joined(separator: " | ")] + rows
-                }
-                #expect(found == block.expected, "\(place): \(block.statement)")
-            } catch {
-                Issue.record("\(place): \(block.statement): \(error)")
-            }
+        case "query", "types": expectAnswer(block, place)
         case "error": expectError(block, place)
         default: Issue.record("\(place): no block is called \(block.kind[0])")
+        }
+    }
+
+    private func expectAnswer(_ block: ScriptBlock, _ place: String) {
+        do {
+            let zone = block.kind.first { $0.hasPrefix("tz=") }.map { String($0.dropFirst(3)) }
+            let answer = try query(block.statement, timeZone: zone ?? "UTC")
+            var found: [String]
+            if block.kind[0] == "types" {
+                found = answer.columns.map { "\($0.name) \($0.type.rawValue)" }
+            } else {
+                var rows = answer.rows.map { $0.joined(separator: " | ") }
+                if block.kind.contains("sorted") { rows.sort() }
+                found = [answer.columns.map(\.name).joined(separator: " | ")] + rows
+            }
+            #expect(found == block.expected, "\(place): \(block.statement)")
+            if block.kind.contains("summarized"), state != .head {
+                #expect(answer.blocksSummarized > 0, "\(place): \(block.statement)")
+            }
+            if block.kind.contains("scanned") {
+                #expect(answer.blocksSummarized == 0, "\(place): \(block.statement)")
+            }
+        } catch {
+            Issue.record("\(place): \(block.statement): \(error)")
         }
     }
 

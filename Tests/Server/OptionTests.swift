@@ -141,6 +141,25 @@ import Testing
         }
     }
 
+    @Test func `nor does a statement's error of 5xx, whatever its names`() {
+        for word in Refusal.dropWords {
+            for code in QueryError.Code.allCases {
+                let error = QueryError(code, "table \"\(word.uppercased())\"", hint: "not \(word)")
+                let text = ErrorBody.text(error).lowercased()
+                let isServers = ErrorBody.status(of: error).code >= 500
+                #expect(text.contains(word) == !isServers, "\(code): \(text)")
+                #expect(text.contains(#""code":"\#(code.rawValue)""#))
+            }
+        }
+        let servers = QueryError.Code.allCases.filter {
+            ErrorBody.status(of: QueryError($0, "x")).code >= 500
+        }
+        #expect(
+            Set(servers) == [
+                .budget, .timeout, .cancelled, .overloaded, .closed, .damaged, .internal,
+            ])
+    }
+
     @Test func `each family has its shape`() {
         let refusal = Refusal(.unauthorized, "no \"token\"")
         #expect(ErrorBody.text(refusal, family: .influx1) == #"{"error":"no \"token\""}"# + "\n")

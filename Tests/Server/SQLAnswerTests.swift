@@ -162,4 +162,32 @@ private func inflated(_ packed: [UInt8]) -> [UInt8]? {
         #expect(try client.sql(statement + " ORDER BY w").status == 400)
         withExtendedLifetime(server) {}
     }
+    @Test func `a notice says which of a tag and a field of one name is meant`() throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        let line = #"p,type=lxc type="kvm",time=5i,used=1 1"#
+        #expect(try client.request("POST", "/write", text: line).status == 204)
+        func warnings(_ statement: String, _ more: String = "") throws -> String {
+            let answer = try client.sql(statement, more)
+            #expect(answer.status == 200, "\(statement): \(answer.text)")
+            return try answer.part(from: #","warnings":["#, to: #"],"stats""#)
+        }
+        let type = #""`type` of `p` is a tag; the field written so is `type_1`""#
+        let time = #""`time` of `p` is the timestamp; the field written so is `time_1`""#
+        for statement in [
+            "SELECT type FROM p", "SELECT type_1 FROM p", "SELECT type, type_1 AS x FROM p",
+            "SELECT used FROM p WHERE type = 'lxc'", "SELECT max(used) FROM p GROUP BY type",
+            "SELECT used FROM p ORDER BY type_1", "SELECT p.type FROM p",
+        ] { #expect(try warnings(statement) == type, "\(statement)") }
+        #expect(try warnings("SELECT time_1 FROM p") == time)
+        #expect(try warnings("SELECT * FROM p") == "\(type),\(time)")
+        // Nothing is left open here.
+        for statement in [
+            #"SELECT time, used, "type"::tag, "type"::field AS f, "time"::field AS t FROM p"#,
+            #"SELECT used AS type FROM p ORDER BY type"#, "SELECT count(*) FROM p",
+        ] { #expect(try warnings(statement) == "", "\(statement)") }
+        // The answer is whole: no reason for `strict` to refuse it.
+        #expect(try warnings("SELECT type FROM p", "&strict=1") == type)
+        withExtendedLifetime(server) {}
+    }
 }

@@ -62,6 +62,11 @@ private let lines = """
         #expect(missing.status == 404 && missing.text.contains(#""code":"unknown_table""#))
         let unknown = try client.sql("SELECT 1 FROM t", "&db=nowhere")
         #expect(unknown.status == 404 && unknown.text.contains(#""code":"unknown_database""#))
+        // A row brings it into being, as a line does.
+        let statement = percentEncoded("INSERT INTO t (time, v) VALUES (1, 7)")
+        let stored = try client.request("POST", "/sql?db=nowhere&q=\(statement)", text: "")
+        #expect(stored.status == 200, "\(stored.text)")
+        #expect(try client.rows("SELECT v FROM t", "&db=nowhere") == "[[7]]")
     }
 
     @Test func `epoch gives times as text or as a number of each unit`() throws {

@@ -4,13 +4,18 @@ import ApusServer
 import ApusTestKit
 import Logging
 
-/// A running server in a directory of its own. Stopped and removed when released.
+/// A running server in a directory of its own, or one that another left. Stopped when released.
 final class TestServer {
     let port: Int
     private let server: Server
-    private let directory = TemporaryDirectory()
+    /// Holds the data directory, called `data`, and nothing else.
+    let directory: TemporaryDirectory
 
-    init(_ change: (inout ServerOptions) throws -> Void = { _ in }) throws {
+    init(
+        in directory: TemporaryDirectory = TemporaryDirectory(),
+        _ change: (inout ServerOptions) throws -> Void = { _ in }
+    ) throws {
+        self.directory = directory
         var options = ServerOptions()
         options.dataDirectory = directory.path + "/data"
         options.http = ListenerAddress(host: "127.0.0.1", port: 0)

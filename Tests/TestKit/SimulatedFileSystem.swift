@@ -92,7 +92,6 @@ package final class SimulatedFileSystem: FileSystem {
     }
 
     package var callLog: [Call] { state.withLock { $0.callLog } }
-    package func clearCallLog() { state.withLock { $0.callLog = [] } }
 
     /// The directory as the next process finds it when this one was killed: all that was written,
     /// still unsynced where it was.

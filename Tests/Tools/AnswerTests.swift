@@ -1,5 +1,6 @@
 // Answers: read from JSON in any pieces, printed as tables and records.
 
+import ApusQuery
 import ApusTools
 import Testing
 

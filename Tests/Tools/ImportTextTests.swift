@@ -36,7 +36,7 @@ import Testing
     @Test func `numbers are short and grouped`() {
         #expect(ImportText.number(999) == "999" && ImportText.number(1_000) == "1.0 k")
         #expect(ImportText.number(31_400_000) == "31 M" && ImportText.number(.nan) == "?")
-        #expect(ImportText.grouped(1_234_567) == "1,234,567" && ImportText.grouped(-12) == "-12")
+        #expect(Quantity.count(1_234_567) == "1,234,567" && Quantity.count(-12) == "-12")
     }
 }
 

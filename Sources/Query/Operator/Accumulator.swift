@@ -34,7 +34,8 @@ final class Accumulator {
     private var slots: [UInt64] = []
     private var texts: [[UInt8]] = []
     private var times: [Int64] = []
-    private var series: [UInt32] = []
+    /// Of a chosen row, its series.
+    private(set) var series: [UInt32] = []
     private var nulls: [Bool] = []
     private var numberSets: [Set<UInt64>] = []
     private var textSets: [Set<[UInt8]>] = []

@@ -58,11 +58,11 @@ extension BoundExpression {
             return try likeVector(
                 try operand.evaluate(frame), try pattern.evaluate(frame),
                 try escape?.evaluate(frame), ignoresCase: ignoresCase, negated: negated,
-                at: position)
+                frame.context, at: position)
         case .matches(let operand, let pattern, let ignoresCase, let negated):
             return try matchVector(
                 try operand.evaluate(frame), try pattern.evaluate(frame), ignoresCase: ignoresCase,
-                negated: negated, at: pattern.position)
+                negated: negated, frame.context, at: pattern.position)
         case .call(let function, let arguments):
             return try callVector(
                 function, try evaluateAll(arguments, frame), type, frame, at: position)

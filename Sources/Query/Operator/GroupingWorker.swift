@@ -25,15 +25,19 @@ final class GroupingWorker: ScanWorker {
     private var callsSinceCheck = 0
     var failure: QueryError?
 
-    init(_ plan: GroupingPlan, scan: ScanPlan?, shape: GroupingShape?, context: QueryContext) {
+    /// Without a scan, `order` settles ties between rows whose series are told.
+    init(
+        _ plan: GroupingPlan, scan: ScanPlan?, shape: GroupingShape?, order: SeriesOrder? = nil,
+        context: QueryContext
+    ) {
         self.plan = plan
         self.scan = scan
         self.shape = shape
         self.context = context
-        let order = scan.map { SeriesOrder(table: $0.table) }
+        let order = order ?? scan.map { SeriesOrder(table: $0.table) }
         accumulators = plan.aggregates.map { Accumulator($0, order: order) }
         if let scan {
-            frames = ScanFrameBuilder(scan)
+            frames = ScanFrameBuilder(scan, context)
             if shape != nil {
                 seriesCodes = [UInt32](repeating: 0, count: scan.table.seriesCount)
                 staleScratch = scan.request.fields.map { _ in .allocate(capacity: 0) }
@@ -248,8 +252,11 @@ final class GroupingWorker: ScanWorker {
 
     // MARK: - Frames
 
-    /// Adds rows in any order; `timesAscend` says that they are one series' and in order.
-    func add(_ frame: Frame, timesAscend: Bool) throws(QueryError) {
+    /// Adds rows in any order; `timesAscend` says that they are one series' and in order. Rows of
+    /// several series may come with a series each.
+    func add(
+        _ frame: Frame, timesAscend: Bool, rowSeries: [UInt32] = []
+    ) throws(QueryError) {
         var frame = frame
         if let residual = scan?.residual, timesAscend {
             guard let filtered = try frame.filtered(by: residual) else { return }
@@ -260,14 +267,14 @@ final class GroupingWorker: ScanWorker {
         for accumulator in accumulators { accumulator.resize(table.count) }
         let times = plan.timeSlot.map { frame.columns[$0].expanded().values }
         for (index, aggregate) in plan.aggregates.enumerated() {
-            try add(aggregate, accumulators[index], frame, groups, times)
+            try add(aggregate, accumulators[index], frame, groups, times, rowSeries)
         }
         if !timesAscend { try charge() }
     }
 
     private func add(
         _ aggregate: AggregateCall, _ accumulator: Accumulator, _ frame: Frame,
-        _ runs: [GroupRun], _ times: [UInt64]?
+        _ runs: [GroupRun], _ times: [UInt64]?, _ rowSeries: [UInt32]
     ) throws(QueryError) {
         var mask: [UInt8]?
         if let filter = aggregate.filter { mask = trueMask(try filter.evaluate(frame)).mask }
@@ -297,7 +304,8 @@ final class GroupingWorker: ScanWorker {
                         for run in runs {
                             accumulator.add(
                                 run.group, all.slice(run.start, run.end),
-                                times: clock.map { $0 + run.start }, series: frame.series)
+                                times: clock.map { $0 + run.start },
+                                series: rowSeries.isEmpty ? frame.series : rowSeries[run.start])
                         }
                     }
                 }

@@ -11,6 +11,8 @@ package struct Frame {
     package var active: [UInt8]?
     /// The series all rows belong to, where there is one: breaks ties of first, last and LATEST.
     package var series: UInt32 = .max
+    /// The query that waits, where what is slow for one row has to look whether it still does.
+    var context: QueryContext?
 
     package init(count: Int, columns: [Vector]) {
         self.count = count

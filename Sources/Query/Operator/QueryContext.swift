@@ -4,13 +4,6 @@ internal import ApusStorage
 internal import Glibc
 internal import Synchronization
 
-/// Nanoseconds of a clock that never jumps.
-func monotonicNanoseconds() -> Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
-}
-
 /// Shared by the threads of one query.
 final class QueryContext: Sendable {
     let deadline: Int64
@@ -69,11 +62,13 @@ extension QueryError {
             // Not the caller's fault: 503, send it again later.
             case .overloaded, .readOnly, .diskFull: .overloaded
             case .limit: .limit
+            case .invalid: .semantic
             case .unknownDatabase: .unknownDatabase
             case .unknownTable: .unknownTable
             case .exists: .exists
             case .cancelled: .cancelled
-            case .io, .locked, .closed: .internal
+            case .closed: .closed
+            case .io, .locked: .internal
             }
         self.init(code, error.description)
     }

@@ -21,7 +21,7 @@ final class SortWorker: ScanWorker {
         self.timeLimit = timeLimit
         self.scan = scan
         self.context = context
-        frames = ScanFrameBuilder(scan)
+        frames = ScanFrameBuilder(scan, context)
         buffer = SortBuffer(
             types: plan.outputs.map(\.type), keys: plan.sortKeys, rowsMax: plan.rowsMax,
             context: context)
@@ -93,7 +93,7 @@ final class StreamWorker<Sink: ResultSink>: ScanWorker {
         self.scan = scan
         self.context = context
         self.output = output
-        frames = ScanFrameBuilder(scan)
+        frames = ScanFrameBuilder(scan, context)
     }
 
     var isDone: Bool { failure != nil || output.isFull || context.isStopped }

@@ -5,12 +5,14 @@ internal import Synchronization
 
 struct ScanFrameBuilder {
     private let scan: ScanPlan
+    private let context: QueryContext
     private let types: [ResultType]
     private var cachedSeries: UInt32?
     private var cachedTags: [Int: Constant] = [:]
 
-    init(_ scan: ScanPlan) {
+    init(_ scan: ScanPlan, _ context: QueryContext) {
         self.scan = scan
+        self.context = context
         types = scan.columns.map { column in
             switch column {
             case .time: .timestamp
@@ -66,6 +68,7 @@ struct ScanFrameBuilder {
         }
         var frame = Frame(count: rows.count, columns: columns)
         frame.series = rows.series
+        frame.context = context
         return frame
     }
 

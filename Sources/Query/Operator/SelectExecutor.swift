@@ -12,22 +12,10 @@ struct ExecutionReport {
     var rowCount = 0
 }
 
-/// Knows whether rows are out already.
-private struct CountingSink<Base: ResultSink>: ResultSink {
-    var base: Base
-    var batchCount = 0
-
-    mutating func begin(_ columns: [ResultColumn]) throws(QueryError) { try base.begin(columns) }
-
-    mutating func append(_ batch: ResultBatch) throws(QueryError) {
-        batchCount += 1
-        try base.append(batch)
-    }
-}
-
 extension QueryEngine {
     func execute<Sink: ResultSink>(
-        _ plan: SelectPlan, _ context: QueryContext, strict: Bool, into sink: inout Sink
+        _ plan: SelectPlan, _ context: QueryContext, strict: Bool,
+        into sink: inout HeadHoldingSink<Sink>
     ) throws(QueryError) -> ExecutionReport {
         var report = ExecutionReport()
         try sink.begin(plan.resultColumns)
@@ -36,40 +24,36 @@ extension QueryEngine {
             report.rowCount = try emit(plan, frame, context, &sink)
             return report
         }
-        var counting = CountingSink(base: sink)
-        defer { sink = counting.base }
-        var damagedBefore = damageCount(scan.table)
         while true {
+            // The snapshot first: every series it can show is in the index by then.
+            let snapshot = storage.snapshot(of: [scan.table])
             do throws(QueryError) {
-                return try scanned(plan, scan, context, strict: strict, into: &counting)
+                return try scanned(plan, scan, snapshot, context, strict: strict, into: &sink)
             } catch {
-                // A damaged segment was set aside; the rest answers, with a warning, unless rows
-                // that may depend on it are out already. Each turn takes a segment away.
-                let damaged = damageCount(scan.table)
-                guard error.code == .damaged, !strict, counting.batchCount == 0,
-                    damaged > damagedBefore
+                // What is damaged was set aside; the rest answers, with a warning, unless rows that
+                // may depend on it are out already. Each turn takes something away.
+                guard error.code == .damaged, !strict, !sink.isReleased,
+                    damageCount(storage.snapshot(of: [scan.table])) > damageCount(snapshot)
                 else { throw error }
-                damagedBefore = damaged
                 context.restart()
             }
         }
-    }
-
-    private func damageCount(_ table: TableEntry) -> Int {
-        storage.snapshot(of: [table]).warnings(for: table, in: .all).count
+        func damageCount(_ snapshot: Snapshot) -> Int {
+            snapshot.warnings(for: scan.table, in: .all).count
+        }
     }
 
     private func scanned<Sink: ResultSink>(
-        _ plan: SelectPlan, _ scan: ScanPlan, _ context: QueryContext, strict: Bool,
-        into sink: inout Sink
+        _ plan: SelectPlan, _ scan: ScanPlan, _ snapshot: Snapshot, _ context: QueryContext,
+        strict: Bool, into sink: inout Sink
     ) throws(QueryError) -> ExecutionReport {
         var report = ExecutionReport()
-        // The snapshot first: every series it can show is in the index by then.
-        let snapshot = storage.snapshot(of: [scan.table])
         report.warnings = snapshot.warnings(for: scan.table, in: scan.request.timeRange)
         if strict, let warning = report.warnings.first {
             throw QueryError(.damaged, warning, hint: "without strict=1 the rest is answered")
         }
+        // Nothing is missing from the answer: no reason for `strict` to refuse it.
+        report.warnings += plan.scope?.notices ?? []
         var request = scan.request
         if let predicate = scan.seriesPredicate {
             let series = try predicate.select(scan.table)
@@ -129,8 +113,12 @@ extension QueryEngine {
         // Without the keys the columns are those of the scan again.
         frame.columns.removeFirst(first.keys.count)
         guard let grouping = plan.grouping else { return frame }
-        let second = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
-        try second.add(frame, timesAscend: false)
+        let second = GroupingWorker(
+            grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table),
+            context: context)
+        // Every column was taken from the same row of a key, so any tells its series.
+        try second.add(
+            frame, timesAscend: false, rowSeries: merged.accumulators.first?.series ?? [])
         frame = try second.finish()
         report.groupCount = frame.count
         return frame

@@ -25,7 +25,7 @@ struct SortBuffer {
 
     mutating func append(outputs: [Vector], keys: [Vector]) throws(QueryError) {
         for (index, vector) in (outputs + keys).enumerated() { builders[index].append(vector) }
-        if let rowsMax, count > max(1_024, rowsMax &* 2) { keepBest(rowsMax) }
+        if let rowsMax, count > 1_024, count / 2 >= rowsMax { keepBest(rowsMax) }
         let bytes = builders.reduce(0) { $0 + $1.byteCount }
         if bytes > chargedBytes + 65_536 {
             try context.charge(bytes - chargedBytes, "the rows of ORDER BY")

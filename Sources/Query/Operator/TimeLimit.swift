@@ -22,6 +22,9 @@ final class TimeLimit: Sendable {
 
     /// Rows of this time are the worst that one thread keeps.
     func tighten(to time: Int64) {
+        // The line is every thread's: it is written only where something changes.
+        let known = bound.load(ordering: .relaxed)
+        guard isDescending ? time > known : time < known else { return }
         if isDescending {
             bound.max(time, ordering: .relaxed)
         } else {

@@ -86,6 +86,14 @@ package final class RegexPattern: @unchecked Sendable {
                 "the regular expression uses the back-reference `\\\(digit)`, which is not supported"
             )
         }
+        for (beginning, name) in [
+            ("invalid escape sequence: \\k", "\\k"), ("invalid escape sequence: \\g", "\\g"),
+            ("invalid perl operator: (?P", "(?P="),
+        ] where reason.hasPrefix(beginning) && pattern.contains(name) {
+            return QueryError(
+                .semantic,
+                "the regular expression uses the back-reference `\(name)`, which is not supported")
+        }
         return QueryError(.semantic, "the regular expression is not valid: \(reason)")
     }
 }

@@ -117,11 +117,15 @@ final class Binder {
                     pattern: try asString(try bind(pattern), "LIKE"), escape: boundEscape,
                     ignoresCase: ignoresCase, negated: negated), .bool, at: position)
         case .matches(let operand, let pattern, let ignoresCase, let negated):
+            let text = try asString(try bind(operand), "~")
+            let boundPattern = try asString(try bind(pattern), "~")
+            // A pattern that can't be compiled is an error also where no row asks for it.
+            if let constant = boundPattern.constant, !constant.isNull {
+                _ = try compiledRegex(constant.text, ignoresCase: ignoresCase, at: position)
+            }
             return BoundExpression(
-                .matches(
-                    try asString(try bind(operand), "~"),
-                    pattern: try asString(try bind(pattern), "~"), ignoresCase: ignoresCase,
-                    negated: negated), .bool, at: position)
+                .matches(text, pattern: boundPattern, ignoresCase: ignoresCase, negated: negated),
+                .bool, at: position)
         case .call(let call): return try bindCall(call, at: position)
         case .cast(let operand, let type):
             return try bindCast(try bind(operand), ResultType(type), at: position)

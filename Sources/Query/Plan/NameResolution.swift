@@ -26,6 +26,17 @@ enum NameResolution {
         }
     }
 
+    /// What the name can mean among candidates that may repeat a name: those that have it
+    /// exactly, else, unless it is quoted, those that have it but for ASCII case.
+    static func all<Value>(
+        _ name: Identifier, in candidates: [(name: String, value: Value)]
+    ) -> [Value] {
+        let exact = candidates.filter { $0.name.hasSameBytes(as: name.text) }
+        guard exact.isEmpty, !name.isQuoted else { return exact.map(\.value) }
+        let folded = asciiLowercased(name.text)
+        return candidates.filter { asciiLowercased($0.name).hasSameBytes(as: folded) }.map(\.value)
+    }
+
     static func ambiguous(_ name: Identifier, _ names: [String]) -> QueryError {
         QueryError(
             .ambiguous, "`\(name.text)` fits several names", at: name.position,

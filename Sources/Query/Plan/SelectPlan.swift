@@ -77,12 +77,12 @@ struct ScanPlan {
             return index
         }
         for slot in needed.sorted() { _ = index(of: slot) }
-        defer { request.fieldTypes = request.fields.map { schema.fields[Int($0)].type } }
         for (slot, bound) in bounds {
             guard let field = index(of: slot) else { continue }
             var bound = bound
             bound.field = field
             request.bounds.append(bound)
         }
+        request.fieldTypes = request.fields.map { schema.fields[Int($0)].type }
     }
 }

@@ -70,8 +70,8 @@ struct SelectPlanner {
         plan.outputs = outputs
         plan.having = having
         plan.sortKeys = sortKeys
-        plan.limit = try bindCount(select.limit, "LIMIT", binder)
-        plan.offset = try bindCount(select.offset, "OFFSET", binder) ?? 0
+        plan.limit = try session.rowLimit(select.limit, "LIMIT")
+        plan.offset = try session.rowLimit(select.offset, "OFFSET") ?? 0
         try planScan(select, condition, scope, binder, &plan)
         return plan
     }
@@ -124,8 +124,19 @@ struct SelectPlanner {
         scan.needed = needed
         if let condition { PredicateSplit.push(condition, into: &scan) }
         scan.finishRequest()
-        scan.request.latestOnly = latestKeys != nil && scan.residual == nil && scan.bounds.isEmpty
+        scan.request.latestOnly =
+            scan.residual == nil && scan.bounds.isEmpty && keysAreTags(latestKeys, scope)
         plan.scan = scan
+    }
+
+    /// Whether all rows of a series have one key, so that its last row is all there is to see.
+    private func keysAreTags(_ keys: [BoundExpression]?, _ scope: TableScope) -> Bool {
+        keys?.allSatisfy { key in
+            guard case .column(let slot) = key.kind, case .tag = scope.used[slot] else {
+                return false
+            }
+            return true
+        } ?? false
     }
 
     private func bindLatest(
@@ -167,7 +178,7 @@ struct SelectPlanner {
                         .unknownTable, "`\(qualifier.text)` is not a table of this query",
                         at: qualifier.position)
                 }
-                items += scope.starColumns.map {
+                items += scope.starColumns().map {
                     Item(name: scope.name(of: $0), column: $0, position: item.position)
                 }
             case .expression(let expression, let alias):
@@ -269,11 +280,12 @@ struct SelectPlanner {
     ) throws(QueryError) -> BoundExpression? {
         guard case .column(let reference) = expression.kind, reference.qualifiers.isEmpty,
             reference.kind == nil,
-            case .missing = NameResolution.match(reference.name, in: binder.aliases),
-            case .found(let output) = NameResolution.match(reference.name, in: outputs)
+            case .missing = NameResolution.match(reference.name, in: binder.aliases)
         else { return nil }
-        let others = outputs.filter { $0.name == reference.name.text && $0.value != output }
-        guard others.isEmpty else {
+        let fitting = NameResolution.all(reference.name, in: outputs)
+        guard let output = fitting.first else { return nil }
+        // Several columns of one name are one if they are computed alike.
+        guard fitting.allSatisfy({ $0 == output }) else {
             throw QueryError(
                 .ambiguous, "ORDER BY `\(reference.name.text)` fits several columns of the answer",
                 at: reference.position, hint: "give the one you mean an alias")
@@ -295,21 +307,5 @@ struct SelectPlanner {
                 .column(index), key.expression.type, at: key.expression.position)
             return key
         }
-    }
-
-    private func bindCount(
-        _ syntax: Expression?, _ clause: String, _ binder: Binder
-    ) throws(QueryError) -> Int? {
-        guard let syntax else { return nil }
-        let bound = try Binder(session: session, scope: nil).bind(syntax)
-        let value = bound.isUntyped ? try binder.coerce(bound, to: .int64) : bound
-        guard let constant = value.constant, value.type.isInteger else {
-            throw QueryError(.semantic, "\(clause) takes a whole number", at: syntax.position)
-        }
-        if constant.isNull { return nil }
-        guard constant.int64 >= 0 else {
-            throw QueryError(.semantic, "\(clause) must not be negative", at: syntax.position)
-        }
-        return Int(constant.int64)
     }
 }

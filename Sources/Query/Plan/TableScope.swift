@@ -19,6 +19,8 @@ final class TableScope {
     let name: String
     let hasAlias: Bool
     private(set) var used: [ScanColumn] = []
+    /// What was named without saying whether the tag or the field of that name is meant, each once.
+    private(set) var notices: [String] = []
 
     init(table: TableEntry, alias: Identifier?) {
         self.table = table
@@ -50,14 +52,17 @@ final class TableScope {
     }
 
     /// `*`: time, tags by name, fields by name.
-    var starColumns: [ScanColumn] {
+    func starColumns() -> [ScanColumn] {
         func sorted(_ names: [String]) -> [Int] {
             names.indices.sorted {
                 Array(names[$0].utf8).lexicographicallyPrecedes(Array(names[$1].utf8))
             }
         }
-        return [.time] + sorted(schema.tags.map(\.sqlName)).map { .tag($0) }
+        let columns: [ScanColumn] =
+            [.time] + sorted(schema.tags.map(\.sqlName)).map { .tag($0) }
             + sorted(schema.fields.map(\.sqlName)).map { .field($0) }
+        for column in columns { noticeClash(of: column) }
+        return columns
     }
 
     private var allNames: [(name: String, value: ScanColumn)] {
@@ -76,10 +81,39 @@ final class TableScope {
             case .field: schema.fields.enumerated().map { ($1.name, .field($0)) }
             }
         switch NameResolution.match(reference.name, in: candidates) {
-        case .found(let column): return column
+        case .found(let column):
+            if reference.kind == nil { noticeClash(of: column) }
+            return column
         case .ambiguous(let names): throw NameResolution.ambiguous(reference.name, names)
         case .missing: return nil
         }
+    }
+
+    /// Tags and fields have name spaces of their own, SQL has one: says which name got which column.
+    private func noticeClash(of column: ScanColumn) {
+        let kind: String
+        let renamed: (name: String, sqlName: String)
+        switch column {
+        case .time: return
+        case .tag(let index):
+            let tag = schema.tags[index]
+            if tag.sqlName.hasSameBytes(as: tag.name) {
+                guard let field = schema.field(named: tag.name) else { return }
+                kind = "field"
+                renamed = (field.name, field.sqlName)
+            } else {
+                kind = "tag"
+                renamed = (tag.name, tag.sqlName)
+            }
+        case .field(let index):
+            let field = schema.fields[index]
+            guard !field.sqlName.hasSameBytes(as: field.name) else { return }
+            kind = "field"
+            renamed = (field.name, field.sqlName)
+        }
+        let notice =
+            "`\(renamed.name)` of `\(table.name)` is \(renamed.name == "time" ? "the timestamp" : "a tag"); the \(kind) written so is `\(renamed.sqlName)`"
+        if !notices.contains(notice) { notices.append(notice) }
     }
 
     private func checkQualifiers(_ reference: ColumnReference) throws(QueryError) {

@@ -6,7 +6,7 @@
 
 internal import ApusStorage
 
-package enum ResultFormat: String, Sendable {
+package enum ResultFormat: String, Sendable, CaseIterable {
     case json, ndjson, csv
 
     package var contentType: String {

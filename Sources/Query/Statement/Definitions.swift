@@ -15,7 +15,8 @@ extension StatementExecution {
             {
                 try translating { () throws(StorageError) in
                     try storage.createDatabase(
-                        database, ifNotExists: true, retentionNanoseconds: nil,
+                        database, ifNotExists: true,
+                        retentionNanoseconds: storage.options.defaultRetentionNanoseconds,
                         partitionNanoseconds: nil)
                 }
             }
@@ -70,13 +71,20 @@ extension StatementExecution {
         }
     }
 
-    /// The database a new table goes into: as found, else as written.
-    func databaseName(of name: TableName) throws(QueryError) -> String {
+    /// The database a new table goes into: as found, or as written if it may come into being.
+    func databaseName(
+        of name: TableName, mayCreate: Bool = false
+    ) throws(QueryError) -> String {
         guard let database = name.database, asciiLowercased(database.text) != "public" else {
             try session.access.check(database: session.database, at: name.table.position)
             return session.database
         }
-        return try engine.findDatabase(database, session.access).name
+        do throws(QueryError) {
+            return try engine.findDatabase(database, session.access).name
+        } catch {
+            guard mayCreate, error.code == .unknownDatabase else { throw error }
+            return database.text
+        }
     }
 
     private func columns(

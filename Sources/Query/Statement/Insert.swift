@@ -7,8 +7,20 @@ extension StatementExecution {
         case time
         case tag(String)
         case field(String, FieldType)
-        /// A column of a table that does not exist yet: its kind follows its value.
+        /// A column of a table that does not exist yet, said to be a field.
+        case newField(String)
+        /// … of which nothing is said: its kind follows its value.
         case new(String)
+
+        /// What may be there only once in a list of columns.
+        var identity: [UInt8] {
+            switch self {
+            case .time: []
+            case .tag(let name): [1] + Array(name.utf8)
+            case .field(let name, _), .newField(let name): [2] + Array(name.utf8)
+            case .new(let name): [3] + Array(name.utf8)
+            }
+        }
     }
 
     mutating func insert(_ insert: InsertStatement) throws(QueryError) {
@@ -16,28 +28,41 @@ extension StatementExecution {
         do throws(QueryError) {
             table = try engine.findTable(insert.table, session: session)
         } catch {
-            guard error.code == .unknownTable, engine.storage.options.createTables else {
-                throw error
-            }
+            let options = engine.storage.options
+            let mayCreate =
+                error.code == .unknownTable
+                || (error.code == .unknownDatabase && options.createDatabases)
+            guard mayCreate, options.createTables else { throw error }
         }
         let database: String
         if let table {
             database = table.database.name
         } else {
-            database = try databaseName(of: insert.table)
+            database = try databaseName(
+                of: insert.table, mayCreate: engine.storage.options.createDatabases)
         }
         let scope = table.map { TableScope(table: $0, alias: nil) }
         var targets: [Target] = []
-        for column in insert.columns { targets.append(try target(column, scope)) }
+        var seen: Set<[UInt8]> = []
+        for column in insert.columns {
+            let target = try target(column, scope)
+            guard seen.insert(target.identity).inserted else {
+                throw QueryError(
+                    .semantic, "`\(column.name.text)` is there twice", at: column.position)
+            }
+            targets.append(target)
+        }
 
         let binder = Binder(session: session, scope: nil)
         var builder = RowBuilder(database: database)
+        var newTypes: [String: ResultType] = [:]
         for row in insert.rows {
             try append(
                 row, targets, binder, table?.name ?? insert.table.table.text, to: &builder,
-                at: insert.position)
+                &newTypes, at: insert.position)
         }
         let batch = builder.batch
+        batch.isOneStatement = true
         let receipt = try translating { () throws(StorageError) in
             try engine.storage.commit(batch)
         }
@@ -54,10 +79,14 @@ extension StatementExecution {
         _ column: ColumnReference, _ scope: TableScope?
     ) throws(QueryError) -> Target {
         guard let scope else {
+            let name = column.name.text
             switch column.kind {
-            case .tag: return .tag(column.name.text)
-            case nil where asciiLowercased(column.name.text) == "time": return .time
-            default: return .new(column.name.text)
+            case .tag: return .tag(name)
+            case .field: return .newField(name)
+            case nil:
+                // As every name: quoted it is another one than the timestamp's.
+                let bare = column.name.isQuoted ? name : asciiLowercased(name)
+                return bare.hasSameBytes(as: "time") ? .time : .new(name)
             }
         }
         guard let found = try scope.resolve(column) else { throw scope.unknownColumn(column) }
@@ -71,7 +100,8 @@ extension StatementExecution {
 
     private func append(
         _ row: [Expression], _ targets: [Target], _ binder: Binder, _ table: String,
-        to builder: inout RowBuilder, at position: SourcePosition
+        to builder: inout RowBuilder, _ newTypes: inout [String: ResultType],
+        at position: SourcePosition
     ) throws(QueryError) {
         var time = session.now
         var tags: [String: String] = [:]
@@ -102,16 +132,26 @@ extension StatementExecution {
                     tags[name] = value.text
                 }
             case .field(let name, let type):
-                if let value = try constant(ResultType(type)) {
+                if let value = try constant(assigned(bound, to: type, name, at: syntax.position)) {
                     fields.append((name, stored(value)))
                 }
-            case .new(let name):
+            case .newField(let name), .new(let name):
                 guard let value = try constant(bound.isUntyped ? .string : bound.type) else {
                     continue
                 }
-                if value.type == .string {
+                let isField = if case .newField = target { true } else { false }
+                if value.type == .string, !isField {
                     if !value.bytes.isEmpty { tags[name] = value.text }
-                } else if value.type.isNumeric || value.type == .bool {
+                } else if value.type.isNumeric || value.type == .bool || value.type == .string {
+                    let known = newTypes[name] ?? value.type
+                    guard known == value.type || known.isNumeric && value.type.isNumeric else {
+                        throw QueryError(
+                            .semantic,
+                            "\(name) is \(known.rawValue) in a row before, found "
+                                + value.type.rawValue,
+                            at: syntax.position)
+                    }
+                    newTypes[name] = known
                     fields.append((name, stored(value)))
                 } else {
                     throw QueryError(
@@ -126,6 +166,21 @@ extension StatementExecution {
                 at: row.first?.position ?? position)
         }
         builder.append(table: table, tags: tags, time: time, fields: fields)
+    }
+
+    /// The type in which a field takes a value. Numbers stay what they are: the storage fits them
+    /// in or widens the field.
+    private func assigned(
+        _ bound: BoundExpression, to type: FieldType, _ name: String, at position: SourcePosition
+    ) throws(QueryError) -> ResultType {
+        let own = ResultType(type)
+        if bound.isUntyped || bound.type == own || own == .string { return own }
+        guard bound.type.isNumeric, own.isNumeric else {
+            throw QueryError(
+                .semantic, "\(name) is a field (\(own.rawValue)), found \(bound.type.rawValue)",
+                at: position)
+        }
+        return bound.type
     }
 
     private func stored(_ value: Constant) -> RowBuilder.Value {

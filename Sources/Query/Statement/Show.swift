@@ -1,7 +1,26 @@
-// SHOW and DESCRIBE: answers from the catalog, without a scan.
+// SHOW and DESCRIBE: answers from the catalog, without a scan unless a condition asks for one.
 
 internal import ApusStorage
 internal import Synchronization
+
+/// Keeps an answer of strings.
+private struct StringRows: ResultSink {
+    var rows: [[String?]] = []
+
+    mutating func begin(_ columns: [ResultColumn]) throws(QueryError) {}
+
+    mutating func append(_ batch: ResultBatch) throws(QueryError) {
+        for row in 0..<batch.rowCount { rows.append(batch.columns.map { Self.text($0, row) }) }
+    }
+
+    private static func text(_ vector: ResultVector, _ row: Int) -> String? {
+        if let validity = vector.validity, validity[row] == 0 { return nil }
+        let slot = StringSlot(rawValue: vector.values[row])
+        return String(
+            decoding: vector.stringBytes[slot.offset..<(slot.offset + slot.length)],
+            as: UTF8.self)
+    }
+}
 
 extension StatementExecution {
     mutating func run<Sink: ResultSink>(
@@ -51,28 +70,18 @@ extension StatementExecution {
         }
     }
 
-    private func count(_ syntax: Expression?, _ clause: String) throws(QueryError) -> Int? {
-        guard let syntax else { return nil }
-        let bound = try Binder(session: session, scope: nil).bind(syntax)
-        guard let constant = bound.constant, bound.type == .int64, !constant.isNull,
-            constant.int64 >= 0
-        else {
-            throw QueryError(.semantic, "\(clause) takes a whole number", at: syntax.position)
-        }
-        return Int(constant.int64)
-    }
-
     private func page<T>(
         _ rows: [T], _ limit: Expression?, _ offset: Expression?
     ) throws(QueryError) -> [T] {
-        let rest = rows.dropFirst(try count(offset, "OFFSET") ?? 0)
-        return Array(rest.prefix(try count(limit, "LIMIT") ?? .max))
+        let rest = rows.dropFirst(try session.rowLimit(offset, "OFFSET") ?? 0)
+        return Array(rest.prefix(try session.rowLimit(limit, "LIMIT") ?? .max))
     }
 
-    /// The series a condition over tags leaves. A range of times needs a scan, as SELECT does.
+    /// The series a condition over tags leaves; nil if it asks for times or fields, which only a
+    /// scan can tell.
     private func matching(
         _ table: TableEntry, _ condition: Expression?
-    ) throws(QueryError) -> SeriesSet {
+    ) throws(QueryError) -> SeriesSet? {
         let all = SeriesSet(all: table.seriesCount)
         guard let condition else { return all }
         let scope = TableScope(table: table, alias: nil)
@@ -84,11 +93,7 @@ extension StatementExecution {
         }
         var scan = ScanPlan(table: table, columns: scope.used, schema: scope.schema)
         PredicateSplit.push(bound, into: &scan)
-        guard scan.timeRange == .all, scan.residual == nil else {
-            throw QueryError(
-                .unsupported, "WHERE takes tags only here", at: condition.position,
-                hint: "SELECT DISTINCT tag FROM … WHERE … looks at rows")
-        }
+        guard scan.timeRange == .all, scan.residual == nil else { return nil }
         return try scan.seriesPredicate?.select(table) ?? all
     }
 
@@ -107,20 +112,59 @@ extension StatementExecution {
                     hint: NameResolution.hint(
                         for: key.text, among: table.schema.tags.map(\.sqlName)))
             }
-            let values = table.series.withLock { index -> [[UInt8]] in
-                guard tag < index.tags.count else { return [] }
-                let column = index.tags[tag]
-                var seen = [Bool](repeating: false, count: column.values.count)
-                for id in 0..<column.codes.count where column.codes[id] != 0 {
-                    if series.contains(UInt32(id)) { seen[Int(column.codes[id]) - 1] = true }
-                }
-                return column.values.indices.filter { seen[$0] }.map { column.values[$0] }
-            }
             let name = table.schema.tags[tag].sqlName
-            rows += values.sorted { $0.lexicographicallyPrecedes($1) }
-                .map { [name, String(decoding: $0, as: UTF8.self)] }
+            if let series {
+                rows += knownValues(of: tag, table, series).map { [name, $0] }
+            } else {
+                let live = try liveTags([tag], table, show.table, show.condition)
+                rows += live.compactMap { row in row[0].map { [name, $0] } }
+            }
         }
         try send(["key", "value"], try page(rows, show.limit, show.offset), into: &sink)
+    }
+
+    /// The values of a tag among series, in bytewise order, without a look at rows.
+    private func knownValues(
+        of tag: Int, _ table: TableEntry, _ series: SeriesSet
+    ) -> [String] {
+        let values = table.series.withLock { index -> [[UInt8]] in
+            guard tag < index.tags.count else { return [] }
+            let column = index.tags[tag]
+            var seen = [Bool](repeating: false, count: column.values.count)
+            for id in 0..<column.codes.count where column.codes[id] != 0 {
+                if series.contains(UInt32(id)) { seen[Int(column.codes[id]) - 1] = true }
+            }
+            return column.values.indices.filter { seen[$0] }.map { column.values[$0] }
+        }
+        return values.sorted { $0.lexicographicallyPrecedes($1) }
+            .map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The distinct tuples of tags that rows under a condition have, in order, NULLs last.
+    private mutating func liveTags(
+        _ tags: [Int], _ table: TableEntry, _ name: TableName, _ condition: Expression?
+    ) throws(QueryError) -> [[String?]] {
+        let position = condition?.position ?? name.position
+        var columns: [Expression] = tags.map { tag in
+            let written = Identifier(
+                text: table.schema.tags[tag].name, isQuoted: true, position: position)
+            return Expression(.column(ColumnReference(name: written, kind: .tag)), at: position)
+        }
+        // Of a table without tags there is one series or none.
+        if tags.isEmpty { columns = [Expression(.literal(.string("")), at: position)] }
+        var select = SelectStatement(position: position)
+        select.isDistinct = true
+        select.items = columns.map {
+            SelectItem(kind: .expression($0, alias: nil), position: position)
+        }
+        select.from = TableReference(name: name, alias: nil)
+        select.condition = condition
+        select.orderBy = columns.map {
+            OrderItem(expression: $0, isDescending: false, nullsFirst: nil)
+        }
+        var rows = StringRows()
+        note(try self.select(select, into: &rows).report)
+        return tags.isEmpty ? rows.rows.map { _ in [] } : rows.rows
     }
 
     private mutating func series<Sink: ResultSink>(
@@ -131,6 +175,11 @@ extension StatementExecution {
         let order = table.schema.tags.indices.sorted {
             Array(table.schema.tags[$0].sqlName.utf8)
                 .lexicographicallyPrecedes(Array(table.schema.tags[$1].sqlName.utf8))
+        }
+        let names = order.map { table.schema.tags[$0].sqlName }
+        guard let matched else {
+            let live = try liveTags(order, table, show.table, show.condition)
+            return try send(names, try page(live, show.limit, show.offset), into: &sink)
         }
         var ids: [UInt32] = []
         matched.forEach { ids.append($0) }
@@ -143,6 +192,6 @@ extension StatementExecution {
                 }
             }
         }
-        try send(order.map { table.schema.tags[$0].sqlName }, rows, into: &sink)
+        try send(names, rows, into: &sink)
     }
 }

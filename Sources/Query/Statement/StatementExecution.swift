@@ -3,7 +3,7 @@
 internal import ApusStorage
 
 /// Keeps the columns back until the first rows: another attempt may have others.
-private struct HeadHoldingSink<Base: ResultSink>: ResultSink {
+struct HeadHoldingSink<Base: ResultSink>: ResultSink {
     var base: Base
     private var columns: [ResultColumn]?
     private(set) var isReleased = false

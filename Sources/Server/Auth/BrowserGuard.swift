@@ -2,15 +2,14 @@
 //
 // A page can make a browser send requests anywhere. It can't read the answers of another origin,
 // but a write needs no answer; so a foreign `Origin` is refused. And a page whose own name is made
-// to resolve to 127.0.0.1 is no foreign origin to the browser; so, unless tokens are asked for, a
-// `Host` must be an address or a name that is known to be this machine's.
+// to resolve to 127.0.0.1 is no foreign origin to the browser; so a `Host` must be an address or a
+// name that is known to be this machine's. Tokens change neither: a browser may have one to add.
 
 internal import Glibc
 internal import NIOHTTP1
 
 struct BrowserGuard: Sendable {
     private let names: Set<String>
-    private let acceptsAnyHost: Bool
 
     init(_ options: ServerOptions) {
         var names: Set<String> = ["localhost"]
@@ -25,7 +24,6 @@ struct BrowserGuard: Sendable {
         if let http = options.http { names.insert(http.host.lowercased()) }
         for name in options.allowedHosts { names.insert(name.lowercased()) }
         self.names = names
-        acceptsAnyHost = options.tokens != nil
     }
 
     func refusal(_ headers: HTTPHeaders) -> Refusal? {
@@ -36,10 +34,10 @@ struct BrowserGuard: Sendable {
                     .forbidden, "requests from another origin are refused", code: "foreign_origin")
             }
         }
-        guard let host, !acceptsAnyHost, !accepts(name(of: host)) else { return nil }
+        guard let host, !accepts(name(of: host)) else { return nil }
         return Refusal(
             .forbidden,
-            "unexpected Host: use an address or this machine's name, or start with --allow-host",
+            "unexpected Host: use an address or this machine's name, or start with --allow-host NAME",
             code: "unexpected_host")
     }
 
@@ -53,6 +51,8 @@ struct BrowserGuard: Sendable {
 
     private func name(of host: String) -> String {
         if host.hasPrefix("["), let end = host.firstIndex(of: "]") {
+            let rest = host[host.index(after: end)...]
+            guard rest.isEmpty || rest.first == ":" else { return host }
             return String(host[host.index(after: host.startIndex)..<end])
         }
         guard let colon = host.lastIndex(of: ":"),

@@ -43,7 +43,7 @@ package struct Refusal: Error, Sendable {
         "retention policy not found", "hinted handoff queue not empty",
     ]
 
-    private static func withoutDropWords(_ message: String) -> String {
+    static func withoutDropWords(_ message: String) -> String {
         let folded = message.lowercased()
         return dropWords.contains { folded.contains($0) } ? "the server failed" : message
     }
@@ -78,6 +78,7 @@ package struct Refusal: Error, Sendable {
         case .closed:
             self.init(.serviceUnavailable, error.description, retryAfterSeconds: 1)
         case .limit(let text): self.init(.payloadTooLarge, text)
+        case .invalid(let text): self.init(.badRequest, text)
         case .unknownDatabase, .unknownTable: self.init(.notFound, error.description)
         case .exists: self.init(.conflict, error.description, code: "exists")
         case .cancelled: self.init(.serviceUnavailable, error.description, retryAfterSeconds: 1)
@@ -157,7 +158,7 @@ package enum ErrorBody {
         // By name, since the codes belong to the query engine and grow with it.
         switch error.code.rawValue {
         case "unknown_table", "unknown_database": .notFound
-        case "budget", "overloaded", "cancelled": .serviceUnavailable
+        case "budget", "overloaded", "cancelled", "closed": .serviceUnavailable
         case "timeout": .gatewayTimeout
         case "read_only", "forbidden": .forbidden
         case "internal", "io", "corrupt", "damaged": .internalServerError
@@ -168,6 +169,12 @@ package enum ErrorBody {
     }
 
     package static func text(_ error: QueryError) -> String {
+        var error = error
+        if status(of: error).code >= 500 {
+            // A name in it may be any words.
+            error.message = Refusal.withoutDropWords(error.message)
+            error.hint = error.hint.map(Refusal.withoutDropWords)
+        }
         let writer = TextWriter(capacity: 256)
         writer.text(#"{"error":"#)
         error.writeObject(to: writer)

@@ -118,6 +118,9 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
             refusal.allow = route.methods.map(\.rawValue).joined(separator: ", ")
             throw refusal
         }
+        guard request.parameters.isText else {
+            throw Refusal(.badRequest, "the parameters of the URL are not UTF-8")
+        }
         if route.isOpen { return StatusExchange(server: server, endpoint: route.endpoint) }
         guard
             let permissions = Credentials.permissions(

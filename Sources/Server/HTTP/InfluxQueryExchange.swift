@@ -28,6 +28,9 @@ final class InfluxQueryExchange: Exchange, @unchecked Sendable {
         if request.head.method == .POST, let body = collector.text {
             parameters.append(URLParameters(body))
         }
+        guard parameters.isText else {
+            return refuse(Refusal(.badRequest, "the statement is not UTF-8"), handler)
+        }
         let statements: [InfluxStatement]
         do throws(InfluxStatement.Fault) {
             statements = try InfluxStatement.parse(parameters["q"] ?? "")

@@ -58,8 +58,16 @@ enum Endpoint: String, Sendable, CaseIterable {
     static func route(_ path: String) -> Route? {
         routes.first { route in
             let name = route.endpoint.rawValue
-            return route.takesPrefix ? path.hasSuffix(name) : path == name
+            guard route.takesPrefix else { return path == name }
+            return path.hasSuffix(name) && !isOfLaterVersion(route, path)
         }
+    }
+
+    /// `/api/v2/query` takes Flux and is no `/query` below the path `/api/v2`.
+    private static func isOfLaterVersion(_ route: Route, _ path: String) -> Bool {
+        guard route.endpoint == .query || route.endpoint == .writeV1 else { return false }
+        let prefix = path.dropLast(route.endpoint.rawValue.count)
+        return prefix.hasSuffix("/api/v2") || prefix.hasSuffix("/api/v3")
     }
 
     /// The conventions for a path that is no endpoint.

@@ -57,7 +57,7 @@ final class StatusExchange: Exchange {
     private func health(_ status: StorageHealth.Status, _ message: String) -> Reply {
         let writer = TextWriter(capacity: 256)
         writer.text(#"{"name":"apus","message":"#)
-        writer.jsonString(message)
+        writer.jsonString(status == .fail ? Refusal.withoutDropWords(message) : message)
         writer.text(#","status":""#)
         writer.text(status.rawValue)
         writer.text(#"","checks":[],"version":""#)

@@ -3,6 +3,8 @@
 /// Names and values of a URL's query or of a form body, in order. The first of a name counts.
 package struct URLParameters: Sendable {
     private(set) var pairs: [(name: String, value: String)] = []
+    /// Whether all of it is UTF-8. What is not holds U+FFFD, which makes one name of several.
+    private(set) var isText = true
 
     package init() {}
 
@@ -11,9 +13,16 @@ package struct URLParameters: Sendable {
         for part in text.split(separator: UInt8(ascii: "&"), maxSplits: 255) {
             let sides = part.split(
                 separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            let value = sides.count > 1 ? URLText.decode(sides[1]) : ""
-            pairs.append((URLText.decode(sides[0]), value))
+            let value = sides.count > 1 ? decoded(sides[1]) : ""
+            pairs.append((decoded(sides[0]), value))
         }
+    }
+
+    private mutating func decoded(_ escaped: Substring.UTF8View) -> String {
+        let bytes = URLText.decodedBytes(escaped)
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        isText = false
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     package init(_ text: String) { self.init(Substring(text).utf8) }
@@ -21,7 +30,10 @@ package struct URLParameters: Sendable {
     package subscript(name: String) -> String? { pairs.first { $0.name == name }?.value }
 
     /// Appends others, which count where these have no such name.
-    package mutating func append(_ other: URLParameters) { pairs += other.pairs }
+    package mutating func append(_ other: URLParameters) {
+        pairs += other.pairs
+        isText = isText && other.isText
+    }
 }
 
 package enum URLText {
@@ -32,7 +44,7 @@ package enum URLText {
         return (String(uri[..<mark]), URLParameters(uri[uri.utf8.index(after: mark)...].utf8))
     }
 
-    package static func decode(_ text: Substring.UTF8View) -> String {
+    fileprivate static func decodedBytes(_ text: Substring.UTF8View) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count)
         var index = text.startIndex
@@ -48,7 +60,7 @@ package enum URLText {
                 bytes.append(byte)
             }
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
     }
 
     private static func hexPair(_ text: Substring.UTF8View) -> UInt8? {

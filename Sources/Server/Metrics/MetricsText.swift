@@ -9,6 +9,9 @@ enum MetricsText {
     static func render(_ server: ServerContext, _ store: Store) -> String {
         var page = Page()
         engine(&page, store.engine.metrics())
+        page.gauge(
+            "apus_queries_running", "Statements that are being executed",
+            store.queries.runningCount)
         requests(&page, server.counters.values)
         page.counter(
             "apus_udp_kernel_drops_total", "Datagrams the kernel dropped for want of buffer space",

@@ -57,6 +57,9 @@ final class SQLExchange: Exchange {
             // curl's -d says "form" whatever it sends: a form is what has a `q`.
             let form =
                 BodyCollector.isForm(request.head.headers) ? URLParameters(body) : URLParameters()
+            guard form["q"] == nil || form.isText else {
+                throw Refusal(.badRequest, "the form is not UTF-8", code: "syntax")
+            }
             if form["q"] != nil {
                 parameters.append(form)
                 sql = sql ?? form["q"]

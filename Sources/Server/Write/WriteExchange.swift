@@ -180,8 +180,8 @@ struct WriteTarget {
             }
             missingTimeNanoseconds = time
         }
-        guard !database.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
-            throw Refusal(.badRequest, "a database's name has no control characters")
+        if let problem = NameRules.problem(database, "database") {
+            throw Refusal(.badRequest, problem)
         }
     }
 

@@ -52,18 +52,6 @@ package enum Backup {
         package init() {}
     }
 
-    package struct FileCount: Sendable, Equatable {
-        package var files = 0
-        package var bytes = 0
-
-        package init() {}
-
-        mutating func add(_ byteCount: Int) {
-            files += 1
-            bytes += byteCount
-        }
-    }
-
     /// Told before each file.
     package struct Progress: Sendable {
         package var file: String

@@ -20,7 +20,7 @@ enum FileCopy {
         let to = try target.open(path, create: true)
         var offset = 0
         while offset < byteCount {
-            let piece = try read(from, at: offset, count: min(pieceBytes, byteCount - offset))
+            let piece = try from.readBytes(at: offset, count: min(pieceBytes, byteCount - offset))
             guard !piece.isEmpty else {
                 throw .corrupt(file: path, offset: UInt64(offset), reason: "the file ends early")
             }
@@ -45,32 +45,20 @@ enum FileCopy {
         guard size == (try right.size) else { return false }
         var start = 0
         if path.hasSuffix(".segment"), size >= SegmentLayout.trailerByteCount {
-            let trailer = try read(
-                left, at: size - SegmentLayout.trailerByteCount,
+            let trailer = try left.readBytes(
+                at: size - SegmentLayout.trailerByteCount,
                 count: SegmentLayout.trailerByteCount)
             let footer = trailer.prefix(8).reversed().reduce(0 as UInt64) { $0 &<< 8 | UInt64($1) }
             start = Int(clamping: min(footer, UInt64(size - SegmentLayout.trailerByteCount)))
         }
         while start < size {
             let count = min(pieceBytes, size - start)
-            guard try read(left, at: start, count: count) == read(right, at: start, count: count)
+            guard
+                try left.readBytes(at: start, count: count)
+                    == right.readBytes(at: start, count: count)
             else { return false }
             start += count
         }
         return true
-    }
-
-    private static func read(
-        _ file: any FileHandle, at offset: Int, count: Int
-    ) throws(StorageError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        // Safe: `read` writes at most the buffer's size and keeps nothing.
-        let outcome: Result<Int, StorageError> = bytes.withUnsafeMutableBytes { buffer in
-            do throws(StorageError) {
-                return .success(try file.read(into: buffer, at: offset))
-            } catch { return .failure(error) }
-        }
-        bytes.removeLast(count - (try outcome.get()))
-        return bytes
     }
 }

@@ -7,7 +7,7 @@
 
 enum LogCopy {
     struct End {
-        var copied = Backup.FileCount()
+        var copied = FileCount()
         var lastSequence: UInt64
         /// Where the copy's last record ends.
         var position: LogPosition
@@ -86,11 +86,10 @@ enum LogCopy {
         guard case .record(let record, _, let storedBytes) = try cursor.record(at: offset),
             record.sequence == sequence
         else { return nil }
-        guard let newest = LogRecord.Kind.allCases.map(\.rawValue).max(), record.kind <= newest
-        else {
+        guard record.kind <= LogRecord.Kind.newest.rawValue else {
             throw .unsupportedFormat(
                 file: cursor.path, found: UInt32(record.kind),
-                newestKnown: UInt32(LogRecord.Kind.allCases.map(\.rawValue).max() ?? 0))
+                newestKnown: UInt32(LogRecord.Kind.newest.rawValue))
         }
         return storedBytes
     }

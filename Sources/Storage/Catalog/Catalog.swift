@@ -8,7 +8,7 @@
 //
 // Lock order: the definition lock (`state`), then a table's schema or series mutex.
 
-public import Synchronization
+internal import Synchronization
 
 package final class Catalog: Sendable {
     struct State {

@@ -11,15 +11,9 @@ package struct NameKey: Hashable, Sendable {
         left.text.hasSameBytes(as: right.text)
     }
 
-    package func hash(into hasher: inout Hasher) {
-        // Safe: the bytes are the string's, lent for the call.
-        let isDone: Void? = text.utf8.withContiguousStorageIfAvailable {
-            hasher.combine(bytes: UnsafeRawBufferPointer($0))
-        }
-        if isDone == nil { for byte in text.utf8 { hasher.combine(byte) } }
-        // No name holds this byte: names hashed in a row stay apart.
-        hasher.combine(UInt8(0xFF))
-    }
+    /// Equal bytes are equal strings, so the string's own hash serves; spellings that only Unicode
+    /// equates share it, and `==` tells them apart.
+    package func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }
 
 extension String {

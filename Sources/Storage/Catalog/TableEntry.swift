@@ -1,4 +1,4 @@
-public import Synchronization
+package import Synchronization
 
 /// A table: its number, its columns and its series. Shared by writers and readers.
 ///

@@ -4,7 +4,7 @@
 package struct TagColumn: Sendable, Hashable {
     /// As written by clients.
     package let name: String
-    /// As seen in SQL: the written name, or `time_1` for a tag called `time`.
+    /// As seen in SQL: the written name unless it is `time` or a field was seen by it before.
     package let sqlName: String
 
     package init(name: String, sqlName: String) {
@@ -78,14 +78,15 @@ package final class TableSchema: Sendable {
         return TableSchema(tags: tags, fields: fields + [field], version: version + 1)
     }
 
-    /// The schema with one more tag. A field that held the bare name gives it up: it gets the first
-    /// free `name_n`, since in SQL the bare name is the tag.
+    /// The schema with one more tag. A field of the same written name gives the bare name up: it
+    /// gets the first free `name_n`, since in SQL the bare name is the tag. A `name_n` that another
+    /// field got so stays with that field, and the tag gets one of its own: statements that name a
+    /// column go on meaning it.
     package func adding(tag name: String) -> TableSchema {
         var fields = fields
         var sqlName = name
-        if name == "time" {
-            sqlName = freeName(name)
-        } else if let index = fields.firstIndex(where: { $0.sqlName.hasSameBytes(as: name) }) {
+        let holder = fields.firstIndex { $0.sqlName.hasSameBytes(as: name) }
+        if let index = holder, fields[index].name.hasSameBytes(as: name) {
             let field = fields[index]
             fields[index] = FieldColumn(
                 id: field.id, name: field.name, sqlName: freeName(field.name), type: field.type)

@@ -214,11 +214,11 @@ extension BatchResolver {
             ?? catalog.makeDatabase(
                 &state, name: batch.database,
                 partitionNanoseconds: Int64(options.partitionSeconds) * 1_000_000_000,
-                retentionNanoseconds: Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000)
+                retentionNanoseconds: options.defaultRetentionNanoseconds)
         return catalog.makeTable(&state, database: database, name: tableName(group))
     }
 
-    /// The limit that a new series would pass, as a sentence.
+    /// The limit that a new series would pass, or the rule that a new tag breaks, as a sentence.
     private func passedLimit(_ group: RowGroup, _ table: TableEntry?, _ key: [UInt8]) -> String? {
         guard key.count <= SeriesKey.byteCountMax else {
             return "the tags of a row have at most \(SeriesKey.byteCountMax) bytes"
@@ -230,11 +230,15 @@ extension BatchResolver {
         let schema = table?.schema ?? .empty
         // Safe: `decode` gives ranges inside of the key, whose bytes are lent for the call.
         let newTags = key.withUnsafeBytes { bytes in
-            (SeriesKey.decode(bytes) ?? []).count { range in
-                schema.tagIndex(named: String(decoding: bytes[range.key], as: UTF8.self)) == nil
-            }
+            (SeriesKey.decode(bytes) ?? []).map { String(decoding: bytes[$0.key], as: UTF8.self) }
+                .filter { schema.tagIndex(named: $0) == nil }
         }
-        guard newTags > 0, schema.tags.count + newTags > options.tagsPerTableMax else { return nil }
+        for name in newTags {
+            if let problem = NameRules.problem(name, "tag") { return problem }
+        }
+        guard !newTags.isEmpty, schema.tags.count + newTags.count > options.tagsPerTableMax else {
+            return nil
+        }
         return "table \(tableName(group)) is at its limit of \(options.tagsPerTableMax) tags"
     }
 }

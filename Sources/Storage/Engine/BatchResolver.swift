@@ -23,6 +23,9 @@ struct BatchResolver {
         let database = catalog.database(named: batch.database)
         if database == nil, !options.createDatabases { throw .unknownDatabase(batch.database) }
         filterTimes(batch, database)
+        if batch.isOneStatement, let first = batch.rejections.first {
+            throw .invalid("row \(first.line): \(first.reason)")
+        }
         batch.groups.removeAll { $0.rowCount == 0 }
         guard !batch.groups.isEmpty else { return }
         try checkPartitions(batch, database)
@@ -42,8 +45,7 @@ struct BatchResolver {
 
     private func filterTimes(_ batch: WriteBatch, _ database: DatabaseEntry?) {
         let retention =
-            database?.retentionNanoseconds
-            ?? options.defaultRetentionSeconds.map { Int64($0) * 1_000_000_000 } ?? 0
+            database?.retentionNanoseconds ?? options.defaultRetentionNanoseconds
         let oldest = nowNanoseconds.subtractingReportingOverflow(retention)
         var earliest = retention == 0 || oldest.overflow ? Int64.min : oldest.partialValue
         var latest = Int64.max

@@ -29,8 +29,8 @@ package struct EngineEnvironment: Sendable {
     return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
 }
 
-/// A clock for durations.
-func monotonicNanoseconds() -> Int64 {
+/// Nanoseconds of a clock that never jumps, for durations.
+package func monotonicNanoseconds() -> Int64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)

@@ -7,7 +7,7 @@
 // lifecycle, read-only       anyone may set                 `state`
 // counters                   everyone                       atomics
 
-package import Synchronization
+internal import Synchronization
 
 /// Counters behind `StorageMetrics`.
 final class EngineCounters: Sendable {

@@ -61,13 +61,10 @@ package enum IntegrityCheck {
         progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) throws(StorageError) -> Report {
         var run = IntegrityRun(
-            fileSystem: fileSystem, threadsMax: threadsMax ?? processorCount, progress: progress)
+            fileSystem: fileSystem, threadsMax: threadsMax ?? min(Processors.count, 64),
+            progress: progress)
         try run.checkAll()
         return run.report
-    }
-
-    private static var processorCount: Int {
-        min(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1), 64)
     }
 
     /// The same for a directory; writers are kept out as long as it takes.
@@ -264,6 +261,8 @@ private struct IntegrityRun {
     // MARK: The log
 
     private mutating func checkLog() throws(StorageError) {
+        // News, not damage.
+        if let newer = try LogChain(fileSystem: fileSystem).firstUnsupported { throw newer }
         for number in try logNumbers().sorted() {
             let path = LogNames.path(number)
             begin(path, byteCount: try fileSystem.open(path, create: false).size)

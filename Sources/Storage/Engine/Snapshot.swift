@@ -1,6 +1,6 @@
 // What a query reads: one version of segments and the published rows of the heads, taken at once.
 
-package import Synchronization
+internal import Synchronization
 
 /// Safe to share between threads. Holds memory and mapped files while it lives.
 package final class Snapshot: Sendable {

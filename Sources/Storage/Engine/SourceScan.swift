@@ -42,7 +42,7 @@ package struct SourceScanPiece: Sendable {
 package struct SourceScan: Sendable {
     let plan: ScanPlan
 
-    /// - Parameter fieldTypes: The table's current types of `request.fields`, in the same order;
+    /// - Parameter fieldTypes: The types of `request.fields` that are wanted, in the same order;
     ///   what is stored with a narrower numeric type is converted.
     /// - Throws: `corrupt` if a directory is damaged or holds a field with a type that cannot
     ///   become the table's; `limit` if the inputs know a wider numeric type than `fieldTypes`, which

@@ -2,7 +2,7 @@ internal import Synchronization
 
 // What a scan keeps of each input: where its wanted fields lie, and how their values convert.
 
-/// How a stored slot becomes one of the table's current type.
+/// How a stored slot becomes one of the type wanted.
 enum SlotConversion: UInt8, Sendable {
     case none
     case signedToFloat

@@ -4,7 +4,7 @@
 //     CommitPipeline  log, apply, publish     Maintenance      flush, merge, retention
 //     Snapshot        what readers see        SourceScan       merged rows of one table
 
-package import Synchronization
+internal import Synchronization
 
 /// Rows stored by a commit, and lines that were refused on the way.
 package struct WriteReceipt: Sendable {
@@ -196,13 +196,12 @@ package final class StorageEngine: Sendable {
         let partition = partitionNanoseconds ?? Int64(options.partitionSeconds) * 1_000_000_000
         // A few of them have to fit what 64 bits hold.
         guard partition >= 60_000_000_000, partition <= 3_155_760_000 * 1_000_000_000 / 2 else {
-            throw .limit("a partition is at least a minute and at most fifty years long")
+            throw .invalid("a partition is at least a minute and at most fifty years long")
         }
         try define(
             .createDatabase(
                 name, ifNotExists: ifNotExists, partitionNanoseconds: partition,
-                retentionNanoseconds: retentionNanoseconds.map { max(0, $0) }
-                    ?? Int64(options.defaultRetentionSeconds ?? 0) * 1_000_000_000))
+                retentionNanoseconds: max(0, retentionNanoseconds ?? 0)))
     }
 
     package func setRetention(ofDatabase name: String, nanoseconds: Int64) throws(StorageError) {
@@ -278,19 +277,24 @@ package final class StorageEngine: Sendable {
     }
 }
 
-/// What names may be: any UTF-8 without control characters, never empty, never too long.
-enum NameRules {
+/// What names may be: any UTF-8 without control characters, never empty, never too long. They are
+/// never paths: files are called by numbers.
+package enum NameRules {
     static func check(_ name: String, _ what: String) throws(StorageError) {
-        if let problem = problem(name, what) { throw .limit(problem) }
+        if let problem = problem(name, what) { throw .invalid(problem) }
     }
 
-    static func problem(_ name: String, _ what: String) -> String? {
+    /// Why a name may not be one, as a sentence that begins with `what` it would be the name of.
+    package static func problem(_ name: String, _ what: String) -> String? {
         if name.isEmpty { return "a \(what) name must not be empty" }
         if name.utf8.count > CatalogEntry.nameBytesMax {
             return "a \(what) name has at most 65,535 bytes"
         }
-        if name.utf8.contains(where: { $0 < 32 || $0 == 127 }) {
-            return "a \(what) name must not hold control characters"
+        let control = name.unicodeScalars.first { $0.properties.generalCategory == .control }
+        if let control {
+            let digits = String(control.value, radix: 16, uppercase: true)
+            let code = String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+            return "a \(what) name must not hold control characters, and this one has U+\(code)"
         }
         return nil
     }

@@ -95,14 +95,14 @@ extension Manifest.Segment {
 /// The segments of one moment, by first sequence.
 package final class Version: Sendable {
     package let segments: [LoadedSegment]
+    let damaged: [LoadedSegment]
 
     init(segments: [LoadedSegment]) {
         self.segments = segments.sorted {
             ($0.entry.firstSequence, $0.entry.number) < ($1.entry.firstSequence, $1.entry.number)
         }
+        damaged = self.segments.filter { $0.damage != nil }
     }
-
-    var damaged: [LoadedSegment] { segments.filter { $0.damage != nil } }
 }
 
 /// A head that no row is added to any more, with what has to go to disk along with it.

@@ -34,6 +34,8 @@ package protocol FileSystem: Sendable {
     func freeBytes() -> Int?
 }
 
+// Safe: the buffers are the caller's, lent for the call; no implementation keeps them.
+
 /// An open file. Closed when released.
 package protocol FileHandle: AnyObject, Sendable {
     var size: Int { get throws(StorageError) }
@@ -81,18 +83,7 @@ extension FileSystem {
             throw .corrupt(
                 file: path, offset: 0, reason: "\(size) bytes, at most \(limit) expected")
         }
-        var bytes = [UInt8](repeating: 0, count: size)
-        var failure: StorageError?
-        // Safe: `read` writes at most the buffer's size and keeps nothing.
-        let count = bytes.withUnsafeMutableBytes { buffer in
-            do throws(StorageError) { return try file.read(into: buffer, at: 0) } catch {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
-        bytes.removeLast(size - count)
-        return bytes
+        return try file.readBytes(at: 0, count: size)
     }
 
     /// Writes a file so that it appears whole or not at all: write, sync, rename, sync directory.

@@ -184,7 +184,8 @@ package final class PosixFileSystem: FileSystem {
         case EEXIST:
             var status = stat()
             if stat(full, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
-            throw .io(file: shown ?? full, call: "mkdir", errno: EEXIST)
+            // Clearer than that it exists: it is something else.
+            throw .io(file: shown ?? full, call: "mkdir", errno: ENOTDIR)
         case ENOENT:
             guard let slash = full.lastIndex(of: "/"), slash != full.startIndex else {
                 throw .io(file: shown ?? full, call: "mkdir", errno: ENOENT)

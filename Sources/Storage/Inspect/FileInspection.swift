@@ -72,19 +72,11 @@ package struct FileInspection: Sendable {
         _ fileSystem: any FileSystem, _ name: String
     ) throws(StorageError) -> Kind? {
         let file = try fileSystem.open(name, create: false)
-        var head = [UInt8](repeating: 0, count: 8)
-        // Safe: `read` writes at most the buffer's size and keeps nothing.
-        let outcome: Result<Int, StorageError> = head.withUnsafeMutableBytes { buffer in
-            do throws(StorageError) {
-                return .success(try file.read(into: buffer, at: 0))
-            } catch { return .failure(error) }
-        }
-        if try outcome.get() == 8 {
-            if head == Manifest.magic { return .manifest }
-            if head == CatalogFile.magic { return .catalog }
-            if head == LogFileHeader.magic { return .log }
-            if head == Array("APUSSEG\n".utf8) { return .segment }
-        }
+        let head = try file.readBytes(at: 0, count: 8)
+        if head == Manifest.magic { return .manifest }
+        if head == CatalogFile.magic { return .catalog }
+        if head == LogFileHeader.magic { return .log }
+        if head == Array("APUSSEG\n".utf8) { return .segment }
         // Damaged at its very beginning, it is still known by its name.
         if name == Manifest.path || name == Manifest.previousPath { return .manifest }
         if name.hasSuffix(".catalog") { return .catalog }

@@ -110,8 +110,7 @@ struct StatisticsReading {
         let firstNeeded = firstNeededLog()
         try walk("", depth: 0) { reading, path, name, byteCount in
             let kind = kinds[path] ?? Self.kind(path, name, firstNeeded: firstNeeded)
-            reading.result.files[kind, default: .init()].files += 1
-            reading.result.files[kind, default: .init()].bytes += byteCount
+            reading.result.files[kind, default: .init()].add(byteCount)
             if kind == .unknown { reading.result.unknownFiles.append(path) }
         }
         let segments = result.files[.segment]?.bytes ?? 0

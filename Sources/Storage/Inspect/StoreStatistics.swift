@@ -22,13 +22,6 @@ package struct StoreStatistics: Sendable {
         case unknown
     }
 
-    package struct FileCount: Sendable, Equatable {
-        package var files = 0
-        package var bytes = 0
-
-        package init() {}
-    }
-
     /// The bytes of segments by what they are for; together the bytes of all segments.
     package struct SegmentBytes: Sendable, Equatable {
         package var rows = 0

@@ -236,7 +236,7 @@ extension LogReader {
                 guard let kind = LogRecord.Kind(rawValue: record.kind) else {
                     throw .unsupportedFormat(
                         file: walk.cursor.path, found: UInt32(record.kind),
-                        newestKnown: UInt32(LogRecord.Kind.allCases.map(\.rawValue).max() ?? 0))
+                        newestKnown: UInt32(LogRecord.Kind.newest.rawValue))
                 }
                 try body(record, kind, payload)
                 if record.durableThrough > walk.lastDurableThrough {

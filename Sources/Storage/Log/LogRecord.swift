@@ -47,6 +47,9 @@ package enum LogRecord {
         /// A drop, a delete, a change of a database.
         case statement = 3
         case checkpoint = 4
+
+        /// Greater numbers are of newer releases.
+        static let newest = checkpoint
     }
 
     package static let formatNumber: UInt32 = 1

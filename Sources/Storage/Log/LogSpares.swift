@@ -142,19 +142,3 @@ package final class LogSpares: Sendable {
         }
     }
 }
-
-extension FileHandle {
-    /// Writes the first `count` bytes of an array.
-    func writeBytes(
-        _ bytes: [UInt8], count: Int? = nil, at offset: Int
-    ) throws(StorageError) {
-        // Safe: `prefix` never passes the array's end, and `write` keeps nothing.
-        let outcome: Result<Void, StorageError> = bytes.withUnsafeBytes { buffer in
-            let part = UnsafeRawBufferPointer(rebasing: buffer.prefix(count ?? buffer.count))
-            do throws(StorageError) { return .success(try write(part, at: offset)) } catch {
-                return .failure(error)
-            }
-        }
-        try outcome.get()
-    }
-}

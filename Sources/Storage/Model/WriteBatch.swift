@@ -154,6 +154,8 @@ package final class WriteBatch: @unchecked Sendable {
     }
 
     package let database: String
+    /// Whether a row whose time is refused refuses all of them, as one statement.
+    package var isOneStatement = false
     package var groups: [RowGroup] = []
     package var newSeries: [NewSeries] = []
     /// Bytes of string values; never moves while a parser appends through `appendString`.

@@ -82,9 +82,9 @@ enum DirectoryArray {
 /// The blocks of one table: statistics by arithmetic, values by decoding.
 ///
 /// Every answer comes from memory whose checksum has matched: the arrays over blocks from a copy,
-/// the columns' from where they are mapped. Block numbers outside
-/// `0 ..< blockCount` and columns outside `0 ..< columnCount` are bugs and stop. Safe from any
-/// thread; keeps the file mapped while it lives.
+/// the columns' from where they are mapped. Block numbers outside `0 ..< blockCount` and columns
+/// outside `0 ..< columnCount` are bugs and stop. Safe from any thread; keeps the file mapped while
+/// it lives.
 package struct BlockDirectory: Sendable {
     package let blockCount: Int
     package let columnCount: Int

@@ -6,6 +6,8 @@
 // A table is one statement, so what is exported of it is the state of one moment. Rows come as they
 // lie: partition by partition, within that series by series. Nothing is sorted or gathered.
 
+internal import ApusStorage
+
 /// What an export shall write.
 package struct ExportOptions: Sendable {
     package enum Subject: Sendable, Equatable {
@@ -117,7 +119,7 @@ package struct ExportRun {
             report.omissions.names.append(table)
             return
         }
-        let names = columns.map { SQLText.quoted(identifier: $0.sqlName) }.joined(separator: ", ")
+        let names = columns.map(\.expression).joined(separator: ", ")
         try writeLines(
             "SELECT \(names) \(selection)", types: columns.map(\.type), writer)
     }
@@ -173,18 +175,24 @@ package struct ExportRun {
 
 /// A row of DESCRIBE: SQL's name, kind, type, written name.
 private struct DescribedColumn {
-    var sqlName: String
+    /// The column as the select list has it: with its name space, since names may clash.
+    var expression: String
     var type: String
     var written: LineColumn
 
     init?(_ row: [String]) {
         guard row.count >= 4 else { return nil }
-        sqlName = row[0]
         type = row[2]
+        let name = SQLText.quoted(identifier: row[3])
         switch row[1] {
-        case "time": written = LineColumn(kind: .time, name: row[3])
-        case "tag": written = LineColumn(kind: .tag, name: row[3])
+        case "time":
+            expression = "time"
+            written = LineColumn(kind: .time, name: row[3])
+        case "tag":
+            expression = "\(name)::tag"
+            written = LineColumn(kind: .tag, name: row[3])
         default:
+            expression = "\(name)::field"
             guard let kind = LineColumn.fieldKind(ofType: row[2]) else { return nil }
             written = LineColumn(kind: kind, name: row[3])
         }

@@ -9,15 +9,15 @@ package enum ExportText {
     /// Counts in one line, then whatever is not in the file.
     package static func summary(_ report: ExportReport) -> [String] {
         var words: [String] = []
-        if report.tables > 1 { words.append("\(ImportText.grouped(report.tables)) tables") }
-        words.append(ImportText.grouped(report.rows) + (report.rows == 1 ? " row" : " rows"))
-        if report.values > 0 { words.append("\(ImportText.grouped(report.values)) values") }
+        if report.tables > 1 { words.append(Quantity.things(report.tables, "table")) }
+        words.append(Quantity.things(report.rows, "row"))
+        if report.values > 0 { words.append(Quantity.things(report.values, "value")) }
         words.append(ImportText.bytes(report.bytes))
-        words.append("\(ImportText.decimal(report.seconds, digits: 2)) s")
+        words.append("\(Quantity.fixed(report.seconds, 2)) s")
         var lines = [words.joined(separator: ", ")]
         let omissions = report.omissions
         func omit(_ count: Int, _ what: String) {
-            if count > 0 { lines.append("warning: left out: \(ImportText.grouped(count)) \(what)") }
+            if count > 0 { lines.append("warning: left out: \(Quantity.count(count)) \(what)") }
         }
         omit(omissions.nonFiniteValues, "values that are NaN or infinite")
         omit(omissions.longStrings, "strings longer than 65,536 bytes")

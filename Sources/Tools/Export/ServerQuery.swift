@@ -88,36 +88,24 @@ struct ServerQuery {
         } catch let failure as TransferFailure {
             throw failure
         } catch {
-            throw unavailable("\(error)")
+            throw address.unavailable("\(error)")
         }
     }
 
     private func next(_ stream: inout HTTPStream) throws(TransferFailure) -> ArraySlice<UInt8>? {
         do throws(ExchangeFailure) { return try stream.next() } catch {
-            throw unavailable(error.description)
+            throw address.unavailable(error.description)
         }
     }
 
     private func refusal(_ status: Int, _ body: String) -> TransferFailure {
         let message = WriteRefusal.message(body)
-        switch status {
-        case 401:
-            return unavailable("it wants a token (--token, or APUS_TOKEN): \(message)")
-        case 403: return unavailable("the token does not allow it: \(message)")
-        default:
-            guard let code = JSONValue(body)?["error"]?["code"]?.string else {
-                return unavailable("it answered \(status): \(message)")
-            }
-            return ExportSource.failure(code, "\(code): \(message)")
-        }
-    }
-
-    private func unavailable(_ reason: String) -> TransferFailure {
-        TransferFailure(
-            exitCode: ExitCodes.unavailable, "\(address.host):\(address.port): \(reason)")
+        guard status != 401, status != 403, let code = JSONValue(body)?["error"]?["code"]?.string
+        else { return address.refusal(status: status, message: message) }
+        return ExportSource.failure(code, "\(code): \(message)")
     }
 
     private func broken(_ reason: String) -> TransferFailure {
-        unavailable("the answer cannot be read: \(reason)")
+        address.unavailable("the answer cannot be read: \(reason)")
     }
 }

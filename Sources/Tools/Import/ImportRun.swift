@@ -9,14 +9,14 @@
 package import ApusClient
 package import Apus
 internal import ApusIngest
-package import ApusStorage
+internal import ApusStorage
 internal import Synchronization
 
 /// What an import shall do.
 package struct ImportOptions: Sendable {
     package enum Target: Sendable {
         case server(ServerAddress, connectionCount: Int)
-        case directory(String, StorageOptions)
+        case directory(String, StoreOptions)
         /// Looks at the lines and stores nothing.
         case nowhere
     }
@@ -111,8 +111,8 @@ package enum ImportRun {
                 var consumer = ServerConsumer(address, reading, queue, tally)
                 consumer.run()
             }
-        case .directory(let path, let storage):
-            let store = try StoreDirectory.open(path, create: true, options: storage)
+        case .directory(let path, let storeOptions):
+            let store = try StoreDirectory.open(path, create: true, options: storeOptions)
             feedBatches(options, store.engine, tally)
             try StoreDirectory.close(store)
         case .nowhere:

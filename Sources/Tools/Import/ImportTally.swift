@@ -1,5 +1,6 @@
 // What became of the lines so far: counted by many threads, shown by one.
 
+internal import ApusStorage
 internal import Synchronization
 
 /// A line that was not stored, or not whole.

@@ -44,15 +44,15 @@ package enum ImportText {
     /// The report for a person: counts in one line, then the first rejected lines.
     package static func summary(_ report: ImportReport, inputs: [String]) -> [String] {
         let counts = report.counts
-        var words = [grouped(counts.lines) + (counts.lines == 1 ? " line" : " lines")]
+        var words = [Quantity.things(counts.lines, "line")]
         if counts.countsAreKnown {
-            words.append(grouped(counts.rows) + (counts.rows == 1 ? " row" : " rows"))
-            words.append(grouped(counts.values) + (counts.values == 1 ? " value" : " values"))
+            words.append(Quantity.things(counts.rows, "row"))
+            words.append(Quantity.things(counts.values, "value"))
         } else {
             words.append("rows and values not told by the server")
         }
-        words.append("\(grouped(counts.rejected)) rejected")
-        words.append("\(decimal(report.seconds, digits: 2)) s")
+        words.append("\(Quantity.count(counts.rejected)) rejected")
+        words.append("\(Quantity.fixed(report.seconds, 2)) s")
         if counts.countsAreKnown, report.seconds > 0 {
             words.append("\(number(Double(counts.values) / report.seconds)) values/s")
         }
@@ -64,7 +64,9 @@ package enum ImportText {
             lines.append("\(input):\(rejection.line)\(column): \(rejection.reason)")
         }
         let others = counts.rejected - counts.rejections.count
-        if others > 0, !counts.rejections.isEmpty { lines.append("… and \(grouped(others)) more") }
+        if others > 0, !counts.rejections.isEmpty {
+            lines.append("… and \(Quantity.count(others)) more")
+        }
         if counts.rejections.contains(where: { $0.reason == "missing timestamp" }) {
             lines.append(
                 "lines without a timestamp would be new rows with every import: "
@@ -75,22 +77,10 @@ package enum ImportText {
 
     /// What was sent and not answered yet may be stored as well.
     package static func interrupted(lineCount: Int, isStoring: Bool) -> String {
-        let lines = grouped(lineCount) + (lineCount == 1 ? " line" : " lines")
+        let lines = Quantity.things(lineCount, "line")
         return isStoring
             ? "interrupted after \(lines), which are stored; the same import again does the rest"
             : "interrupted after \(lines); nothing was to be stored"
-    }
-
-    /// `1234567` as `1,234,567`.
-    package static func grouped(_ value: Int) -> String {
-        var groups: [Substring] = []
-        var digits = Substring(String(value.magnitude))
-        while digits.count > 3 {
-            groups.insert(digits.suffix(3), at: 0)
-            digits = digits.dropLast(3)
-        }
-        groups.insert(digits, at: 0)
-        return (value < 0 ? "-" : "") + groups.joined(separator: ",")
     }
 
     /// `31 M`, `3.1 k`, `512`.
@@ -99,11 +89,11 @@ package enum ImportText {
         var rest = value
         for unit in ["", " k", " M"] {
             if rest < 999.5 {
-                return decimal(rest, digits: unit.isEmpty || rest >= 10 ? 0 : 1) + unit
+                return Quantity.fixed(rest, unit.isEmpty || rest >= 10 ? 0 : 1) + unit
             }
             rest /= 1_000
         }
-        return decimal(rest, digits: rest >= 10 ? 0 : 1) + " G"
+        return Quantity.fixed(rest, rest >= 10 ? 0 : 1) + " G"
     }
 
     static func bytes(_ count: Int) -> String {
@@ -117,17 +107,5 @@ package enum ImportText {
         func padded(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         return hours > 0
             ? "\(hours):\(padded(minutes)):\(padded(rest))" : "\(minutes):\(padded(rest))"
-    }
-
-    /// A number with so many digits behind the point.
-    static func decimal(_ value: Double, digits: Int) -> String {
-        var factor = 1.0
-        for _ in 0..<digits { factor *= 10 }
-        let scaled = (max(0, value) * factor).rounded()
-        guard scaled < 1e15 else { return "?" }
-        let whole = Int(scaled) / Int(factor)
-        guard digits > 0 else { return "\(whole)" }
-        let rest = String(Int(scaled) % Int(factor))
-        return "\(whole)." + String(repeating: "0", count: digits - rest.count) + rest
     }
 }

@@ -9,6 +9,7 @@
 
 internal import ApusClient
 internal import ApusIngest
+internal import ApusStorage
 
 /// One thread's part. Lives on that thread.
 struct ServerConsumer: ~Copyable {
@@ -65,10 +66,12 @@ struct ServerConsumer: ~Copyable {
             case .failure(let failure):
                 wait = Wait(seconds: Self.failureRetrySeconds, reason: failure.description)
                 // Nobody was ever there: most likely a wrong address.
-                if !failure.isConnected, tally.counts.lines == 0 { throw unavailable(wait.reason) }
+                if !failure.isConnected, tally.counts.lines == 0 {
+                    throw address.unavailable(wait.reason)
+                }
             }
             guard Patience.lasts(since: begun, tally) else {
-                throw unavailable(
+                throw address.unavailable(
                     "nothing was taken for \(Patience.seconds) seconds: \(wait.reason)")
             }
             pauseUnlessStopping(seconds: wait.seconds)
@@ -127,21 +130,11 @@ struct ServerConsumer: ~Copyable {
         }
     }
 
-    private func unavailable(_ reason: String) -> TransferFailure {
-        TransferFailure(
-            exitCode: ExitCodes.unavailable, "\(address.host):\(address.port): \(reason)")
-    }
-
     private func refusal(_ answer: HTTPAnswer, _ body: LineBody) -> TransferFailure {
         let reason = WriteRefusal.message(answer.body)
-        let what =
-            switch answer.status {
-            case 401: "it wants a token (--token, or APUS_TOKEN): \(reason)"
-            case 403: "the token does not allow it: \(reason)"
-            case 413: "line \(body.firstLine) is too large for it: \(reason)"
-            default: "it answered \(answer.status): \(reason)"
-            }
-        return unavailable(what)
+        return answer.status == 413
+            ? address.unavailable("line \(body.firstLine) is too large for it: \(reason)")
+            : address.refusal(status: answer.status, message: reason)
     }
 }
 

@@ -25,7 +25,7 @@ package enum HexText {
         for range in ranges {
             guard !range.isTitle else {
                 write("")
-                write(TextTable.cut(range.meaning, to: width))
+                write(DisplayWidth.cut(range.meaning, toColumns: width))
                 continue
             }
             let end = min(range.offset + range.byteCount, bytes.count)
@@ -39,7 +39,7 @@ package enum HexText {
                 let filler = String(repeating: " ", count: max(0, hexWidth - hex.count))
                 var line = "\(padded(String(start), offsetWidth))  \(hex)\(filler)  \(meaning)"
                 while line.last == " " { line.removeLast() }
-                write(TextTable.cut(line, to: width))
+                write(DisplayWidth.cut(line, toColumns: width))
                 meaning = ""
                 start = stop
                 lineCount += 1

@@ -26,9 +26,9 @@ package struct InspectionText {
 
     private mutating func append(_ inspection: FileInspection) {
         lines.append(
-            TextTable.cut(
+            DisplayWidth.cut(
                 "\(inspection.kind.title)  \(inspection.name)  "
-                    + "\(Quantity.count(inspection.byteCount)) bytes", to: width))
+                    + "\(Quantity.count(inspection.byteCount)) bytes", toColumns: width))
         for finding in inspection.findings {
             lines += TextFold.lines(
                 "damaged at byte \(finding.offset): \(finding.what)", columnCount: width)

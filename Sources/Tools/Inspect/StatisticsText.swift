@@ -27,7 +27,7 @@ package struct StatisticsText {
 
     private mutating func appendHead(_ directory: String, _ holder: String?) {
         let state = holder.map { "held by \($0)" } ?? (statistics.isClosed ? "closed" : "not held")
-        lines.append(TextTable.cut("\(directory)  \(state)", to: width))
+        lines.append(DisplayWidth.cut("\(directory)  \(state)", toColumns: width))
         lines.append(
             "\(Quantity.bytes(statistics.byteCount)) in \(Quantity.count(statistics.fileCount)) "
                 + "files, \(Quantity.things(statistics.valueCount, "value")) in segments, "
@@ -68,7 +68,7 @@ package struct StatisticsText {
         lines.append("")
         lines += table.lines(width: width)
         for path in statistics.unknownFiles.prefix(5) {
-            lines.append(TextTable.cut("  not part of the store: \(path)", to: width))
+            lines.append(DisplayWidth.cut("  not part of the store: \(path)", toColumns: width))
         }
     }
 

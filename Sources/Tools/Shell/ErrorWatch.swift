@@ -4,18 +4,20 @@
 //     NDJSON    {"error":{…}}        the last line; no row of ours has an object as a value
 //     CSV       none: the answer is cut off, which the transport tells
 
+package import ApusQuery
+
 package final class ErrorWatch {
     private static let lineStart = Array(#"{"error":{"#.utf8)
     private static let lineBytesMax = 64 << 10
 
-    private let format: AnswerFormat
+    private let format: ResultFormat
     private var reader = AnswerReader()
     private var sink = NoSink()
     /// The line that is coming in, as long as it looks like an error.
     private var line: [UInt8] = []
     private var isSuspect = true
 
-    package init(format: AnswerFormat) { self.format = format }
+    package init(format: ResultFormat) { self.format = format }
 
     package var warnings: [String] { reader.summary.warnings }
     package var error: StatementError? { reader.summary.error }

@@ -1,5 +1,7 @@
 // Lists of databases and tables with what is in them: the start of a session, `\l` and `\dt`.
 
+internal import ApusStorage
+
 package struct Listing {
     /// Counting stops after this long; what was not counted stays blank, and a line says so.
     private static let countingNanosecondsMax: Int64 = 2_000_000_000

@@ -1,5 +1,8 @@
 // One person's, or one script's, dealings with a source: runs a statement and shows the answer.
 
+internal import ApusQuery
+internal import ApusStorage
+
 package enum OutputFormat: String, Sendable, CaseIterable {
     case table, csv, json, ndjson
 }
@@ -140,7 +143,7 @@ package final class Session {
     // MARK: other formats
 
     /// The source's bytes as they are; an error within them is reported too.
-    private func passThrough(_ statement: String, _ format: AnswerFormat) throws {
+    private func passThrough(_ statement: String, _ format: ResultFormat) throws {
         let watch = ErrorWatch(format: format)
         let output = console.output
         try source.run(

@@ -2,11 +2,8 @@
 // the bytes of `/sql`, so that everything behind them is the same.
 
 package import ApusClient
+package import ApusQuery
 internal import Glibc
-
-package enum AnswerFormat: String, Sendable, CaseIterable {
-    case json, ndjson, csv
-}
 
 package enum StatementFault: Error, Equatable {
     /// The statement is wrong, or the engine could not carry it out.
@@ -25,7 +22,7 @@ package protocol StatementSource: AnyObject {
     ///   - interrupt: a descriptor; once it is readable, the query is cancelled. -1 for none.
     ///   - take: a throw of its cancels the query and is passed on.
     func run(
-        _ statement: String, database: String, format: AnswerFormat, interrupt: Int32,
+        _ statement: String, database: String, format: ResultFormat, interrupt: Int32,
         take: @escaping (ArraySlice<UInt8>) throws -> Void
     ) throws
 }
@@ -50,7 +47,7 @@ package final class ServerSource: StatementSource {
     }
 
     package func run(
-        _ statement: String, database: String, format: AnswerFormat, interrupt: Int32,
+        _ statement: String, database: String, format: ResultFormat, interrupt: Int32,
         take: @escaping (ArraySlice<UInt8>) throws -> Void
     ) throws {
         let path = "/sql?format=\(format.rawValue)&db=\(ServerAddress.percentEncoded(database))"

@@ -1,8 +1,8 @@
 // Statements carried out in this process, on a directory that no server holds.
 
 package import Apus
-internal import ApusQuery
-package import ApusStorage
+package import ApusQuery
+internal import ApusStorage
 internal import Glibc
 
 /// A store of this process. For one thread.
@@ -12,7 +12,7 @@ package final class StoreSource: StatementSource {
     private let watch = WorkerPool(name: "apus-watch", threadCount: 1, queuedJobsMax: 1)
 
     /// - Throws: as `StoreDirectory.open`.
-    package init(directory: String, options: StorageOptions) throws(TransferFailure) {
+    package init(directory: String, options: StoreOptions) throws(TransferFailure) {
         store = try StoreDirectory.open(directory, create: false, options: options)
     }
 
@@ -22,7 +22,7 @@ package final class StoreSource: StatementSource {
     }
 
     package func run(
-        _ statement: String, database: String, format: AnswerFormat, interrupt: Int32,
+        _ statement: String, database: String, format: ResultFormat, interrupt: Int32,
         take: @escaping (ArraySlice<UInt8>) throws -> Void
     ) throws {
         var request = QueryRequest(sql: statement)
@@ -89,7 +89,7 @@ private struct EncodingSink: ResultSink {
     let state = State()
     private let take: (ArraySlice<UInt8>) throws -> Void
 
-    init(format: AnswerFormat, take: @escaping (ArraySlice<UInt8>) throws -> Void) {
+    init(format: ResultFormat, take: @escaping (ArraySlice<UInt8>) throws -> Void) {
         let encoding: ResultFormat =
             switch format {
             case .json: .json

@@ -12,6 +12,19 @@ private struct Row: Sendable {
     var time: Int64
     var x: Double?
     var n: Int64?
+
+    var seriesKey: [UInt8] {
+        var tags: [String: String] = [:]
+        tags["host"] = host
+        tags["region"] = region
+        return SeriesKey.encode(tags)
+    }
+
+    /// Whether a row comes first or last before another: of equal times the greatest series key.
+    func beats(_ other: Row, latest: Bool) -> Bool {
+        if time != other.time { return latest == (time > other.time) }
+        return other.seriesKey.lexicographicallyPrecedes(seriesKey)
+    }
 }
 
 private struct Key {
@@ -32,14 +45,23 @@ private struct SlowAnswer {
         Dictionary(grouping: rows, by: key)
     }
 
+    /// The first or the last of rows.
+    static func chosen(_ rows: [Row], latest: Bool) -> Row? {
+        rows.reduce(nil) { best, row in
+            guard let best else { return row }
+            return row.beats(best, latest: latest) ? row : best
+        }
+    }
+
+    static func text(_ value: Double?) -> String {
+        guard let value else { return "NULL" }
+        let text = String(describing: value)
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
+
     static func aggregate(_ name: String, _ rows: [Row]) -> String {
         let xs = rows.compactMap(\.x)
         let ns = rows.compactMap(\.n)
-        func text(_ value: Double?) -> String {
-            guard let value else { return "NULL" }
-            let text = String(describing: value)
-            return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
-        }
         switch name {
         case "count(*)": return "\(rows.count)"
         case "count(x)": return "\(xs.count)"
@@ -51,6 +73,12 @@ private struct SlowAnswer {
         case "sum(n)": return ns.isEmpty ? "NULL" : "\(ns.reduce(0, +))"
         case "min(n)": return ns.min().map(String.init) ?? "NULL"
         case "max(n)": return ns.max().map(String.init) ?? "NULL"
+        case "first(x)": return text(chosen(rows.filter { $0.x != nil }, latest: false)?.x)
+        case "last(x)": return text(chosen(rows.filter { $0.x != nil }, latest: true)?.x)
+        case "last(n + 0)":
+            return chosen(rows.filter { $0.n != nil }, latest: true)?.n.map(String.init) ?? "NULL"
+        case "first(host)":
+            return chosen(rows.filter { $0.host != nil }, latest: false)?.host ?? "NULL"
         case "avg(n)": return text(ns.isEmpty ? nil : Double(ns.reduce(0, +)) / Double(ns.count))
         default: return "\(Set(ns).count)"
         }
@@ -60,7 +88,8 @@ private struct SlowAnswer {
 struct DifferentialTests {
     private static let aggregates = [
         "count(*)", "count(x)", "sum(x)", "min(x)", "max(x)", "avg(x)", "sum(n)", "min(n)",
-        "max(n)", "avg(n)", "count(DISTINCT n)",
+        "max(n)", "avg(n)", "count(DISTINCT n)", "first(x)", "last(x)", "last(n + 0)",
+        "first(host)",
     ]
 
     private static var conditions: [Condition] {
@@ -115,9 +144,11 @@ struct DifferentialTests {
         return text + " " + fields.joined(separator: ",") + " \(row.time)\n"
     }
 
-    @Test(arguments: [1, 2, 3] as [UInt64], ScriptState.tested)
-    func `random groupings equal the slow answer`(seed: UInt64, state: ScriptState) async throws {
-        var random = SeededRandom(seed: seed)
+    /// Rows of a seed, stored in two parts.
+    private func withRows(
+        _ random: inout SeededRandom, _ state: ScriptState,
+        _ body: ([Row], ScriptRunner, inout SeededRandom) throws -> Void
+    ) async throws {
         let rows = Self.rows(&random)
         try await withTemporaryStore { store in
             let runner = ScriptRunner(store: store, state: state)
@@ -126,8 +157,61 @@ struct DifferentialTests {
                 if state != .head { _ = try runner.query("FLUSH") }
             }
             if state == .compacted { _ = try runner.query("COMPACT") }
+            try body(rows, runner, &random)
+        }
+    }
+
+    @Test(arguments: [1, 2, 3] as [UInt64], ScriptState.tested)
+    func `random groupings equal the slow answer`(seed: UInt64, state: ScriptState) async throws {
+        var random = SeededRandom(seed: seed)
+        try await withRows(&random, state) { rows, runner, random in
             for _ in 0..<40 { try compareOne(rows, &random, runner, seed) }
         }
+    }
+
+    /// By tags, by values and by both; aggregates behind it see the rows that are left.
+    @Test(arguments: [4, 5] as [UInt64], ScriptState.tested)
+    func `random latest rows equal the slow answer`(seed: UInt64, state: ScriptState) async throws {
+        var random = SeededRandom(seed: seed)
+        try await withRows(&random, state) { rows, runner, random in
+            for _ in 0..<40 { try compareLatest(rows, &random, runner, seed) }
+        }
+    }
+
+    private func compareLatest(
+        _ rows: [Row], _ random: inout SeededRandom, _ runner: ScriptRunner, _ seed: UInt64
+    ) throws {
+        let all = [
+            Key(sql: "host", key: { $0.host ?? "NULL" }),
+            Key(sql: "region", key: { $0.region ?? "NULL" }),
+            Key(sql: "n", key: { $0.n.map(String.init) ?? "NULL" }),
+            Key(sql: "x", key: { SlowAnswer.text($0.x) }),
+            Key(sql: "time", key: { String($0.time) }),
+        ]
+        var keys = all.filter { _ in random.below(3) == 0 }
+        if keys.isEmpty { keys = [all[random.below(all.count)]] }
+        let conditions = Self.conditions.filter { _ in random.below(5) == 0 }
+        var tail = " FROM d"
+        if !conditions.isEmpty {
+            tail += " WHERE " + conditions.map { "(\($0.sql))" }.joined(separator: " AND ")
+        }
+        tail += " LATEST ON time PARTITION BY " + keys.map(\.sql).joined(separator: ", ")
+        let kept = rows.filter { row in conditions.allSatisfy { $0.holds(row) } }
+        let latest = SlowAnswer(rows: kept).groups { row in
+            keys.map { $0.key(row) }.joined(separator: " | ")
+        }.values.compactMap { SlowAnswer.chosen($0, latest: true) }
+        let expected = latest.map { row in
+            ["\(row.time)"] + all.dropLast().map { $0.key(row) }
+        }.map { $0.joined(separator: " | ") }.sorted()
+        let sql = "SELECT epoch_ns(time), host, region, n, x" + tail
+        let found = try runner.query(sql).rows.map { $0.joined(separator: " | ") }.sorted()
+        #expect(found == expected, "seed \(seed), \(runner.state): \(sql)")
+
+        let calls = ["count(*)", "sum(n)", "first(x)", "last(x)", "first(host)", "max(x)"]
+        let summed = "SELECT " + calls.joined(separator: ", ") + tail
+        #expect(
+            try runner.query(summed).rows == [calls.map { SlowAnswer.aggregate($0, latest) }],
+            "seed \(seed), \(runner.state): \(summed)")
     }
 
     private func compareOne(

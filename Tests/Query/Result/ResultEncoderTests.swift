@@ -107,6 +107,39 @@ private func text(_ body: (TextWriter) -> Void) -> String {
         )
     }
 
+    @Test(arguments: [EpochUnit.rfc3339, .ns, .us, .ms, .s])
+    func `epoch turns timestamps into numbers and leaves dates and local times as they are`(
+        epoch: EpochUnit
+    ) {
+        let noon: UInt64 = 1_767_268_800_000_000_000
+        let batch = ResultBatch(
+            rowCount: 1,
+            columns: [
+                ResultVector(type: .timestamp, values: [noon]),
+                ResultVector(type: .timestampLocal, values: [noon]),
+                ResultVector(type: .date, values: [20_454]),
+            ])
+        func encoded(_ format: ResultFormat) -> String {
+            let encoder = ResultEncoder(format: format, epoch: epoch, writer: TextWriter())
+            encoder.begin([
+                ResultColumn(name: "t", type: .timestamp),
+                ResultColumn(name: "l", type: .timestampLocal),
+                ResultColumn(name: "d", type: .date),
+            ])
+            encoder.append(batch, rows: 0..<1)
+            return encoder.writer.string
+        }
+        let instant =
+            epoch == .rfc3339
+            ? #""2026-01-01T12:00:00Z""# : "\(Int64(noon) / epoch.nanosecondsPerUnit)"
+        #expect(
+            encoded(.ndjson)
+                == #"{"t":\#(instant),"l":"2026-01-01T12:00:00","d":"2026-01-01"}"# + "\n")
+        #expect(encoded(.json).hasSuffix(#"[\#(instant),"2026-01-01T12:00:00","2026-01-01"]"#))
+        let plain = instant.filter { $0 != "\"" }
+        #expect(encoded(.csv) == "t,l,d\n\(plain),2026-01-01T12:00:00,2026-01-01\n")
+    }
+
     @Test func `an error after the first byte is the last member or line`() {
         let encoder = ResultEncoder(format: .json, epoch: .ns, writer: TextWriter())
         encoder.begin([])

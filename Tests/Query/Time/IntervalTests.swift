@@ -28,13 +28,24 @@ import Testing
         ("1h30m", Interval(nanoseconds: 5_400_000_000_000)),
         ("90d", Interval(days: 90)), ("2w", Interval(days: 14)), ("3mo", Interval(months: 3)),
         ("3M", Interval(months: 3)), ("1y", Interval(months: 12)),
-        ("7us", Interval(nanoseconds: 7_000)),
+        ("7us", Interval(nanoseconds: 7_000)), ("8ns", Interval(nanoseconds: 8)),
+        ("9ms", Interval(nanoseconds: 9_000_000)), ("2s", Interval(nanoseconds: 2_000_000_000)),
+        ("2m", Interval(nanoseconds: 120_000_000_000)),
+        ("2h", Interval(nanoseconds: 7_200_000_000_000)),
+        ("1M2m", Interval(months: 1, nanoseconds: 120_000_000_000)),
+        (
+            "1y2mo3w4d5h6m7s8ms9us1ns",
+            Interval(months: 14, days: 25, nanoseconds: 18_367_008_009_001)
+        ),
     ])
     func `a bare duration is read by its unit's case`(text: String, expected: Interval) throws {
         #expect(try Interval.duration(text) == expected)
     }
 
-    @Test(arguments: ["", "5", "5D", "0s", "5 m", "-5m", "m", "1.5h"])
+    @Test(arguments: [
+        "", "5", "5D", "0s", "5 m", "-5m", "m", "1.5h", "5S", "5H", "5W", "5Y", "5MS", "5Ms", "5US",
+        "5NS", "5MO", "5Mo", "5mon", "5min", "5sec", "1h 30m", "5d5",
+    ])
     func `anything else is no duration`(text: String) {
         #expect(throws: QueryError.self) { try Interval.duration(text) }
     }

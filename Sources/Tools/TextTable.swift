@@ -19,23 +19,16 @@ package struct TextTable: Sendable {
     }
 
     package mutating func append(_ cells: [String]) {
-        rows.append(cells.prefix(headings.count).map(Self.visible))
-    }
-
-    /// Names from a file must not move a terminal's cursor.
-    private static func visible(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
-            return text
-        }
-        return String(text.map { $0.unicodeScalars.contains { $0.value < 0x20 } ? "·" : $0 })
+        // Names from a file must not move a terminal's cursor.
+        rows.append(cells.prefix(headings.count).map(DisplayWidth.printable))
     }
 
     /// The lines, without ends of lines.
     package func lines(width: Int, indent: Int = 0) -> [String] {
-        var widths = headings.map(\.count)
+        var widths = headings.map { DisplayWidth.columns(of: $0) }
         for row in rows {
             for (index, cell) in row.enumerated() {
-                widths[index] = max(widths[index], cell.count)
+                widths[index] = max(widths[index], DisplayWidth.columns(of: cell))
             }
         }
         let room = max(20, width - indent - Self.gap * (headings.count - 1))
@@ -58,17 +51,13 @@ package struct TextTable: Sendable {
     private func line(_ cells: [String], _ widths: [Int], _ indent: Int) -> String {
         var text = String(repeating: " ", count: indent)
         for (index, cell) in cells.enumerated() {
-            let cut = Self.cut(cell, to: widths[index])
-            let padding = String(repeating: " ", count: max(0, widths[index] - cut.count))
+            let cut = DisplayWidth.cut(cell, toColumns: widths[index])
+            let padding = String(
+                repeating: " ", count: max(0, widths[index] - DisplayWidth.columns(of: cut)))
             if index > 0 { text += String(repeating: " ", count: Self.gap) }
             text += alignments[index] == .right ? padding + cut : cut + padding
         }
         while text.last == " " { text.removeLast() }
         return text
-    }
-
-    /// A text's beginning, with a mark where something is missing.
-    package static func cut(_ text: String, to width: Int) -> String {
-        text.count <= width ? text : String(text.prefix(max(0, width - 1))) + "…"
     }
 }
