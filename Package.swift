@@ -42,6 +42,9 @@ let package = Package(
         .systemLibrary(
             name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
             providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CIsal", path: "Sources/CIsal", pkgConfig: "libisal",
+            providers: [.apt(["libisal-dev"])]),
         // What Swift cannot say: CPU instructions chosen at run time, thread names, SIGBUS.
         .target(name: "ApusKernels", path: "Sources/Kernels"),
         // RE2 behind a C interface, so that no pattern can make a query run for ever.
@@ -90,8 +93,8 @@ let package = Package(
         .target(
             name: "ApusTools",
             dependencies: [
-                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusClient",
-                "CZlib", "CZstd",
+                "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient",
+                "CIsal", "CZlib", "CZstd",
             ],
             path: "Sources/Tools", swiftSettings: strict),
         .target(

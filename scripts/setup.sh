@@ -23,7 +23,7 @@ swift_version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][
 oldest=$(printf '%s\n%s\n' "$swift_minimum" "$swift_version" | sort -V | head -n 1)
 [ "$oldest" = "$swift_minimum" ] || fail "$swift_command is Swift $swift_version; $swift_minimum or later is needed"
 
-packages=(libzstd-dev liblz4-dev zlib1g-dev libre2-dev pkg-config curl ca-certificates)
+packages=(libzstd-dev liblz4-dev zlib1g-dev libisal-dev libre2-dev pkg-config curl ca-certificates)
 [ "$purpose" = test ] && packages+=(python3)
 
 if ! command -v dpkg-query >/dev/null; then

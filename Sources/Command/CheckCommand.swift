@@ -41,11 +41,12 @@ struct CheckCommand: ParsableCommand {
         } catch {
             interruption.finish()
             line.clear()
+            let reason = CheckText.reason(error, directory: directory)
             if json {
-                let failure = CheckText.json(failure: error.description, directory: directory)
+                let failure = CheckText.json(failure: reason, directory: directory)
                 Failure.write(line: failure.text, to: STDOUT_FILENO)
             }
-            throw Failure.exit(2, error.description)
+            throw Failure.exit(2, reason)
         }
         interruption.finish()
         line.clear()

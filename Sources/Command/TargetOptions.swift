@@ -2,6 +2,7 @@
 
 import Apus
 import ApusClient
+import ApusConfiguration
 import ArgumentParser
 import Glibc
 

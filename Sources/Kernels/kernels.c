@@ -3,6 +3,9 @@
 #include "wide.h"
 #include <pthread.h>
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 // CRC-32C. The hardware instruction takes eight bytes in three cycles but could start one every
 // cycle, so three stretches are summed side by side. The CRC of stretches A and B in a row is
@@ -115,6 +118,13 @@ WIDE void apus_restore_decimals(uint64_t *values, size_t count, double power) {
         number = (number - magic) / power;
         memcpy(&values[i], &number, 8);
     }
+}
+
+void apus_keep_freed_memory(void) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
 }
 
 void apus_set_thread_name(const char *name) {

@@ -116,6 +116,14 @@ private final class ClosedStore {
         let missing = try Binary.run(["check", store.directory.path + "/nothing"])
         #expect(missing.code == 2 && missing.output.isEmpty, "\(missing)")
         #expect(missing.errors.split(separator: "\n").count == 1)
+        for other in ["/etc", "/var"] {
+            let foreign = try Binary.run(["check", other])
+            #expect(
+                foreign.code == 2 && foreign.output.isEmpty
+                    && foreign.errors
+                        == "apus: \(other) is no data directory of Apus: it holds no MANIFEST\n",
+                "\(foreign)")
+        }
         let server = try ServerProcess(data: store.directory.path + "/other")
         let held = try Binary.run(["check", store.directory.path + "/other"])
         #expect(held.code == 2 && held.errors.contains("\(server.processID)"), "\(held)")

@@ -74,7 +74,8 @@ private final class StubMachine {
 @Suite(.serialized) struct `What a machine needs` {
     /// Of `run`; commands among them count as packages here, since no command is on the path.
     private static let packages = [
-        "libzstd-dev", "liblz4-dev", "zlib1g-dev", "libre2-dev", "pkg-config", "curl",
+        "libzstd-dev", "liblz4-dev", "zlib1g-dev", "libisal-dev", "libre2-dev", "pkg-config",
+        "curl",
         "ca-certificates",
     ]
 

@@ -228,6 +228,38 @@ private enum TransferData {
                     "apus: \(file): \(format) broken at byte \(bytes.count / 2)"),
                 "\(result.errors)")
             #expect(result.errors.split(separator: "\n").count == 1)
+            // How many lines were whole depends on the compressor's blocks.
+            let counted = result.output.prefix { $0 != " " }
+            #expect(
+                result.errors.hasSuffix(
+                    counted.isEmpty
+                        ? "; nothing is stored\n" : "; the first \(counted) lines are stored\n"),
+                "\(result)")
+        }
+    }
+
+    @Test func `a broken end leaves the lines before it stored, and says how many`() throws {
+        // Several bodies, so that some are whole before the break.
+        let lines = (0..<200_000).map { "m,host=h\($0 % 10) value=\($0)i \($0 * 1_000_000)\n" }
+        try write(Array(lines.joined().utf8), to: path("in.lp"))
+        try apus("import", path("in.lp"), "--data", path("a"))
+        let file = path("out.lp.gz")
+        try apus("export", "m", "--data", path("a"), "-o", file)
+        var bytes = try contents(of: file)
+        // The checksum at the end.
+        bytes[bytes.count - 8] ^= 1
+        try write(bytes, to: file)
+        let server = try ServerProcess(data: path("served"))
+        for place in [
+            ["--data", path("b")], ["--url", "http://127.0.0.1:\(server.httpPort)"],
+        ] {
+            let result = try Binary.run(["import", file] + place)
+            #expect(result.code == 65, "\(result)")
+            let counted = String(result.output.prefix { $0 != " " })
+            let stored = Int(counted.filter { $0 != "," }) ?? 0
+            #expect(stored > 10_000 && stored < 200_000, "\(result)")
+            #expect(
+                result.errors.hasSuffix("; the first \(counted) lines are stored\n"), "\(result)")
         }
     }
 

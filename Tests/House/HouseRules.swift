@@ -23,7 +23,8 @@ enum HouseRules {
         "Client": [],
         "Collect": ["ApusClient"],
         "Tools": [
-            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusClient", "CZlib",
+            "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient", "CIsal",
+            "CZlib",
             "CZstd",
         ],
         "Command": [

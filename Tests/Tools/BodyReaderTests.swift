@@ -2,7 +2,6 @@
 
 import ApusIngest
 import ApusTools
-import CZlib
 import CZstd
 import Glibc
 import Testing
@@ -41,7 +40,7 @@ final class TemporaryFile {
     deinit { unlink(path) }
 }
 
-private func read(_ source: any ByteSource) throws -> [UInt8] {
+func read(_ source: any ByteSource) throws -> [UInt8] {
     var all: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1_000)
     while true {
@@ -49,27 +48,6 @@ private func read(_ source: any ByteSource) throws -> [UInt8] {
         if count == 0 { return all }
         all += buffer[..<count]
     }
-}
-
-private func gzipped(_ bytes: [UInt8]) -> [UInt8] {
-    var stream = z_stream()
-    deflateInit2_(
-        &stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
-        Int32(MemoryLayout<z_stream>.size))
-    var output = [UInt8](repeating: 0, count: bytes.count + 100)
-    var input = bytes
-    let made = input.withUnsafeMutableBufferPointer { input in
-        output.withUnsafeMutableBufferPointer { output -> Int in
-            stream.next_in = input.baseAddress
-            stream.avail_in = UInt32(input.count)
-            stream.next_out = output.baseAddress
-            stream.avail_out = UInt32(output.count)
-            deflate(&stream, Z_FINISH)
-            return output.count - Int(stream.avail_out)
-        }
-    }
-    deflateEnd(&stream)
-    return Array(output[..<made])
 }
 
 private func zstandard(_ bytes: [UInt8]) -> [UInt8] {

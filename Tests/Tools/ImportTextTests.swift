@@ -33,6 +33,22 @@ import Testing
         #expect(pipe == "1.2 GB  310 k rows/s  3.1 M values/s")
     }
 
+    @Test func `a broken input says how many lines before it are stored`() {
+        var counts = ImportCounts()
+        func text(isStoring: Bool = true) -> String {
+            ImportText.brokenOff("a.gz: broken", counts: counts, isStoring: isStoring)
+        }
+        #expect(text() == "a.gz: broken; nothing is stored")
+        counts.lines = 1
+        #expect(text() == "a.gz: broken; the first 1 line is stored")
+        counts.lines = 12_345
+        #expect(text() == "a.gz: broken; the first 12,345 lines are stored")
+        #expect(text(isStoring: false) == "a.gz: broken")
+        counts.rejected = 3
+        #expect(
+            text() == "a.gz: broken; the first 12,345 lines are stored, but for 3 rejected")
+    }
+
     @Test func `numbers are short and grouped`() {
         #expect(ImportText.number(999) == "999" && ImportText.number(1_000) == "1.0 k")
         #expect(ImportText.number(31_400_000) == "31 M" && ImportText.number(.nan) == "?")

@@ -34,8 +34,31 @@ void apus_unpack_group(const void *packed, unsigned width, uint64_t base, uint64
 // Replaces every number by the sum of `sum` and all numbers up to it, modulo 2^64.
 void apus_running_sums(uint64_t *numbers, size_t count, uint64_t sum);
 
+// Unpacks `rows` × 8 numbers of `width` 1 ... 16 bits as apus_unpack_rows does, modulo 2^16. Reads up
+// to 32 bytes behind the last row, and may write a row more.
+void apus_unpack_narrow_rows(const void *packed, size_t rows, unsigned width, uint16_t base,
+                             uint16_t *numbers);
+
+// Puts exceptions into their places: 0 if one is `count` or more. An odd code c stands for
+// base − 1 − (c − 1) / 2, an even one for base + bound + c / 2; the codes are replaced by that.
+// `numbers` has room for 65,536, `codes` for a multiple of 16.
+int apus_narrow_patch(uint16_t *numbers, size_t count, const uint16_t *positions, uint16_t *codes,
+                      size_t exception_count, uint16_t bound, uint16_t base);
+
+// Smallest, largest and sum of `count` numbers, at least 16 and a multiple of it, 65,536 at most.
+void apus_narrow_summary(const int16_t *numbers, size_t count, int *low, int *high, int64_t *sum);
+
+// The same of the sums of `before` and all numbers up to each, which is also what returns: the last
+// of them. Sums inside of either half, from 0 in the second, are modulo 2^16.
+int apus_narrow_running_summary(const int16_t *numbers, size_t count, int16_t before, int *low,
+                                int *high, int64_t *sum);
+
 // Replaces integers (two's complement, below 2^51) by the bits of integer / power, rounded once.
 void apus_restore_decimals(uint64_t *values, size_t count, double power);
+
+// Keeps freed memory of up to 32 MiB a piece in the process, for whoever allocates and frees large
+// buffers all the time: fresh pages cost as much as filling them.
+void apus_keep_freed_memory(void);
 
 // Names the calling thread for `top -H` and `perf`; at most 15 bytes are kept.
 void apus_set_thread_name(const char *name);

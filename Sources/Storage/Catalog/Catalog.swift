@@ -25,19 +25,17 @@ package final class Catalog: Sendable {
         /// The log is being read behind the catalog files: definitions of things that are gone may
         /// come up.
         var isReplaying = false
-        /// Every drop of a table since the store opened.
-        var dropLog: [(generation: UInt64, database: String, table: String)] = []
+        /// The generation of the last drop of each table dropped since the store opened, by database
+        /// and name: for batches whose parsing began before. Grows with the names that were ever
+        /// dropped, not with how often: some 100 bytes each, less than the table itself had.
+        var lastDrops: [NameKey: [NameKey: UInt64]] = [:]
 
         /// Names of tables dropped after a generation was read.
         func tablesDropped(
             inDatabase database: String, since generation: UInt64
         ) -> Set<[UInt8]> {
-            Set(
-                dropLog.lazy
-                    .filter {
-                        $0.generation > generation && $0.database.hasSameBytes(as: database)
-                    }
-                    .map { Array($0.table.utf8) })
+            let drops = lastDrops[NameKey(database)] ?? [:]
+            return Set(drops.lazy.filter { $0.value > generation }.map { Array($0.key.text.utf8) })
         }
 
         mutating func record(_ entry: CatalogEntry) { journal.record(entry) }
@@ -227,7 +225,8 @@ package final class Catalog: Sendable {
             if let table = state.tablesByID.removeValue(forKey: id) {
                 table.markDropped()
                 table.database.remove(table)
-                state.dropLog.append((dropGeneration + 1, table.database.name, table.name))
+                state.lastDrops[NameKey(table.database.name), default: [:]][NameKey(table.name)] =
+                    dropGeneration + 1
             }
             if state.droppedTables.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.tables.remove(id)

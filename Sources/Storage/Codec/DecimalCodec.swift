@@ -29,13 +29,13 @@ struct DecimalPlan {
 }
 
 enum DecimalCodec {
-    private static let exponentMax = 22
+    static let exponentMax = 22
     private static let exceptionsFlag: UInt8 = 0x80
     /// Adding it to a small integer's double puts the integer into the low bits of the mantissa.
     private static let magic = 6_755_399_441_055_744.0  // 1.5 × 2^52
     private static let integerMax = 2_251_799_813_685_248.0  // 2^51
 
-    private static let powers: [Double] = [
+    static let powers: [Double] = [
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
         1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
     ]
@@ -53,7 +53,7 @@ enum DecimalCodec {
 
     /// What the decoder's kernel computes: one rounding, in the division.
     @inline(__always)
-    private static func restore(_ integer: UInt64, _ power: Double) -> UInt64 {
+    static func restore(_ integer: UInt64, _ power: Double) -> UInt64 {
         ((Double(bitPattern: integer &+ magic.bitPattern) - magic) / power).bitPattern
     }
 

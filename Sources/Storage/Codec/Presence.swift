@@ -12,7 +12,7 @@
 // The writer never gives kind 2 or 3 with all or no rows present. A reader takes it.
 
 enum Presence {
-    private enum Kind: UInt8 {
+    enum Kind: UInt8 {
         case everyRow = 0
         case noRow = 1
         case bitmap = 2

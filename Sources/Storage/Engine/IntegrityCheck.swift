@@ -101,9 +101,14 @@ private struct IntegrityRun {
 
     mutating func checkAll() throws(StorageError) {
         try checkManifests()
-        try checkCatalog()
-        try checkLog()
-        try checkSegments()
+        // Both take long, neither needs the catalog, and their findings come behind its own.
+        let log = try beginLog()
+        let segments = beginSegments()
+        let catalogFailure = failure { run throws(StorageError) in try run.checkCatalog() }
+        let (logOutcome, segmentOutcomes) = (log.wait(), segments.wait())
+        if let catalogFailure { throw catalogFailure }
+        try takeLog(logOutcome)
+        takeSegments(try segmentOutcomes.get())
         try checkOtherNames()
     }
 
@@ -132,18 +137,33 @@ private struct IntegrityRun {
         report.bytesChecked += byteCount
     }
 
+    private mutating func failure(
+        _ step: (inout Self) throws(StorageError) -> Void
+    ) -> StorageError? {
+        do throws(StorageError) { try step(&self) } catch { return error }
+        return nil
+    }
+
+    /// Does work on a thread of its own, if there may be one.
+    private func start<Outcome: Sendable>(
+        _ threadName: String, _ work: @escaping @Sendable () -> Outcome
+    ) -> Promise<Outcome> {
+        let outcome = Promise<Outcome>()
+        if threadsMax > 1 {
+            startThread(threadName) { outcome.fulfil(work()) }
+        } else {
+            outcome.fulfil(work())
+        }
+        return outcome
+    }
+
     // MARK: MANIFEST and its predecessor
 
     private mutating func checkManifests() throws(StorageError) {
         let hasCurrent = fileSystem.exists(Manifest.path)
         let hasPrevious = fileSystem.exists(Manifest.previousPath)
-        if !hasCurrent, !hasPrevious {
-            let hasFiles =
-                fileSystem.exists(LogNames.directory) || fileSystem.exists("catalog")
-                || fileSystem.exists("data")
-            guard hasFiles else {
-                throw .io(file: "\(fileSystem.root)/\(Manifest.path)", call: "open", errno: ENOENT)
-            }
+        guard hasCurrent || hasPrevious || StoreFiles.exist(in: fileSystem) else {
+            throw .io(file: "\(fileSystem.root)/\(Manifest.path)", call: "open", errno: ENOENT)
         }
         if hasCurrent {
             current = try readManifest(Manifest.path)
@@ -260,7 +280,7 @@ private struct IntegrityRun {
 
     // MARK: The log
 
-    private mutating func checkLog() throws(StorageError) {
+    private mutating func beginLog() throws(StorageError) -> Promise<LogOutcome> {
         // News, not damage.
         if let newer = try LogChain(fileSystem: fileSystem).firstUnsupported { throw newer }
         for number in try logNumbers().sorted() {
@@ -269,12 +289,27 @@ private struct IntegrityRun {
         }
         // Without MANIFEST nobody knows which files had to be there; those that are, are read.
         let flushedThrough = current?.flushedThrough ?? UInt64.max / 2
-        var problems: [LogProblem] = []
-        try LogReader.verify(
-            fileSystem: fileSystem, flushedThrough: flushedThrough, cleanEnd: current?.cleanEnd,
-            endsAreCut: true
-        ) { problems.append($0) }
-        for problem in problems {
+        let cleanEnd = current?.cleanEnd
+        let fileSystem = fileSystem
+        let read: @Sendable () -> LogOutcome = {
+            var problems: [LogProblem] = []
+            do throws(StorageError) {
+                try LogReader.verify(
+                    fileSystem: fileSystem, flushedThrough: flushedThrough, cleanEnd: cleanEnd,
+                    endsAreCut: true
+                ) { problems.append($0) }
+                return .success(problems)
+            } catch {
+                return .failure(error)
+            }
+        }
+        return start("apus-check-log", read)
+    }
+
+    private typealias LogOutcome = Result<[LogProblem], StorageError>
+
+    private mutating func takeLog(_ outcome: LogOutcome) throws(StorageError) {
+        for problem in try outcome.get() {
             if problem.isDamage {
                 find(problem.file, problem.offset, problem.what)
             } else {
@@ -287,7 +322,11 @@ private struct IntegrityRun {
 
     // MARK: Segments
 
-    private mutating func checkSegments() throws(StorageError) {
+    private typealias SegmentOutcomes = Result<
+        [(job: SegmentCheck.Job, outcome: SegmentCheck.Outcome)], StorageError
+    >
+
+    private mutating func beginSegments() -> Promise<SegmentOutcomes> {
         let listed = current?.segments ?? previous?.segments ?? []
         var jobs: [SegmentCheck.Job] = []
         for segment in listed {
@@ -300,15 +339,28 @@ private struct IntegrityRun {
                 jobs.append(.init(path: segment.path, entry: segment, mayBeMissing: true))
             }
         }
-        try check(jobs)
+        return start("apus-check", segmentWork(jobs))
     }
 
-    private mutating func check(_ jobs: [SegmentCheck.Job]) throws(StorageError) {
-        let outcomes = try SegmentCheck(
+    private func segmentWork(
+        _ jobs: [SegmentCheck.Job]
+    ) -> @Sendable () -> SegmentOutcomes {
+        let check = SegmentCheck(
             fileSystem: fileSystem, jobs: jobs, filesBefore: report.filesChecked,
-            bytesBefore: report.bytesChecked, progress: progress
-        ).run(threadsMax: threadsMax)
-        for (job, outcome) in zip(jobs, outcomes) {
+            bytesBefore: report.bytesChecked, progress: progress)
+        return { [threadsMax] in
+            do throws(StorageError) {
+                return .success(Array(zip(jobs, try check.run(threadsMax: threadsMax))))
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+
+    private mutating func takeSegments(
+        _ verified: [(job: SegmentCheck.Job, outcome: SegmentCheck.Outcome)]
+    ) {
+        for (job, outcome) in verified {
             guard let byteCount = outcome.byteCount else {
                 if job.mayBeMissing {
                     note(job.path, "the file is missing; only MANIFEST.previous lists it")
@@ -365,7 +417,7 @@ private struct IntegrityRun {
             _ = try checkCatalogFile(path, byteCount: nil, applyingTo: nil)
         } else if directory.hasPrefix("data/"), name.hasSuffix(".segment") {
             note(path, "not listed in MANIFEST")
-            try check([.init(path: path, entry: nil)])
+            takeSegments(try segmentWork([.init(path: path, entry: nil)])().get())
         } else {
             note(path, "not part of the store")
         }

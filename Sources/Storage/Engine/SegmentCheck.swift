@@ -93,7 +93,7 @@ final class SegmentCheck: Sendable {
     }
 
     private func work() {
-        let scratch = BlockScratch(rowsMax: SegmentLayout.blockRowsLimit)
+        let scratch = CheckScratch()
         while true {
             switch nextStep() {
             case .open(let job): open(job)

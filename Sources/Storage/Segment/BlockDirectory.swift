@@ -141,13 +141,19 @@ package struct BlockDirectory: Sendable {
 
     /// What is known of a column's values in a block. About 20 ns.
     package func statistics(column: Int, block: Int) -> ColumnStatistics {
-        let present = presentCount(column: column, block: block)
+        Self.statistics(rowCount: rowCount(block)) { array(column, $0)[block] }
+    }
+
+    /// The same from what each of a column's arrays has for a block.
+    @inline(__always)
+    static func statistics(rowCount: Int, _ value: (Int) -> UInt64) -> ColumnStatistics {
+        let present = presentCount(rowCount: rowCount, absent: value(DirectoryArray.absentCount))
         guard present > 0 else { return ColumnStatistics(presentCount: 0) }
-        let flags = array(column, DirectoryArray.flags)[block]
-        let low = array(column, DirectoryArray.sumLow)[block]
+        let flags = value(DirectoryArray.flags)
+        let low = value(DirectoryArray.sumLow)
         let sum: ColumnStatistics.Sum
         if flags & DirectoryArray.integerSumFlag != 0 {
-            let high = Int64(bitPattern: array(column, DirectoryArray.sumHigh)[block])
+            let high = Int64(bitPattern: value(DirectoryArray.sumHigh))
             sum = .integer(Int128(high) << 64 | Int128(low))
         } else if flags & DirectoryArray.floatSumFlag != 0 {
             sum = .float(Double(bitPattern: low))
@@ -158,19 +164,22 @@ package struct BlockDirectory: Sendable {
         return ColumnStatistics(
             presentCount: present,
             nanCount: min(
-                present,
-                Int(truncatingIfNeeded: array(column, DirectoryArray.nanCount)[block] & 0x1_FFFF)),
-            minimum: hasRange ? array(column, DirectoryArray.minimum)[block] : 0,
-            maximum: hasRange ? array(column, DirectoryArray.maximum)[block] : 0,
-            hasRange: hasRange, sum: sum,
-            first: array(column, DirectoryArray.first)[block],
-            last: array(column, DirectoryArray.last)[block])
+                present, Int(truncatingIfNeeded: value(DirectoryArray.nanCount) & 0x1_FFFF)),
+            minimum: hasRange ? value(DirectoryArray.minimum) : 0,
+            maximum: hasRange ? value(DirectoryArray.maximum) : 0,
+            hasRange: hasRange, sum: sum, first: value(DirectoryArray.first),
+            last: value(DirectoryArray.last))
     }
 
     /// How many rows of a block have a value of the column.
     package func presentCount(column: Int, block: Int) -> Int {
-        let rows = UInt64(rowCount(block))
-        return Int(rows - min(array(column, DirectoryArray.absentCount)[block], rows))
+        Self.presentCount(
+            rowCount: rowCount(block), absent: array(column, DirectoryArray.absentCount)[block])
+    }
+
+    @inline(__always)
+    private static func presentCount(rowCount: Int, absent: UInt64) -> Int {
+        Int(UInt64(rowCount) - min(absent, UInt64(rowCount)))
     }
 
     /// The encoding of a column's payload, for tools.

@@ -26,7 +26,7 @@ extension SegmentReader {
     /// - Returns: Findings in file order by table, at most one a column block; empty if all is well.
     /// - Complexity: as long as decoding everything.
     package func verify() -> [Finding] {
-        let scratch = BlockScratch(rowsMax: SegmentLayout.blockRowsLimit)
+        let scratch = CheckScratch()
         let parts = verificationParts(rowsMax: .max)
         return assemble(parts, parts.map { verify($0, scratch) })
     }
@@ -54,7 +54,7 @@ extension SegmentReader {
         return parts
     }
 
-    func verify(_ part: SegmentPart, _ scratch: BlockScratch) -> SegmentPartResult {
+    func verify(_ part: SegmentPart, _ scratch: CheckScratch) -> SegmentPartResult {
         var result = SegmentPartResult()
         // A directory that could be read once can be read again; `assemble` tells of the others.
         guard let directory = try? tables[part.table].directory() else { return result }
@@ -102,7 +102,7 @@ extension SegmentReader {
         }
     }
 
-    private func note(_ error: StorageError, at offset: Int, _ findings: inout [Finding]) {
+    func note(_ error: StorageError, at offset: Int, _ findings: inout [Finding]) {
         if case .corrupt(_, let place, let reason) = error {
             findings.append((place, reason))
         } else {
@@ -151,7 +151,7 @@ extension SegmentReader {
 
     /// - Returns: The series of these blocks, nil if some block could not be read.
     private func checkRows(
-        _ directory: BlockDirectory, _ blocks: Range<Int>, _ scratch: BlockScratch,
+        _ directory: BlockDirectory, _ blocks: Range<Int>, _ scratch: CheckScratch,
         _ findings: inout [Finding]
     ) -> [UInt32]? {
         var seriesIDs: [UInt32] = []
@@ -166,8 +166,8 @@ extension SegmentReader {
                 if let step = directory.regularStep(block) {
                     reason = Self.disorder(directory, block, step: step)
                 } else {
-                    try directory.decodeTimes(block, into: scratch.times)
-                    reason = Self.disorder(directory, block, runs, scratch.times)
+                    try directory.decodeTimes(block, into: scratch.block.times)
+                    reason = Self.disorder(directory, block, runs, scratch.block.times)
                 }
                 if let reason {
                     findings.append((UInt64(offset), "times of block \(block): \(reason)"))
@@ -211,68 +211,6 @@ extension SegmentReader {
         if rows > 1, step == 0 { return "they do not rise" }
         let last = directory.minTime(block) &+ Int64(rows - 1) &* step
         return last == directory.maxTime(block) ? nil : outOfBounds
-    }
-
-    private func checkColumn(
-        _ directory: BlockDirectory, _ column: Int, _ blocks: Range<Int>, _ scratch: BlockScratch,
-        _ findings: inout [Finding]
-    ) {
-        var strings: [UInt8] = []
-        let type = directory.columnType(column)
-        for block in blocks {
-            strings.removeAll(keepingCapacity: true)
-            do throws(StorageError) {
-                let present = try directory.decodeColumn(
-                    column, block: block, values: scratch.values, validity: scratch.validity,
-                    strings: &strings)
-                guard present > 0 else { continue }
-                let rows = directory.rowCount(block)
-                // Safe: `scratch` has room for the largest block, `decodeColumn` has checked that
-                // slots of strings lie in `strings`, and the slice doesn't leave the closure.
-                let actual = strings.withUnsafeBufferPointer { bytes in
-                    ColumnCodec.statistics(
-                        of: ColumnSlice(
-                            type: type, count: rows, values: scratch.values,
-                            validity: present < rows ? scratch.validity : nil,
-                            stringBytes: bytes.baseAddress))
-                }
-                let stated = directory.statistics(column: column, block: block)
-                if !Self.agree(stated, actual, type: type) {
-                    let ends = directory.array(column, DirectoryArray.end)
-                    let place = try directory.payload(ends, stretch: column + 1, block).fileOffset
-                    findings.append(
-                        (
-                            UInt64(place),
-                            "column \(column), block \(block): the statistics are wrong"
-                        ))
-                }
-            } catch { note(error, at: directory.storage.stretchStarts[0], &findings) }
-        }
-    }
-
-    /// Whether two statistics say the same, float sums but for the order of addition.
-    private static func agree(
-        _ stated: ColumnStatistics, _ actual: ColumnStatistics, type: FieldType
-    ) -> Bool {
-        guard stated.presentCount == actual.presentCount, stated.nanCount == actual.nanCount,
-            stated.hasRange == actual.hasRange
-        else { return false }
-        if type != .string {
-            guard stated.first == actual.first, stated.last == actual.last else { return false }
-        }
-        if stated.hasRange {
-            guard stated.minimum == actual.minimum, stated.maximum == actual.maximum else {
-                return false
-            }
-        }
-        guard case .float(let left) = stated.sum, case .float(let right) = actual.sum else {
-            return stated.sum == actual.sum
-        }
-        // Infinities and overflow depend on the order; what is finite on both sides is compared.
-        guard left.isFinite, right.isFinite else { return true }
-        let largest = max(
-            abs(Double(bitPattern: stated.minimum)), abs(Double(bitPattern: stated.maximum)))
-        return abs(left - right) <= largest * Double(stated.presentCount) * 1e-9
     }
 
     private func checkKeys(

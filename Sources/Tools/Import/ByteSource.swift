@@ -7,7 +7,6 @@
 // The first bytes decide, not the name.
 
 internal import ApusStorage
-internal import CZlib
 internal import CZstd
 internal import Glibc
 
@@ -118,11 +117,11 @@ final class FileSource: ByteSource {
 /// What both decoders need: compressed bytes, and where in the file they are.
 ///
 /// Safe: the buffer is owned here; decoders read between `position` and `count` of it.
-private final class CompressedInput {
+final class CompressedInput {
     let file: FileSource
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
     var position = 0
-    var count = 0
+    private(set) var count = 0
 
     init(_ file: FileSource) { self.file = file }
 
@@ -150,64 +149,7 @@ private final class CompressedInput {
     }
 }
 
-/// Safe: the stream is owned here; zlib sees pointers into living buffers during a call only.
-final class GzipSource: ByteSource {
-    private let input: CompressedInput
-    private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
-    private var isAtMemberEnd = false
-
-    init(_ file: FileSource) {
-        input = CompressedInput(file)
-        stream.initialize(to: z_stream())
-        // 15 bits of window, + 16 for gzip framing.
-        inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-    }
-
-    deinit {
-        inflateEnd(stream)
-        stream.deallocate()
-    }
-
-    var consumedByteCount: Int { input.offset }
-
-    func read(into output: UnsafeMutableRawBufferPointer) throws(InputFault) -> Int {
-        let room = min(output.count, 1 << 30)
-        stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        stream.pointee.avail_out = UInt32(room)
-        while stream.pointee.avail_out == UInt32(room) {
-            guard try input.fill() else {
-                guard isAtMemberEnd else { throw input.cut("gzip") }
-                return 0
-            }
-            if isAtMemberEnd, try !startMember() { continue }
-            let rest = input.count - input.position
-            stream.pointee.next_in = (input.buffer.baseAddress.map { $0 + input.position })?
-                .assumingMemoryBound(to: UInt8.self)
-            stream.pointee.avail_in = UInt32(rest)
-            let status = inflate(stream, Z_NO_FLUSH)
-            input.position += rest - Int(stream.pointee.avail_in)
-            switch status {
-            case Z_OK, Z_BUF_ERROR: break
-            case Z_STREAM_END: isAtMemberEnd = true
-            default: throw input.broken("gzip")
-            }
-        }
-        return room - Int(stream.pointee.avail_out)
-    }
-
-    /// Another member begins, or a zero of the padding was passed over (false).
-    private func startMember() throws(InputFault) -> Bool {
-        if input.buffer[input.position] == 0 {
-            input.position += 1
-            return false
-        }
-        guard inflateReset(stream) == Z_OK else { throw input.broken("gzip") }
-        isAtMemberEnd = false
-        return true
-    }
-}
-
-/// Safe: as `GzipSource`.
+/// Safe: the decoder is owned here; it sees pointers into living buffers during a call only.
 final class ZstandardSource: ByteSource {
     private let input: CompressedInput
     private let decoder = ZSTD_createDCtx()

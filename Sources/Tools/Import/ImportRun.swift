@@ -9,6 +9,7 @@
 package import ApusClient
 package import Apus
 internal import ApusIngest
+internal import ApusKernels
 internal import ApusStorage
 internal import Synchronization
 
@@ -56,6 +57,8 @@ package enum ImportRun {
     ) -> ImportReport {
         let begun = monotonicNanoseconds()
         let tally = ImportTally()
+        // Every body is an array of its own.
+        apus_keep_freed_memory()
         do throws(TransferFailure) {
             let inputByteCount = try byteCount(of: options.inputs)
             let ticker = progress.map { progress in
@@ -107,25 +110,27 @@ package enum ImportRun {
         switch options.target {
         case .server(let address, let connectionCount):
             let queue = BodyQueue(bodiesMax: 2)
-            feed(options.inputs, queue, tally, consumerCount: connectionCount) {
+            feed(options.inputs, queue, tally, consumerCount: connectionCount, isStoring: true) {
                 var consumer = ServerConsumer(address, reading, queue, tally)
                 consumer.run()
             }
         case .directory(let path, let storeOptions):
             let store = try StoreDirectory.open(path, create: true, options: storeOptions)
-            feedBatches(options, store.engine, tally)
+            feedBatches(options, store.engine, tally, isStoring: true)
             try StoreDirectory.close(store)
         case .nowhere:
-            feedBatches(options, BatchValidation(), tally)
+            feedBatches(options, BatchValidation(), tally, isStoring: false)
         }
     }
 
     private static func feedBatches(
-        _ options: ImportOptions, _ store: any BatchStore, _ tally: ImportTally
+        _ options: ImportOptions, _ store: any BatchStore, _ tally: ImportTally, isStoring: Bool
     ) {
         let queue = BodyQueue(bodiesMax: 2)
         let reading = options.reading
-        feed(options.inputs, queue, tally, consumerCount: parserThreadCount) {
+        feed(
+            options.inputs, queue, tally, consumerCount: parserThreadCount, isStoring: isStoring
+        ) {
             var consumer = EngineConsumer(store, reading, queue, tally)
             consumer.run()
         }
@@ -134,7 +139,7 @@ package enum ImportRun {
     /// Starts the consumers, reads everything on this thread, and waits for them.
     private static func feed(
         _ inputs: [String], _ queue: BodyQueue, _ tally: ImportTally, consumerCount: Int,
-        _ consumer: @escaping @Sendable () -> Void
+        isStoring: Bool, _ consumer: @escaping @Sendable () -> Void
     ) {
         let pool = WorkerPool(
             name: "apus-import", threadCount: consumerCount, queuedJobsMax: consumerCount)
@@ -152,7 +157,10 @@ package enum ImportRun {
             // What was read whole before is stored all the same.
             queue.finish()
             pool.stop()
-            tally.fail(failure(error))
+            let failure = failure(error)
+            let text = ImportText.brokenOff(
+                failure.description, counts: tally.counts, isStoring: isStoring)
+            tally.fail(TransferFailure(exitCode: failure.exitCode, text))
         }
         pool.stop()
     }

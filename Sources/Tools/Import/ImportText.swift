@@ -83,6 +83,18 @@ package enum ImportText {
             : "interrupted after \(lines); nothing was to be stored"
     }
 
+    /// Why an input could not be read on, and what became of the lines before.
+    package static func brokenOff(
+        _ fault: String, counts: ImportCounts, isStoring: Bool
+    ) -> String {
+        guard isStoring else { return fault }
+        guard counts.lines > 0 else { return "\(fault); nothing is stored" }
+        let lines = Quantity.things(counts.lines, "line")
+        let rejected = Quantity.count(counts.rejected)
+        let rest = counts.rejected > 0 ? ", but for \(rejected) rejected" : ""
+        return "\(fault); the first \(lines) \(counts.lines == 1 ? "is" : "are") stored\(rest)"
+    }
+
     /// `31 M`, `3.1 k`, `512`.
     package static func number(_ value: Double) -> String {
         guard value.isFinite else { return "?" }

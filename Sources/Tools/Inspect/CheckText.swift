@@ -1,6 +1,7 @@
 // What `apus check` tells scripts, and people while it runs.
 
 package import ApusStorage
+internal import Glibc
 
 package enum CheckText {
     package static func progress(_ progress: IntegrityCheck.Progress) -> String {
@@ -28,7 +29,14 @@ package enum CheckText {
         ])
     }
 
-    /// Why nothing could be looked at.
+    /// Why nothing could be looked at, in a sentence.
+    package static func reason(_ error: StorageError, directory: String) -> String {
+        if case .io(let file, "open", ENOENT) = error, file.hasSuffix("/MANIFEST") {
+            return "\(directory) is no data directory of Apus: it holds no MANIFEST"
+        }
+        return error.description
+    }
+
     package static func json(failure: String, directory: String) -> JSONValue {
         .object([("directory", .string(directory)), ("error", .string(failure))])
     }

@@ -225,6 +225,12 @@ import Testing
         ) { try Self.check(disk) }
     }
 
+    private static func put(_ path: String, on disk: SimulatedFileSystem) throws {
+        let folder = path.split(separator: "/").dropLast().joined(separator: "/")
+        try disk.createDirectory(folder)
+        disk.setContents(path, Array("text".utf8))
+    }
+
     @Test func `a directory without a store is an error, not a clean report`() throws {
         #expect(throws: StorageError.io(file: "/simulated/MANIFEST", call: "open", errno: 2)) {
             try Self.check(SimulatedFileSystem())
@@ -232,6 +238,22 @@ import Testing
         #expect(throws: StorageError.self) {
             try IntegrityCheck.run(directory: "/nonexistent/apus")
         }
+        // Folders of these names are not ours alone: /var has a log.
+        let foreign = SimulatedFileSystem()
+        for path in ["log/syslog", "catalog/books.txt", "data/users/1/names.txt", "etc/MANIFEST"] {
+            try Self.put(path, on: foreign)
+        }
+        #expect(throws: StorageError.io(file: "/simulated/MANIFEST", call: "open", errno: 2)) {
+            try Self.check(foreign)
+        }
+    }
+
+    @Test(arguments: ["log/000001.log", "catalog/000001.catalog", "data/1/0/000002.segment"])
+    func `files of a store without a MANIFEST are damage`(path: String) throws {
+        let disk = SimulatedFileSystem()
+        try Self.put(path, on: disk)
+        let findings = try Self.check(disk).findings
+        #expect(findings.first?.description == "MANIFEST: byte 0: the file is missing")
     }
 
     @Test func `a clean end without a log file takes no number that a file could get`() throws {

@@ -99,21 +99,17 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
         let (bytes, _) = try smallSegment()
         var random = SplitMix(state: seed)
         let fileSystem = SimulatedFileSystem()
-        let footerOffset = Int(number(bytes, bytes.count - 48, 8))
-        let footerCount = Int(number(bytes, bytes.count - 40, 8))
+        let range = SegmentForgery.footerRange(bytes)
         for _ in 0..<4_000 {
             var forged = bytes
             for _ in 0...random.below(3) {
-                let offset = footerOffset + random.below(footerCount)
+                let offset = range.lowerBound + random.below(range.count)
                 forged[offset] =
                     random.below(2) == 0
                     ? UInt8(truncatingIfNeeded: random.next())
                     : forged[offset] ^ (1 << UInt8(random.below(8)))
             }
-            let footer = Array(forged[footerOffset..<(footerOffset + footerCount)])
-            store(CRC32C.checksum(footer), &forged, bytes.count - 24)
-            let trailer = Array(forged[(bytes.count - 48)..<(bytes.count - 12)])
-            store(CRC32C.checksum(trailer), &forged, bytes.count - 12)
+            SegmentForgery.renewFooterChecksums(&forged)
             fileSystem.setContents("s", forged)
             _ = readAll(fileSystem)
         }
@@ -124,15 +120,11 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
         let (bytes, _) = try smallSegment()
         var random = SplitMix(state: seed)
         let fileSystem = SimulatedFileSystem()
-        // The directories' checksums stand in the footer; find them by their value.
         fileSystem.setContents("s", bytes)
-        let footerOffset = Int(number(bytes, bytes.count - 48, 8))
-        let footerCount = Int(number(bytes, bytes.count - 40, 8))
         let directories = try SegmentReader.open(fileSystem, path: "s").tables.map(\.directoryRange)
         for round in 0..<6_000 {
             var forged = bytes
             let range = directories[round % directories.count]
-            let old = checksumBytes(CRC32C.checksum(Array(bytes[range])))
             for _ in 0...random.below(3) {
                 let offset = range.lowerBound + random.below(range.count)
                 forged[offset] =
@@ -140,15 +132,7 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
                     ? UInt8(truncatingIfNeeded: random.next())
                     : forged[offset] ^ (1 << UInt8(random.below(8)))
             }
-            let place = try #require(
-                (footerOffset..<(footerOffset + footerCount - 3)).first {
-                    Array(bytes[$0..<($0 + 4)]) == old
-                })
-            store(CRC32C.checksum(Array(forged[range])), &forged, place)
-            let footer = Array(forged[footerOffset..<(footerOffset + footerCount)])
-            store(CRC32C.checksum(footer), &forged, bytes.count - 24)
-            let trailer = Array(forged[(bytes.count - 48)..<(bytes.count - 12)])
-            store(CRC32C.checksum(trailer), &forged, bytes.count - 12)
+            SegmentForgery.renewChecksums(&forged, directory: range, of: bytes)
             fileSystem.setContents("s", forged)
             _ = readAll(fileSystem)
         }
@@ -157,23 +141,11 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
     @Test func `a newer format is refused as such`() throws {
         var (bytes, _) = try smallSegment()
         bytes[8] = 2
-        store(CRC32C.checksum(Array(bytes[..<12])), &bytes, 12)
+        SegmentForgery.store(CRC32C.checksum(Array(bytes[..<12])), &bytes, 12)
         let fileSystem = SimulatedFileSystem()
         fileSystem.setContents("s", bytes)
         #expect(throws: StorageError.unsupportedFormat(file: "s", found: 2, newestKnown: 1)) {
             try SegmentReader.open(fileSystem, path: "s")
         }
     }
-}
-
-private func number(_ bytes: [UInt8], _ offset: Int, _ count: Int) -> UInt64 {
-    (0..<count).reduce(0) { $0 | UInt64(bytes[offset + $1]) << UInt64($1 * 8) }
-}
-
-private func checksumBytes(_ value: UInt32) -> [UInt8] {
-    (0..<4).map { UInt8(truncatingIfNeeded: value >> UInt32($0 * 8)) }
-}
-
-private func store(_ value: UInt32, _ bytes: inout [UInt8], _ offset: Int) {
-    for (index, byte) in checksumBytes(value).enumerated() { bytes[offset + index] = byte }
 }
