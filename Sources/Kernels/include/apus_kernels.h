@@ -56,6 +56,9 @@ int apus_narrow_running_summary(const int16_t *numbers, size_t count, int16_t be
 // Replaces integers (two's complement, below 2^51) by the bits of integer / power, rounded once.
 void apus_restore_decimals(uint64_t *values, size_t count, double power);
 
+// Asks for the line of memory at `address`, which may be anything, before it is needed.
+static inline void apus_prefetch(const void *address) { __builtin_prefetch(address); }
+
 // Keeps freed memory of up to 32 MiB a piece in the process, for whoever allocates and frees large
 // buffers all the time: fresh pages cost as much as filling them.
 void apus_keep_freed_memory(void);
