@@ -43,6 +43,13 @@ private final class FaultySession {
 
     func values() throws -> String { try client.rows("SELECT v FROM m ORDER BY time") }
 
+    /// A write that is refused creates nothing, no name either.
+    func expectNothingFresh() throws {
+        #expect(try client.sql("SELECT v FROM fresh").status == 404)
+        #expect(try client.sql("SELECT v FROM m", "&db=fresh").status == 404)
+        #expect(try client.rows("SHOW DATABASES") == #"[["default"]]"#)
+    }
+
     /// Asks every endpoint that writes, and expects a refusal that every client repeats.
     func expectRefusals(_ reason: String, at time: Int) throws {
         let line = "m v=-1 \(time)\nfresh v=-1 \(time)"
@@ -53,6 +60,12 @@ private final class FaultySession {
             let answer = try write(line, target)
             #expect(answer.status == 503, "\(target): \(answer.text)")
             #expect(answer.text.hasPrefix(shape) && answer.text.contains(reason), "\(answer.text)")
+            expectRepeatable(answer)
+        }
+        for statement in ["CREATE+DATABASE+fresh", "DROP+DATABASE+%22default%22"] {
+            let answer = try client.request("POST", "/query?q=\(statement)")
+            #expect(answer.status == 503 && answer.text.hasPrefix(#"{"error":""#), "\(answer)")
+            #expect(answer.headers["x-influxdb-error"]?.contains(reason) == true, "\(answer)")
             expectRepeatable(answer)
         }
         let insert = try client.request(
@@ -86,14 +99,12 @@ private func expectRepeatable(_ answer: HTTPAnswer) {
         session.faults.end(.diskFull)
         #expect(try session.write("m v=2 \(start + 2)").status == 204)
         #expect(try session.values() == "[[1.0],[2.0]]")
-        #expect(try session.client.sql("SELECT v FROM fresh").text.contains("-1") == false)
+        try session.expectNothingFresh()
         session.server.kill()
         // No half of a refused batch is found in the log either.
         try session.restart()
         #expect(try session.values() == "[[1.0],[2.0]]")
-        #expect(try session.client.sql("SELECT v FROM fresh").text.contains("-1") == false)
-        #expect(
-            try session.client.sql("SELECT v FROM m", "&db=fresh").text.contains("-1") == false)
+        try session.expectNothingFresh()
         #expect(session.server.stop() == 0)
     }
 

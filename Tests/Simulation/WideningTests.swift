@@ -25,7 +25,7 @@ import Testing
         try engine.commit(builder.batch)
     }
 
-    @Test func `a widening that the log doesn't hold reaches no segment`() throws {
+    @Test func `a widening that the log does not hold reaches nobody and no segment`() throws {
         let engine = try open(disk)
         defer { try? engine.close() }
         try write(engine, .int64(7))
@@ -34,7 +34,7 @@ import Testing
         disk.fail(.write, with: .noSpace, forEver: true, pathContains: "log/")
         #expect(throws: StorageError.self) { try write(engine, .float64(0.5)) }
         let table = try #require(engine.catalog.database(named: "default")?.table(named: "t"))
-        #expect(table.schema.fields.map(\.type) == [.float64])
+        #expect(table.schema.fields.map(\.type) == [.int64])
         disk.clearFaults()
         for _ in 0..<60 where engine.metrics().segmentCount == 0 { usleep(100_000) }
         #expect(engine.metrics().segmentCount == 1)

@@ -63,16 +63,7 @@ extension StatementExecution {
         }
         let batch = builder.batch
         batch.isOneStatement = true
-        let receipt = try translating { () throws(StorageError) in
-            try engine.storage.commit(batch)
-        }
-        if receipt.rejectedCount > 0 {
-            let reason = receipt.rejections.first.map { "row \($0.line): \($0.reason)" } ?? ""
-            throw QueryError(
-                .semantic,
-                "\(receipt.rejectedCount) rows were refused, wholly or in part; \(reason)",
-                at: insert.position)
-        }
+        _ = try translating { () throws(StorageError) in try engine.storage.commit(batch) }
     }
 
     private func target(

@@ -43,8 +43,8 @@ final class InfluxQueryExchange: Exchange, @unchecked Sendable {
         let permissions = request.permissions
         let eventLoop = handler.loop.eventLoop
         let accepted = store.workers.submit { [store] in
-            let text = Self.run(statements, store, permissions)
-            eventLoop.execute { handler.send(Reply(.ok, json: text)) }
+            let answer = Self.answer(statements, store, permissions)
+            eventLoop.execute { handler.send(answer) }
         }
         if !accepted {
             refuse(
@@ -79,9 +79,11 @@ final class InfluxQueryExchange: Exchange, @unchecked Sendable {
         return nil
     }
 
-    private static func run(
+    /// What is wrong with a statement stands in its result, as InfluxDB's clients expect it. What is
+    /// wrong with the server refuses the request: they repeat that.
+    private static func answer(
         _ statements: [InfluxStatement], _ store: Store, _ permissions: Permissions
-    ) -> String {
+    ) -> Reply {
         let writer = TextWriter(capacity: 256)
         writer.text(#"{"results":["#)
         for (index, statement) in statements.enumerated() {
@@ -91,13 +93,15 @@ final class InfluxQueryExchange: Exchange, @unchecked Sendable {
             do throws(StorageError) {
                 try run(statement, store, permissions, writer)
             } catch {
+                let refusal = Refusal(error)
+                if refusal.status.code >= 500 { return Reply(refusal, family: .influx1) }
                 writer.text(#","error":"#)
                 writer.jsonString(error.description)
             }
             writer.byte(0x7D)
         }
         writer.text("]}\n")
-        return writer.string
+        return Reply(.ok, json: writer.string)
     }
 
     private static func run(

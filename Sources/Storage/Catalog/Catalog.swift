@@ -1,10 +1,11 @@
 // The names and numbers of everything: databases, tables, columns, series.
 //
-// The catalog lives in memory. What a write brings along is in force at once: each such change
-// appends an entry (see CatalogEntry) to a journal, in order; the log thread drains the journal into
-// `definitions` records before the first batch that could rely on it, so a row never becomes durable
-// without what it refers to. What a statement asks for is in force once its record is durable (see
-// Definition). A flush writes what changed since the flush before into a catalog file.
+// The catalog lives in memory, and changes only by applying entries (see CatalogEntry) that the log
+// holds: those of a write lie in front of its rows (see StagedDefinitions), those of a statement are
+// synced before it is answered (see Definition), and a replay applies the same again. A flush writes
+// what changed since the flush before into a catalog file.
+//
+// Once the store is open, only the log thread changes the catalog.
 //
 // Lock order: the definition lock (`state`), then a table's schema or series mutex.
 
@@ -19,8 +20,6 @@ package final class Catalog: Sendable {
         var droppedDatabases: Set<UInt32> = []
         var nextDatabaseID: UInt32 = 1
         var nextTableID: UInt32 = 1
-        /// Entries that no log record holds yet.
-        var journal = CatalogJournal()
         var changes = Changes()
         /// The log is being read behind the catalog files: definitions of things that are gone may
         /// come up.
@@ -37,8 +36,6 @@ package final class Catalog: Sendable {
             let drops = lastDrops[NameKey(database)] ?? [:]
             return Set(drops.lazy.filter { $0.value > generation }.map { Array($0.key.text.utf8) })
         }
-
-        mutating func record(_ entry: CatalogEntry) { journal.record(entry) }
     }
 
     /// What no catalog file holds yet.
@@ -46,14 +43,6 @@ package final class Catalog: Sendable {
         var databases: Set<UInt32> = []
         var tables: Set<UInt32> = []
         var drops: [CatalogEntry] = []
-
-        var isEmpty: Bool { databases.isEmpty && tables.isEmpty && drops.isEmpty }
-
-        mutating func merge(_ other: Changes) {
-            databases.formUnion(other.databases)
-            tables.formUnion(other.tables)
-            drops = other.drops + drops
-        }
     }
 
     /// The definition lock: held for every change, never across I/O.
@@ -79,92 +68,19 @@ package final class Catalog: Sendable {
             .sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
     }
 
-    // MARK: What writes bring along, all under the definition lock
+    // MARK: Applying entries
 
-    func makeDatabase(
-        _ state: inout State, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64
-    ) -> DatabaseEntry {
-        let id = state.nextDatabaseID
-        let entry = CatalogEntry.database(
-            id: id, name: name, partitionNanoseconds: partitionNanoseconds,
-            retentionNanoseconds: retentionNanoseconds)
-        state.record(entry)
-        _ = apply(entry, &state)
-        return state.databasesByID[id].orStop("a database was just made")
+    /// Databases and tables that rows are bound to before they are in the catalog.
+    struct Made {
+        var databases: [UInt32: DatabaseEntry] = [:]
+        var tables: [UInt32: TableEntry] = [:]
     }
-
-    func makeTable(_ state: inout State, database: DatabaseEntry, name: String) -> TableEntry {
-        let id = state.nextTableID
-        let entry = CatalogEntry.table(id: id, databaseID: database.id, name: name)
-        state.record(entry)
-        _ = apply(entry, &state)
-        return state.tablesByID[id].orStop("a table was just made")
-    }
-
-    /// The index of a tag, made if it is new.
-    func tagIndex(_ state: inout State, _ table: TableEntry, _ name: String) -> Int {
-        let schema = table.schema
-        if let index = schema.tagIndex(named: name) { return index }
-        let wider = schema.adding(tag: name)
-        table.setSchema(wider)
-        state.changes.tables.insert(table.id)
-        let index = wider.tags.count - 1
-        state.record(
-            .tag(tableID: table.id, index: index, name: name, sqlName: wider.tags[index].sqlName))
-        // A field may have given up its bare name.
-        for (before, after) in zip(schema.fields, wider.fields) where before != after {
-            state.record(.field(tableID: table.id, after))
-        }
-        return index
-    }
-
-    func makeField(
-        _ state: inout State, _ table: TableEntry, _ name: String, _ type: FieldType
-    ) -> FieldColumn {
-        let wider = table.schema.adding(field: name, type: type)
-        table.setSchema(wider)
-        state.changes.tables.insert(table.id)
-        let field = wider.fields[wider.fields.count - 1]
-        state.record(.field(tableID: table.id, field))
-        return field
-    }
-
-    func widen(_ state: inout State, _ table: TableEntry, fieldID: UInt32, to type: FieldType) {
-        let wider = table.schema.widening(fieldIndex: Int(fieldID), to: type)
-        table.setSchema(wider, widened: true)
-        state.changes.tables.insert(table.id)
-        state.record(.field(tableID: table.id, wider.fields[Int(fieldID)]))
-    }
-
-    /// The id of a series, made if it is new.
-    func seriesID(_ state: inout State, _ table: TableEntry, key: [UInt8]) -> UInt32 {
-        if let id = key.withUnsafeBytes({ table.seriesID(forKey: $0) }) { return id }
-        // Safe: `decode` gives ranges inside of the key, and all that is kept is copied.
-        let tags = key.withUnsafeBytes { bytes in
-            (SeriesKey.decode(bytes) ?? []).map { tag in
-                (
-                    name: String(decoding: bytes[tag.key], as: UTF8.self),
-                    value: Array(bytes[tag.value])
-                )
-            }
-        }
-        let indexed = tags.map { (index: tagIndex(&state, table, $0.name), value: $0.value) }
-        let id = key.withUnsafeBytes { bytes in
-            table.series.withLock { $0.insert(bytes, tags: indexed) }
-        }
-        state.changes.tables.insert(table.id)
-        state.record(.series(tableID: table.id, id: id, key: key))
-        return id
-    }
-
-    // MARK: Applying entries: from the log, from catalog files, and from the changes above
 
     /// Applies one entry. Returns what is wrong with it, or nil.
     ///
-    /// Where a name is given twice, the greater number stands and the other is dropped: a write
-    /// made it while a statement that had taken the smaller number was on its way to the disk, and
-    /// nothing was stored under that. (A catalog file also lists what is new before the drops.)
-    func apply(_ entry: CatalogEntry, _ state: inout State) -> String? {
+    /// Where a name is given twice, the greater number stands and the other is dropped: a catalog
+    /// file lists what is new before the drops.
+    func apply(_ entry: CatalogEntry, _ state: inout State, _ made: Made = Made()) -> String? {
         switch entry {
         case .database(let id, let name, let partition, let retention):
             // A number below the next one that nothing has was dropped: merged catalog files forget
@@ -180,9 +96,11 @@ package final class Catalog: Sendable {
                     _ = apply(.dropDatabase(id: min(id, other.id)), &state)
                     if other.id > id { return nil }
                 }
-                let database = DatabaseEntry(
-                    id: id, name: name, partitionNanoseconds: partition,
-                    retentionNanoseconds: retention)
+                let database =
+                    made.databases[id]
+                    ?? DatabaseEntry(
+                        id: id, name: name, partitionNanoseconds: partition,
+                        retentionNanoseconds: retention)
                 state.databases[NameKey(name)] = database
                 state.databasesByID[id] = database
             }
@@ -202,7 +120,8 @@ package final class Catalog: Sendable {
                 _ = apply(.dropTable(id: min(id, other.id)), &state)
                 if other.id > id { return nil }
             }
-            let table = TableEntry(id: id, name: name, database: database)
+            let table =
+                made.tables[id] ?? TableEntry(id: id, name: name, database: database)
             state.tablesByID[id] = table
             database.insert(table)
             state.changes.tables.insert(id)
@@ -316,14 +235,6 @@ package final class Catalog: Sendable {
             }
         }
     }
-
-    // MARK: The journal
-
-    /// Takes the entries that no log record holds yet, in pieces of a record each.
-    func takeJournal() -> [[UInt8]] { state.withLock { $0.journal.take() } }
-
-    /// Gives pieces back that could not be logged.
-    func returnJournal(_ pieces: [[UInt8]]) { state.withLock { $0.journal.giveBack(pieces) } }
 }
 
 extension Optional {

@@ -115,3 +115,21 @@ package enum CatalogEntry: Equatable, Sendable {
         }
     }
 }
+
+extension CatalogEntry {
+    /// A piece is closed by the entry that reaches this.
+    static let pieceBytes = 4 << 20
+
+    /// Entries one after the other, in pieces of a size that a log record can hold.
+    static func pieces(_ entries: [CatalogEntry]) -> [[UInt8]] {
+        var pieces: [[UInt8]] = []
+        var open = ByteWriter()
+        for entry in entries {
+            entry.append(to: &open)
+            guard open.count >= pieceBytes else { continue }
+            pieces.append(open.bytes)
+            open = ByteWriter()
+        }
+        return open.count == 0 ? pieces : pieces + [open.bytes]
+    }
+}

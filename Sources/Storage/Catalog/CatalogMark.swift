@@ -14,7 +14,6 @@ struct CatalogMark: Sendable {
     var drops: [CatalogEntry]
     var nextDatabaseID: UInt32
     var nextTableID: UInt32
-    fileprivate var changes: Catalog.Changes
 
     var isEmpty: Bool { databases.isEmpty && tables.isEmpty && drops.isEmpty }
 
@@ -46,28 +45,20 @@ struct CatalogMark: Sendable {
 }
 
 extension Catalog {
-    /// Cuts: takes the journal, which the caller has to log before the mark may be written, and
-    /// what has changed since the last cut.
-    func cut() -> (journal: [[UInt8]], mark: CatalogMark) {
+    /// Takes what has changed since the last cut. All of it is in the log, which has to be synced
+    /// before the mark may be written.
+    func cut() -> CatalogMark {
         state.withLock { state in
-            let journal = state.journal.take()
             let changes = state.changes
             state.changes = Changes()
-            let mark = CatalogMark(
+            return CatalogMark(
                 databases: changes.databases.sorted().compactMap { state.databasesByID[$0] },
                 tables: changes.tables.sorted().compactMap { state.tablesByID[$0] }.map {
                     CatalogMark.TableMark(table: $0, schema: $0.schema, seriesCount: $0.seriesCount)
                 },
                 drops: changes.drops, nextDatabaseID: state.nextDatabaseID,
-                nextTableID: state.nextTableID, changes: changes)
-            return (journal, mark)
+                nextTableID: state.nextTableID)
         }
-    }
-
-    /// Undoes a cut whose journal could not be logged.
-    func uncut(journal: [[UInt8]], _ mark: CatalogMark) {
-        returnJournal(journal)
-        state.withLock { $0.changes.merge(mark.changes) }
     }
 
     /// A mark of everything, for a catalog file that replaces all others.
@@ -79,8 +70,7 @@ extension Catalog {
                     CatalogMark.TableMark(
                         table: $0, schema: $0.schema, seriesCount: seriesCount($0))
                 },
-                drops: [], nextDatabaseID: state.nextDatabaseID, nextTableID: state.nextTableID,
-                changes: Changes())
+                drops: [], nextDatabaseID: state.nextDatabaseID, nextTableID: state.nextTableID)
         }
     }
 

@@ -1,17 +1,12 @@
 // A definition is a change of the catalog that a statement asks for: CREATE, ALTER, DROP.
 //
-//     plan    which entries it takes; takes the numbers it needs, changes nothing else
+//     plan    which entries it takes; changes nothing
 //     log     the log thread makes the entries durable, in every mode of durability
 //     enact   applies them; from now on everyone sees the change
 //
-// So a definition that failed was never in force. Only the log thread does these steps, one
-// definition after the other; writes go on in between, and what they make in that time counts as
-// made after the statement began:
-//
-//   - A table made in a database that is being dropped goes with it. Columns and series of a table
-//     that is being dropped do, too; replay leaves out what follows the drop in the log.
-//   - A write that creates what a CREATE is about to create wins, and the statement is answered as
-//     if it had come later. Both are in the log: the greater number stands (see `Catalog.apply`).
+// So a definition that failed was never in force. The log thread does these steps, one definition
+// after the other, and nobody else changes the catalog. Writes that were bound before and come behind
+// a drop in the log go with the table: replay leaves them out, too.
 
 internal import Synchronization
 
@@ -38,15 +33,13 @@ enum Definition: Sendable {
 }
 
 extension Catalog {
-    /// The entries that a definition takes, none if there is nothing to do, and the journal, which
-    /// has to come before them in the log.
+    /// The entries that a definition takes, none if there is nothing to do.
     func plan(
         _ definition: Definition, _ options: StorageOptions
-    ) throws(StorageError) -> (journal: [[UInt8]], entries: [CatalogEntry]) {
-        let planned: Result<([[UInt8]], [CatalogEntry]), StorageError> = state.withLock { state in
+    ) throws(StorageError) -> [CatalogEntry] {
+        let planned: Result<[CatalogEntry], StorageError> = state.withLock { state in
             do throws(StorageError) {
-                let entries = try Self.entries(of: definition, &state, options)
-                return .success((state.journal.take(), entries))
+                return .success(try Self.entries(of: definition, state, options))
             } catch {
                 return .failure(error)
             }
@@ -54,21 +47,15 @@ extension Catalog {
         return try planned.get()
     }
 
-    /// Applies entries that the log holds. Returns whether what they make stands, and was not made
-    /// by a write in the meantime.
-    func enact(_ entries: [CatalogEntry]) -> Bool {
+    /// Applies entries that the log holds. The log thread only.
+    func enact(_ entries: [CatalogEntry]) {
         state.withLock { state in
             for entry in entries { _ = apply(entry, &state) }
-            return switch entries.first {
-            case .database(let id, _, _, _): state.databasesByID[id] != nil
-            case .table(let id, _, _): state.tablesByID[id] != nil
-            default: true
-            }
         }
     }
 
     private static func entries(
-        of definition: Definition, _ state: inout State, _ options: StorageOptions
+        of definition: Definition, _ state: State, _ options: StorageOptions
     ) throws(StorageError) -> [CatalogEntry] {
         func database(_ name: String) throws(StorageError) -> DatabaseEntry {
             guard let database = state.databases[NameKey(name)] else {
@@ -82,7 +69,6 @@ extension Catalog {
                 if let error = definition.existsError { throw error }
                 return []
             }
-            defer { state.nextDatabaseID += 1 }
             return [
                 .database(
                     id: state.nextDatabaseID, name: name, partitionNanoseconds: partition,
@@ -114,7 +100,6 @@ extension Catalog {
                         + "tables")
             }
             let schema = try schema(tags, fields, options)
-            defer { state.nextTableID += 1 }
             return entries(table: state.nextTableID, name, database, schema)
         case .dropTable(let name, let databaseName, let ifExists):
             guard let table = try database(databaseName).table(named: name) else {

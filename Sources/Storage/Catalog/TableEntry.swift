@@ -50,7 +50,8 @@ package final class ShapeBinding: Sendable {
     /// How many of them are not refused.
     package let storedFieldCount: Int
 
-    package init(table: TableEntry, typeVersion: Int, fields: [FieldColumn?]) {
+    /// - Parameter typeVersion: The table's when `fields` were looked up.
+    package init(table: TableEntry, fields: [FieldColumn?], typeVersion: Int) {
         self.table = table
         self.typeVersion = typeVersion
         self.fields = fields
@@ -101,6 +102,24 @@ package final class DatabaseEntry: Sendable {
         let down = remainder < 0 ? remainder &+ partitionNanoseconds : remainder
         let start = nanoseconds.subtractingReportingOverflow(down)
         return start.overflow ? .min : start.partialValue
+    }
+
+    /// The starts of all partitions that times belong to.
+    func partitions(of times: [Int64]) -> Set<Int64> {
+        var starts: Set<Int64> = []
+        var current = TimeRange(lower: 0, upper: 0)
+        for time in times where !current.contains(time) {
+            current = partition(of: time)
+            starts.insert(current.lower)
+        }
+        return starts
+    }
+
+    /// The partition that a time belongs to.
+    func partition(of nanoseconds: Int64) -> TimeRange {
+        let start = partitionStart(of: nanoseconds)
+        let end = start.addingReportingOverflow(partitionNanoseconds)
+        return TimeRange(lower: start, upper: end.overflow ? .max : end.partialValue)
     }
 
     func insert(_ table: TableEntry) { tables.withLock { $0[NameKey(table.name)] = table } }

@@ -1,8 +1,8 @@
 // Turns a parsed batch into one that can be logged: names become numbers, types become stored
 // types, rows that may not be stored are taken out and reported.
 //
-// The common case — every shape bound before, every series known — takes no lock at all. Anything
-// new goes through the definition lock, once a batch: see BatchBinding.
+// Here, on the caller's thread and without the definition lock, groups are bound that need nothing
+// new. The others are left to the log thread, which alone defines things: see BatchBinder.
 
 internal import Synchronization
 
@@ -13,32 +13,21 @@ struct BatchResolver {
     /// Whether a partition holds data already; only new ones count against the limit.
     let isKnownPartition: (_ database: DatabaseEntry, _ start: Int64) -> Bool
 
-    /// After it returns, every row of every group with a binding can be stored. An empty batch
-    /// has created nothing.
+    /// After it returns, every row of every group with a binding can be stored.
     func resolve(_ batch: WriteBatch) throws(StorageError) {
-        if batch.groups.contains(where: \.isConverted) {
-            resolveAgain(batch)
-            return
-        }
+        batch.unbind()
         let database = catalog.database(named: batch.database)
         if database == nil, !options.createDatabases { throw .unknownDatabase(batch.database) }
         filterTimes(batch, database)
-        if batch.isOneStatement, let first = batch.rejections.first {
-            throw .invalid("row \(first.line): \(first.reason)")
-        }
+        if let refusal = batch.refusalOfStatement { throw refusal }
         batch.groups.removeAll { $0.rowCount == 0 }
         guard !batch.groups.isEmpty else { return }
-        try checkPartitions(batch, database)
-        discardDropped(batch)
-        if !bindFast(batch, database) { bindSlowly(batch) }
-        for group in batch.groups { convert(group) }
-        batch.groups.removeAll { $0.rowCount == 0 || $0.binding == nil }
-    }
-
-    /// A batch whose log write failed, once more: it is bound and converted, its tables may have
-    /// gone since. Rows of a dropped table count as written before the drop.
-    private func resolveAgain(_ batch: WriteBatch) {
-        batch.groups.removeAll { $0.binding?.table.isDropped ?? true }
+        batch.newPartitions = try newPartitions(batch, database)
+        batch.discardDropped(by: catalog)
+        guard let database else { return }
+        for group in batch.groups where !bindAgain(group, batch, database) {
+            bindKnown(group, batch, database)
+        }
     }
 
     // MARK: Times
@@ -96,9 +85,9 @@ struct BatchResolver {
                 : "the time is too far in the future (is the precision right?)")
     }
 
-    private func checkPartitions(
+    private func newPartitions(
         _ batch: WriteBatch, _ existing: DatabaseEntry?
-    ) throws(StorageError) {
+    ) throws(StorageError) -> Set<Int64> {
         let database =
             existing
             ?? DatabaseEntry(
@@ -117,8 +106,7 @@ struct BatchResolver {
                     throw .limit(
                         "a time is at the end of what 64 bits hold (is the precision right?)")
                 }
-                let end = start.addingReportingOverflow(database.partitionNanoseconds)
-                current = TimeRange(lower: start, upper: end.overflow ? .max : end.partialValue)
+                current = database.partition(of: start)
                 guard !known.contains(start), !new.contains(start) else { continue }
                 if isKnownPartition(database, start) {
                     known.insert(start)
@@ -132,27 +120,20 @@ struct BatchResolver {
                 }
             }
         }
+        return new
     }
 
     // MARK: Names
 
-    /// Rows of tables dropped since parsing began count as written before the drop.
-    private func discardDropped(_ batch: WriteBatch) {
-        guard batch.dropGeneration != catalog.dropGeneration else { return }
-        let names = catalog.state.withLock {
-            $0.tablesDropped(inDatabase: batch.database, since: batch.dropGeneration)
-        }
-        batch.groups.removeAll { names.contains($0.shape.table) }
-    }
-
-    private func bindFast(_ batch: WriteBatch, _ database: DatabaseEntry?) -> Bool {
-        guard let database, batch.newSeries.isEmpty else { return false }
-        for group in batch.groups {
-            guard let binding = group.shape.binding, binding.isCurrent,
-                binding.table.database === database, !needsWidening(group, binding)
-            else { return false }
-            group.binding = binding
-        }
+    /// To what the shape was bound to before, if that holds.
+    private func bindAgain(
+        _ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry
+    ) -> Bool {
+        guard batch.newSeries.isEmpty, let binding = group.shape.binding, binding.isCurrent,
+            binding.table.database === database, group.hasTypesOfShape,
+            !needsWidening(group, binding)
+        else { return false }
+        group.bind(to: binding)
         return true
     }
 
@@ -160,10 +141,10 @@ struct BatchResolver {
     private func needsWidening(_ group: RowGroup, _ binding: ShapeBinding) -> Bool {
         for (index, field) in binding.fields.enumerated() {
             guard let field else { continue }
-            let written = group.shape.types[index]
+            let written = group.types[index]
             if written != field.type, written != .float64,
                 field.type == .int64 || field.type == .uint64,
-                hasTopBit(group, index)
+                group.hasTopBit(field: index)
             {
                 return true
             }
@@ -171,32 +152,41 @@ struct BatchResolver {
         return false
     }
 
-    func hasTopBit(_ group: RowGroup, _ index: Int) -> Bool {
-        let column = group.column(index)
-        var all: UInt64 = 0
-        for row in 0..<group.rowCount { all |= column[row] }
-        return all >> 63 == 1
+    /// Binds a group whose table, fields and series are all there.
+    private func bindKnown(_ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry) {
+        guard let table = database.table(named: group.shape.tableName) else { return }
+        let typeVersion = table.typeVersion
+        let plans = FieldPlan.plans(
+            for: group, in: table.schema, fieldsPerTableMax: options.fieldsPerTableMax)
+        let fields = (plans ?? []).compactMap(\.column)
+        guard fields.count == group.fieldCount, findSeries(group, batch, table) else { return }
+        group.takeSeries(from: batch)
+        let binding = ShapeBinding(table: table, fields: fields, typeVersion: typeVersion)
+        if group.hasTypesOfShape { group.shape.binding = binding }
+        group.bind(to: binding)
     }
 
-    // MARK: Types
-
-    /// Integers written into a float field become floats. Integers of the other sign that fit keep
-    /// their bits.
-    private func convert(_ group: RowGroup) {
-        guard let binding = group.binding else { return }
-        group.isConverted = true
-        for (index, field) in binding.fields.enumerated() {
-            guard let field, field.type == .float64 else { continue }
-            let column = group.column(index)
-            switch group.shape.types[index] {
-            case .int64:
-                for row in 0..<group.rowCount {
-                    column[row] = Double(Int64(bitPattern: column[row])).bitPattern
-                }
-            case .uint64:
-                for row in 0..<group.rowCount { column[row] = Double(column[row]).bitPattern }
-            default: break
-            }
+    /// False if there is one that the table hasn't got.
+    private func findSeries(_ group: RowGroup, _ batch: WriteBatch, _ table: TableEntry) -> Bool {
+        for row in 0..<group.rowCount {
+            guard let index = group.provisionalSeries(row), batch.newSeries[index].resolved == nil
+            else { continue }
+            // Safe: the bytes are the batch's, lent for the look-up.
+            let id = batch.newSeries[index].key.withUnsafeBytes { table.seriesID(forKey: $0) }
+            guard let id else { return false }
+            batch.newSeries[index].resolved = id
         }
+        return true
+    }
+}
+
+extension WriteBatch {
+    /// Takes out rows of tables dropped since parsing began: they count as written before the drop.
+    func discardDropped(by catalog: Catalog) {
+        guard dropGeneration != catalog.dropGeneration else { return }
+        let names = catalog.state.withLock {
+            $0.tablesDropped(inDatabase: database, since: dropGeneration)
+        }
+        groups.removeAll { names.contains($0.shape.table) }
     }
 }

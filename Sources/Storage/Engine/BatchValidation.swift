@@ -10,6 +10,8 @@ internal import Synchronization
 package final class BatchValidation: Sendable {
     package let catalog = Catalog()
     private let options: StorageOptions
+    /// One batch at a time defines things.
+    private let defining = Mutex(())
 
     package init(options: StorageOptions = StorageOptions()) {
         self.options = options
@@ -22,8 +24,11 @@ package final class BatchValidation: Sendable {
             // A partition is new for its first batch alone; a file may touch any number of them.
             isKnownPartition: { _, _ in true })
         try resolver.resolve(batch)
-        // No log takes it.
-        _ = catalog.takeJournal()
+        defining.withLock { _ in
+            var binder = BatchBinder(catalog: catalog, options: options)
+            binder.bind(batch)
+            catalog.enact(binder.staged)
+        }
         return WriteReceipt(batch, sequence: 0)
     }
 }

@@ -1,12 +1,11 @@
 // The one writer: takes what all connections want stored, gives it sequences, logs it with one
-// write and one sync, applies it to the head, publishes, answers.
+// write and one sync, puts in force what it defines, applies it to the head, publishes, answers.
 //
-//     sync → apply → publish → acknowledge
+//     stage → log, sync → enact → apply → publish → acknowledge
 //
 // Everything that gathers while a group syncs forms the next group. A group that could not be
-// written leaves nothing behind but the journal, which the next group carries; a sync that failed
-// makes the store read-only until it is reopened. Definitions go one by one, after the writes of
-// their group.
+// written leaves nothing behind; a sync that failed makes the store read-only until it is reopened.
+// Definitions of statements go one by one, after the writes of their group.
 
 internal import Synchronization
 
@@ -78,33 +77,57 @@ final class CommitPipeline: @unchecked Sendable {
     }
 
     private func commit(_ writes: [Write]) {
-        let journal = shared.catalog.takeJournal()
-        var logged: [(write: Write, sequence: UInt64)] = []
-        var tooLarge: [(write: Write, error: StorageError)] = []
+        guard !isStopped else {
+            for write in writes { answer(write, .failure(.closed)) }
+            return
+        }
+        var writes = writes
+        while let (index, error) = commitUnlessOneFails(writes) {
+            // It takes nobody along, and must not define anything: the group is made anew.
+            answer(writes.remove(at: index), .failure(error))
+            for write in writes { write.batch.unbind() }
+        }
+    }
+
+    /// Stores and answers all, or returns the first write that can't be: a statement with a row that
+    /// is refused, or more than a record holds.
+    private func commitUnlessOneFails(_ writes: [Write]) -> (index: Int, error: StorageError)? {
+        var binder = BatchBinder(catalog: shared.catalog, options: shared.options)
+        for (index, write) in writes.enumerated() {
+            binder.bind(write.batch)
+            if let error = write.batch.refusalOfStatement { return (index, error) }
+        }
+        let staged = binder.staged
+        var sequences: [UInt64] = []
         do throws(StorageError) {
-            guard !isStopped else { throw .closed }
-            try beginGroup(journal)
-            for write in writes {
+            try beginGroup(CatalogEntry.pieces(staged.entries))
+            for (index, write) in writes.enumerated() {
+                guard write.batch.rowCount > 0 else {
+                    sequences.append(0)
+                    continue
+                }
                 do throws(StorageError) {
                     let sequence = try log.appendRecord(kind: .write) {
                         BatchRecord.encode(write.batch, into: &$0)
                     }
-                    logged.append((write, sequence))
+                    sequences.append(sequence)
                 } catch {
-                    tooLarge.append((write, error))
+                    return (index, error)
                 }
             }
             try logGroup(sync: shared.options.durability == .always)
         } catch {
-            note(error, journal)
+            note(error)
             for write in writes { answer(write, .failure(error)) }
-            return
+            return nil
         }
-        apply(logged.map { ($0.write.batch, $0.sequence) })
-        for (write, sequence) in logged {
+        shared.catalog.enact(staged)
+        apply(zip(writes, sequences).filter { $1 > 0 }.map { ($0.batch, $1) })
+        for (write, sequence) in zip(writes, sequences) {
+            shared.counters.rejected.add(write.batch.rejectedCount, ordering: .relaxed)
             answer(write, .success(WriteReceipt(write.batch, sequence: sequence)))
         }
-        for (write, error) in tooLarge { answer(write, .failure(error)) }
+        return nil
     }
 
     private func answer(_ write: Write, _ result: Result<WriteReceipt, StorageError>) {
@@ -116,21 +139,16 @@ final class CommitPipeline: @unchecked Sendable {
     /// force: what failed never was.
     private func define(_ definition: Definition) -> Result<Void, StorageError> {
         guard !isStopped else { return .failure(.closed) }
-        var journal: [[UInt8]] = []
-        let entries: [CatalogEntry]
         do throws(StorageError) {
-            (journal, entries) = try shared.catalog.plan(definition, shared.options)
-            var own = CatalogJournal()
-            for entry in entries { own.record(entry) }
-            try beginGroup(journal + own.pieces)
+            let entries = try shared.catalog.plan(definition, shared.options)
+            try beginGroup(CatalogEntry.pieces(entries))
             try logGroup(sync: true)
+            shared.catalog.enact(entries)
         } catch {
-            note(error, journal)
+            note(error)
             return .failure(error)
         }
-        let stands = shared.catalog.enact(entries)
         shared.publish(shared.activeHead, through: log.lastSequence)
-        if !stands, let error = definition.existsError { return .failure(error) }
         return .success(())
     }
 
@@ -140,8 +158,7 @@ final class CommitPipeline: @unchecked Sendable {
     }
 
     /// After a group that could not be logged.
-    private func note(_ error: StorageError, _ journal: [[UInt8]]) {
-        shared.catalog.returnJournal(journal)
+    private func note(_ error: StorageError) {
         if case .readOnly(let reason) = error { shared.becomeReadOnly(reason) }
     }
 
@@ -162,6 +179,9 @@ final class CommitPipeline: @unchecked Sendable {
         let head = shared.activeHead
         for (batch, sequence) in batches {
             HeadApplier.apply(batch, sequence: sequence, to: head)
+            if !batch.newPartitions.isEmpty, let table = batch.groups.first?.binding?.table {
+                head.note(partitions: batch.newPartitions, ofDatabase: table.database.id)
+            }
             shared.counters.rows.add(batch.rowCount, ordering: .relaxed)
             shared.counters.values.add(batch.valueCount, ordering: .relaxed)
             shared.counters.batches.add(1, ordering: .relaxed)
@@ -189,22 +209,19 @@ final class CommitPipeline: @unchecked Sendable {
                 > Int64(options.headAgeMaxSeconds) * 1_000_000_000
     }
 
-    /// Logs the definitions that the cut took, then swaps heads.
+    /// Syncs what the head holds and what the catalog says about it, then swaps heads.
     private func freeze() -> Result<Void, StorageError> {
         headStartNanoseconds = monotonicNanoseconds()
         guard !isStopped else { return .failure(.closed) }
-        let (journal, mark) = shared.catalog.cut()
-        do throws(StorageError) {
-            try beginGroup(journal)
-            try log.commitGroup(sync: true)
-        } catch {
-            shared.catalog.uncut(journal: journal, mark)
-            if case .readOnly(let reason) = error { shared.becomeReadOnly(reason) }
+        do throws(StorageError) { try log.sync() } catch {
+            note(error)
             return .failure(error)
         }
         logBytesAtFreeze = log.bytesSinceStart
         shared.freeze(
-            FrozenHead(head: shared.activeHead, flushThrough: log.lastSequence, mark: mark))
+            FrozenHead(
+                head: shared.activeHead, flushThrough: log.lastSequence, mark: shared.catalog.cut())
+        )
         return .success(())
     }
 
@@ -218,8 +235,7 @@ final class CommitPipeline: @unchecked Sendable {
     ) {
         isStopped = true
         do throws(StorageError) {
-            try beginGroup(shared.catalog.takeJournal())
-            try log.commitGroup(sync: true)
+            try log.sync()
             done(.success(try log.finishCleanly(flushedThrough: flushedThrough)))
         } catch { done(.failure(error)) }
     }

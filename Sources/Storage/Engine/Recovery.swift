@@ -190,7 +190,7 @@ enum Recovery {
         _ head: Head, through sequence: UInt64, _ shared: EngineShared, _ maintenance: Maintenance
     ) throws(StorageError) {
         shared.publish(head, through: sequence)
-        let (_, mark) = shared.catalog.cut()
+        let mark = shared.catalog.cut()
         shared.freeze(FrozenHead(head: head, flushThrough: sequence, mark: mark))
         for item in shared.maintenance.takeAll(milliseconds: 0) { maintenance.process(item) }
         if let failure = shared.state.withLock({ $0.maintenanceFailure }) { throw failure }
@@ -216,6 +216,9 @@ enum Recovery {
                         group.fields.allSatisfy({ $0.id < fields })
                     else { throw .init(offset: 0, reason: "a series or field that is not defined") }
                     HeadApplier.apply(group, firstLine: firstLine, sequence: sequence, to: head)
+                    head.note(
+                        partitions: table.database.partitions(of: group.times),
+                        ofDatabase: table.database.id)
                 }
                 head.endBatch()
             case .statement, .checkpoint: break

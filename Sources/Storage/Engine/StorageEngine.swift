@@ -130,25 +130,24 @@ package final class StorageEngine: Sendable {
         _ batch: WriteBatch,
         completion: @escaping @Sendable (Result<WriteReceipt, StorageError>) -> Void
     ) {
-        let isAgain = batch.groups.contains(where: \.isConverted)
         do throws(StorageError) {
             try checkWritable()
             if let text = BatchRecord.limitPassed(by: batch) { throw .limit(text) }
             let version = shared.published.withLock { $0.version }
             let resolver = BatchResolver(
                 catalog: catalog, options: options, nowNanoseconds: shared.environment.now(),
-                isKnownPartition: { database, start in
+                isKnownPartition: { [shared] database, start in
                     version.segments.contains {
                         $0.entry.databaseID == database.id && $0.entry.partitionStart == start
-                    }
+                    } || shared.published.withLock { $0.headsHold(partition: start, of: database) }
                 })
             try resolver.resolve(batch)
         } catch {
             completion(.failure(error))
             return
         }
-        if !isAgain { shared.counters.rejected.add(batch.rejectedCount, ordering: .relaxed) }
         guard batch.rowCount > 0 else {
+            shared.counters.rejected.add(batch.rejectedCount, ordering: .relaxed)
             completion(.success(WriteReceipt(batch, sequence: 0)))
             return
         }

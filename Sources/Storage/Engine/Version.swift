@@ -119,4 +119,10 @@ struct Published: Sendable {
     var frozen: [FrozenHead] = []
     var active: Head
     var visibleSequence: UInt64 = 0
+
+    /// Whether rows of a partition wait in a head. False for one that had a segment before.
+    func headsHold(partition start: Int64, of database: DatabaseEntry) -> Bool {
+        active.partitions[database.id]?.contains(start) ?? false
+            || frozen.contains { $0.head.partitions[database.id]?.contains(start) ?? false }
+    }
 }

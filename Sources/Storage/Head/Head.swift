@@ -25,6 +25,8 @@ final class Head: @unchecked Sendable {
     private(set) var rowCount = 0
     private(set) var firstSequence: UInt64 = 0
     private(set) var lastSequence: UInt64 = 0
+    /// Starts of the partitions that held no rows before this head, by database.
+    private(set) var partitions: [UInt32: Set<Int64>] = [:]
 
     // The applier's own, between two publishes.
     private var touched: [HeadChunk] = []
@@ -33,6 +35,7 @@ final class Head: @unchecked Sendable {
     private var sealed: [HeadChunk] = []
     private var tablesSeen: [UInt32: HeadTable] = [:]
     private var tablesOfBatch: [HeadTable] = []
+    private var newPartitions: [(databaseID: UInt32, starts: Set<Int64>)] = []
 
     var isEmpty: Bool { rowCount == 0 }
 
@@ -82,6 +85,11 @@ final class Head: @unchecked Sendable {
         tablesOfBatch.removeAll(keepingCapacity: true)
     }
 
+    /// Rows of these partitions came in.
+    func note(partitions starts: Set<Int64>, ofDatabase id: UInt32) {
+        newPartitions.append((id, starts))
+    }
+
     private func makeTable(_ id: UInt32) -> HeadTable {
         let table = HeadTable(tableID: id)
         tablesSeen[id] = table
@@ -107,10 +115,12 @@ final class Head: @unchecked Sendable {
     func publish() -> [HeadChunk] {
         for table in newTables { tables[table.tableID] = table }
         for (table, chunk) in newChunks { table.chunks.append(chunk) }
+        for (id, starts) in newPartitions { partitions[id, default: []].formUnion(starts) }
         for chunk in touched { chunk.publish() }
         for chunk in sealed { chunk.seal() }
         defer {
             newTables.removeAll(keepingCapacity: true)
+            newPartitions.removeAll(keepingCapacity: true)
             newChunks.removeAll(keepingCapacity: true)
             touched.removeAll(keepingCapacity: true)
             sealed.removeAll(keepingCapacity: true)

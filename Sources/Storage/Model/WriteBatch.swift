@@ -15,8 +15,10 @@ package final class RowShape {
     package let fieldNames: [[UInt8]]
     /// The types as written (`1i` is int64, `1` float64, …), not as stored.
     package let types: [FieldType]
-    /// What the engine last bound the names to.
+    /// What the engine last bound the names to. Set where the parser's thread commits.
     package var binding: ShapeBinding?
+
+    package var tableName: String { String(decoding: table, as: UTF8.self) }
 
     package init(table: [UInt8], fieldNames: [[UInt8]], types: [FieldType]) {
         self.table = table
@@ -43,15 +45,20 @@ package final class RowGroup: @unchecked Sendable {
     /// `StringSlot`s into the batch's `strings`.
     package private(set) var columns: UnsafeMutablePointer<UInt64>
     /// Set by commit: what the columns are stored as.
-    package var binding: ShapeBinding?
-    /// Whether the slots are in the stored types already: a batch that is committed again after a
-    /// full disk must not be converted twice.
-    package var isConverted = false
+    package private(set) var binding: ShapeBinding?
+    /// The types that the slots have now: as written, but for integers that were converted to be
+    /// stored as floats.
+    package private(set) var types: [FieldType]
+    /// Whether its lines were reported as stored without some of their fields.
+    package var isNotedInPart = false
+    /// The series as they were before the log thread resolved them.
+    private var provisional: [UInt32] = []
 
     package init(shape: RowShape, capacity: Int = 64) {
         self.shape = shape
         self.capacity = capacity
         fieldCount = shape.types.count
+        types = shape.types
         series = .allocate(capacity: capacity)
         times = .allocate(capacity: capacity)
         lines = .allocate(capacity: capacity)
@@ -96,6 +103,62 @@ package final class RowGroup: @unchecked Sendable {
 
     @inline(__always)
     package func column(_ field: Int) -> UnsafeMutablePointer<UInt64> { columns + field * capacity }
+
+    /// The index into the batch's new series, if the row's series is one of them.
+    @inline(__always)
+    package func provisionalSeries(_ row: Int) -> Int? {
+        series[row] >= WriteBatch.provisional ? Int(series[row] & ~WriteBatch.provisional) : nil
+    }
+
+    // MARK: Binding
+
+    package var hasTypesOfShape: Bool { types == shape.types }
+
+    /// Whether an integer of the other sign would be another number.
+    package func hasTopBit(field: Int) -> Bool {
+        let column = column(field)
+        var all: UInt64 = 0
+        for row in 0..<rowCount { all |= column[row] }
+        return all >> 63 == 1
+    }
+
+    /// Puts ids in place of new series; all of them have to be resolved.
+    func takeSeries(from batch: WriteBatch) {
+        guard !batch.newSeries.isEmpty else { return }
+        provisional = Array(UnsafeBufferPointer(start: series, count: rowCount))
+        for row in 0..<rowCount {
+            guard let index = provisionalSeries(row) else { continue }
+            series[row] = batch.newSeries[index].resolved.orStop("a series was resolved")
+        }
+    }
+
+    /// Integers written into a float field become floats. Integers of the other sign that fit keep
+    /// their bits.
+    package func bind(to binding: ShapeBinding) {
+        self.binding = binding
+        for (index, field) in binding.fields.enumerated() {
+            guard let field, field.type == .float64 else { continue }
+            let column = column(index)
+            switch types[index] {
+            case .int64:
+                for row in 0..<rowCount {
+                    column[row] = Double(Int64(bitPattern: column[row])).bitPattern
+                }
+                types[index] = .float64
+            case .uint64:
+                for row in 0..<rowCount { column[row] = Double(column[row]).bitPattern }
+                types[index] = .float64
+            default: break
+            }
+        }
+    }
+
+    /// Back to names: what it was bound to may never come to be.
+    fileprivate func unbind() {
+        binding = nil
+        for row in 0..<min(rowCount, provisional.count) { series[row] = provisional[row] }
+        provisional = []
+    }
 
     /// Keeps the rows for which `keep` holds, in order.
     package func filterRows(_ keep: (Int) -> Bool) {
@@ -154,9 +217,11 @@ package final class WriteBatch: @unchecked Sendable {
     }
 
     package let database: String
-    /// Whether a row whose time is refused refuses all of them, as one statement.
+    /// Whether a row that is refused refuses all of them, as one statement.
     package var isOneStatement = false
     package var groups: [RowGroup] = []
+    /// Starts of partitions that held no rows when the batch was looked at.
+    var newPartitions: Set<Int64> = []
     package var newSeries: [NewSeries] = []
     /// Bytes of string values; never moves while a parser appends through `appendString`.
     package private(set) var strings: UnsafeMutableRawPointer
@@ -179,6 +244,19 @@ package final class WriteBatch: @unchecked Sendable {
     }
 
     deinit { strings.deallocate() }
+
+    /// Why a batch that is one statement may not be stored.
+    var refusalOfStatement: StorageError? {
+        guard isOneStatement, let first = rejections.first else { return nil }
+        let reason = "row \(first.line): \(first.reason)"
+        return first.kind == .limit ? .limit(reason) : .invalid(reason)
+    }
+
+    /// For a batch that is committed again, after a full disk.
+    func unbind() {
+        for group in groups { group.unbind() }
+        for index in newSeries.indices { newSeries[index].resolved = nil }
+    }
 
     package var rowCount: Int { groups.reduce(0) { $0 + $1.rowCount } }
     /// Fields that commit refused don't count.

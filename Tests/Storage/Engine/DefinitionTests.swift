@@ -133,7 +133,7 @@ import Testing
         return builder.batch
     }
 
-    @Test func `a write that creates the database first wins over the statement`() throws {
+    @Test func `a write behind a statement finds the database that it made`() throws {
         let disk = SimulatedFileSystem()
         let error = try during(
             {
@@ -145,40 +145,41 @@ import Testing
             #expect(engine.catalog.database(named: "x") == nil)
             engine.commit(row("t", in: "x")) { _ in }
         }
-        #expect(error == .exists("database \"x\""))
+        #expect(error == nil)
         for _ in 0..<2 {
             let store = try SimulatedStore.make(on: disk)
             #expect(try store.rowCount("t", in: "x") == 1)
-            #expect(summary(store.engine).first == "x keeps 0")
+            #expect(summary(store.engine).first == "x keeps 3600000000000")
             #expect(store.engine.catalog.allDatabases.count == 1)
             try store.engine.flush()
             try store.engine.close()
         }
     }
 
-    @Test func `a write that creates the table first wins, and IF NOT EXISTS is content`() throws {
+    @Test func `a write behind a statement meets the types of the table that it made`() throws {
         let disk = SimulatedFileSystem()
         let first = try SimulatedStore.make(on: disk)
         try first.engine.createDatabase("x", ifNotExists: false)
         try first.engine.close()
+        let answer = Mutex<Result<WriteReceipt, StorageError>?>(nil)
         let error = try during(
             {
                 (engine) throws(StorageError) in
                 try engine.createTable(
                     database: "x", name: "t", tags: [], fields: [("x", .string)], ifNotExists: true)
             }, on: disk
-        ) { engine in engine.commit(row("t", in: "x")) { _ in } }
-        #expect(error == nil)
-        for _ in 0..<2 {
-            let store = try SimulatedStore.make(on: disk)
-            #expect(try store.rowCount("t", in: "x") == 1)
-            #expect(store.table("t", in: "x")?.schema.field(named: "x")?.type == .int64)
-            try store.engine.flush()
-            try store.engine.close()
+        ) { engine in
+            engine.commit(row("t", in: "x")) { result in answer.withLock { $0 = result } }
         }
+        #expect(error == nil)
+        let receipt = try #require(try answer.withLock { $0 }?.get())
+        #expect(receipt.rowsStored == 0 && receipt.rejections.map(\.kind) == [.conflict])
+        let store = try SimulatedStore.make(on: disk)
+        let table = try #require(store.table("t", in: "x"))
+        #expect(table.schema.field(named: "x")?.type == .string && table.seriesCount == 0)
     }
 
-    @Test func `a table made in a database that is being dropped goes with it`() throws {
+    @Test func `a write behind the drop of its database makes a new one`() throws {
         let disk = SimulatedFileSystem()
         let first = try SimulatedStore.make(on: disk)
         try first.write([TestRow(fields: [("x", .int64(1))])], database: "x")
@@ -192,15 +193,17 @@ import Testing
             engine.commit(row("late", in: "x")) { _ in }
         }
         #expect(error == nil)
-        let store = try SimulatedStore.make(on: disk)
-        #expect(store.engine.catalog.allDatabases.isEmpty)
-        try store.write([TestRow(table: "late", fields: [("y", .bool(true))])], database: "x")
-        #expect(try store.rowCount("late", in: "x") == 1)
-        #expect(store.table("late", in: "x")?.schema.tags.isEmpty == true)
+        for _ in 0..<2 {
+            let store = try SimulatedStore.make(on: disk)
+            #expect(store.table("t", in: "x") == nil)
+            #expect(try store.rowCount("late", in: "x") == 1)
+            try store.engine.flush()
+            try store.engine.close()
+        }
     }
 
-    /// Many catalog files become one, with all of the catalog in it, at a moment when a statement
-    /// has taken a number and a write a later one.
+    /// Many catalog files become one, with all of the catalog in it, while a statement's record is
+    /// on its way to the log.
     @Test func `a database survives catalog files that were merged while it was being made`() throws
     {
         let disk = SimulatedFileSystem()

@@ -60,6 +60,7 @@ import Testing
             return
         }
         #expect(text.contains("send it in parts"))
+        #expect(engine.catalog.database(named: "default")?.table(named: "large") == nil)
         try engine.close()
         let again = try open(disk, usesThreads: false)
         let contents = try ScanDump.read(again, checksScans: false).contents
@@ -79,9 +80,6 @@ import Testing
             }
             #expect(try engine.commit(builder.batch).rowsStored == 200)
         }
-        // On a full disk the journal gathers more and more.
-        disk.fail(.write, with: .noSpace, pathContains: "log/")
-        #expect(throws: StorageError.self) { try write() }
         try write()
         try engine.close()
         var kinds: [LogRecord.Kind] = []

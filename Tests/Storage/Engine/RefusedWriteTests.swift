@@ -7,6 +7,10 @@ import Testing
 @Suite struct RefusedWriteTests {
     private let text = RowBuilder.Value.string(Array("no".utf8))
 
+    private func row(_ tags: [String: String], _ time: Int64) -> StoreContents.RowKey {
+        StoreContents.RowKey(series: SeriesKey.encode(tags), time: time)
+    }
+
     @Test func `a row whose every field is refused creates no series and no tag`() throws {
         let store = try SimulatedStore.make()
         try store.write([TestRow(tags: ["host": "a"], fields: [("x", .int64(1))])])
@@ -104,6 +108,92 @@ import Testing
         let receipt = try store.engine.commit(batch)
         #expect(receipt.rejectedCount == 1 && receipt.valuesStored == 1)
         #expect(store.engine.metrics().linesRejected == 1)
+    }
+
+    @Test func `a statement with one row refused stores none and creates nothing`() throws {
+        let store = try SimulatedStore.make { $0.seriesPerTableMax = 1 }
+        let batch = store.batch(
+            ["1", "2"].map { TestRow(tags: ["k": $0], fields: [("x", .int64(1))]) })
+        batch.isOneStatement = true
+        #expect(throws: StorageError.limit("row 2: table t is at its limit of 1 series")) {
+            try store.engine.commit(batch)
+        }
+        #expect(store.engine.catalog.database(named: "default") == nil)
+    }
+
+    @Test func `a write that a full disk refuses creates nothing`() throws {
+        let store = try SimulatedStore.make()
+        try store.write([TestRow(tags: ["host": "a"], fields: [("x", .int64(1))])])
+        let beside = [
+            TestRow(tags: ["host": "b", "rack": "1"], fields: [("x", .float64(1.5))]),
+            TestRow(tags: ["host": "a"], fields: [("y", text)]),
+            TestRow(table: "other", fields: [("x", .int64(1))]),
+        ]
+        for database in ["default", "new"] {
+            store.disk.fail(.write, with: .noSpace, pathContains: "log/")
+            #expect(throws: StorageError.self) { try store.write(beside, database: database) }
+        }
+        func checkNothingNew() throws {
+            #expect(store.engine.catalog.allDatabases.map(\.name) == ["default"])
+            #expect(store.table("other") == nil)
+            let table = try #require(store.table("t"))
+            #expect(table.seriesCount == 1 && table.schema.tags.map(\.name) == ["host"])
+            #expect(table.schema.fields.map(\.name) == ["x"])
+            #expect(table.schema.fields.first?.type == .int64)
+        }
+        try checkNothingNew()
+        // What is written next takes none of it along.
+        try store.write([TestRow(tags: ["host": "a"], fields: [("x", .int64(2))])])
+        try checkNothingNew()
+        try store.reopen()
+        try checkNothingNew()
+    }
+
+    @Test func `a batch that a full disk refused is stored whole when it comes again`() throws {
+        let store = try SimulatedStore.make()
+        let now = store.clock.now
+        let batch = store.batch([
+            TestRow(tags: ["host": "a"], time: now, fields: [("x", .float64(0.5))]),
+            TestRow(tags: ["host": "a"], time: now + 1, fields: [("x", .int64(7))]),
+            TestRow(tags: ["host": "b"], time: now, fields: [("x", .int64(8))]),
+        ])
+        for _ in 0..<3 {
+            store.disk.fail(.write, with: .noSpace, pathContains: "log/")
+            #expect(throws: StorageError.self) { try store.engine.commit(batch) }
+        }
+        // Meanwhile another one takes the numbers that it would have got, and makes the field.
+        try store.write([TestRow(tags: ["rack": "1"], time: now, fields: [("x", .int64(9))])])
+        #expect(try store.engine.commit(batch).rowsStored == 3)
+        let expected = [
+            row(["host": "a"], now): 0.5, row(["host": "a"], now + 1): 7,
+            row(["host": "b"], now): 8, row(["rack": "1"], now): 9,
+        ].mapValues { ["x": ReferenceValue.float64($0.bitPattern)] }
+        func check() throws {
+            let tables = try ScanDump.read(store.engine, checksScans: false).contents.tables
+            #expect(tables == [.init(database: "default", table: "t"): expected])
+        }
+        try check()
+        try store.reopen()
+        try check()
+    }
+
+    @Test func `partitions whose rows are not flushed yet are not new`() throws {
+        let store = try SimulatedStore.make { $0.partitionsPerBatchMax = 2 }
+        func row(_ hours: Int) -> TestRow {
+            TestRow(
+                time: store.clock.now - Int64(hours) * 3_600_000_000_000,
+                fields: [("x", .int64(1))])
+        }
+        #expect(throws: StorageError.self) { try store.write([row(0), row(1), row(2)]) }
+        for _ in 0..<2 {
+            try store.write([row(0), row(1)])
+            #expect(try store.write([row(0), row(1), row(2), row(3)]).rowsStored == 4)
+            #expect(throws: StorageError.self) {
+                try store.write([row(3), row(4), row(5), row(6)])
+            }
+            // Again after the log was read.
+            try store.reopen()
+        }
     }
 
     @Test func `a write touches at most 64 new partitions, also in a new database`()

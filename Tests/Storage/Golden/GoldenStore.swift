@@ -256,7 +256,8 @@ enum GoldenStore {
                 }
                 group.rowCount += 1
             }
-            group.binding = ShapeBinding(table: table, typeVersion: 0, fields: fields)
+            group.bind(
+                to: ShapeBinding(table: table, fields: fields, typeVersion: 0))
             batch.groups.append(group)
         }
         func text(_ string: String) -> UInt64 {
