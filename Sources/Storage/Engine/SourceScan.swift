@@ -8,7 +8,8 @@
 //   pieces    SourceScanPiece    ranges of series of about equal work          …Pieces
 //   run       ScanRun            series by series, slices into groups          …Run
 //     where   Segment-, ChunkCursor   the next series and its slices           …Cursor
-//     groups  lone slices decode straight into the output; overlapping ones merge   …Merge
+//     groups  lone slices decode straight into the output; overlapping ones of chunks are put in
+//             order of time where no two rows share one, all others merge   …Interleave, …Merge
 //
 // Order: a piece goes through its series in ascending order, each series by ascending time. With
 // `latestOnly` there is one row a series. Summaries take their place in that order.

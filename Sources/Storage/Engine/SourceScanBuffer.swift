@@ -239,14 +239,14 @@ final class RowBuffer {
         // Safe: the rows lie below the view's count, and `reserve` made the room.
         (times + count).update(from: chunk.times + start, count: rows)
         for field in 0..<fieldCount {
-            guard let source = chunk.columns[field] else {
+            guard let source = chunk.columns[field].values else {
                 setAbsent(field, count: rows)
                 continue
             }
             (validity + field * stride + count).update(repeating: 1, count: rows)
             let target = values + field * stride + count
             target.update(from: source + start, count: rows)
-            Self.convert(target, count: rows, chunk.conversions[field])
+            Self.convert(target, count: rows, chunk.columns[field].conversion)
         }
         count += rows
     }

@@ -202,38 +202,52 @@ struct SegmentCursor {
     }
 }
 
-/// The wanted columns of a chunk. Each cursor has its own: several threads counting references to
-/// the chunk's one object cost a scan of a head a third of its time.
+/// The wanted columns of a chunk, without an object that threads would count references to: several
+/// that did so cost a scan of a head a third of its time.
 ///
-/// Safe: the cursor keeps the chunk's view; rows below the view's count don't change.
-final class ChunkColumns {
+/// Safe: the input, which the plan keeps, owns the memory of `columns` and keeps the chunk's; rows
+/// below the view's count don't change.
+struct ChunkColumns: @unchecked Sendable {
+    struct Column {
+        /// Nil where the chunk lacks the field.
+        var values: UnsafePointer<UInt64>?
+        var conversion: SlotConversion
+    }
+
     let times: UnsafeMutablePointer<Int64>
     let orders: UnsafeMutablePointer<UInt32>
     let priority: Int
-    /// By wanted field; nil where the chunk lacks it.
-    let columns: [UnsafePointer<UInt64>?]
-    let conversions: [SlotConversion]
+    /// By wanted field.
+    let columns: UnsafeMutableBufferPointer<Column>
 
     /// Nil if there are strings, which are copied one by one.
-    init?(_ input: ChunkInput) {
-        let storage = input.view.storage
+    init?(_ storage: ChunkStorage, _ fields: [ScanField], priority: Int) {
+        for field in fields where field.column >= 0 && field.stored == .string { return nil }
         times = storage.times
         orders = storage.order
-        priority = input.priority
-        for field in input.fields where field.column >= 0 && field.stored == .string { return nil }
-        columns = input.fields.map {
-            $0.column < 0 ? nil : UnsafePointer(storage.column($0.column))
+        self.priority = priority
+        columns = .allocate(capacity: fields.count)
+        for (index, field) in fields.enumerated() {
+            columns.initializeElement(
+                at: index,
+                to: Column(
+                    values: field.column < 0 ? nil : UnsafePointer(storage.column(field.column)),
+                    conversion: field.conversion))
         }
-        conversions = input.fields.map(\.conversion)
     }
+
+    func deallocate() { columns.deallocate() }
 
     /// Asks for rows that are read soon: a few, as a series has in a chunk.
     ///
     /// Safe: nothing is read, so rows behind the last do no harm.
+    @inline(__always)
     func prefetch(_ row: Int) {
         for offset in stride(from: row, through: row + 16, by: 8) {
             apus_prefetch(times + offset)
-            for case let column? in columns { apus_prefetch(column + offset) }
+            for index in 0..<columns.count {
+                if let values = columns[index].values { apus_prefetch(values + offset) }
+            }
         }
     }
 }
@@ -250,6 +264,9 @@ struct ChunkCursor {
     let staged: RowBuffer
     /// Where the rows lie if they are in order themselves.
     let inPlace: ChunkColumns?
+    // Of the chunk, where a look needs no reference to count.
+    private let times: UnsafeMutablePointer<Int64>
+    let lastTime: Int64
     private let mayStage: Bool
     private var stagedPositions = 0..<0
     /// Positions below have been decided to be too sparse for staging.
@@ -259,7 +276,9 @@ struct ChunkCursor {
         self.input = input
         sorted = input.sortedRows(request)
         staged = RowBuffer(fieldCount: input.fields.count)
-        inPlace = sorted.isInPlace ? ChunkColumns(input) : nil
+        inPlace = sorted.isInPlace ? input.columns : nil
+        times = input.view.storage.times
+        lastTime = input.view.lastTime
         mayStage =
             !request.latestOnly && !sorted.isInPlace
             && request.timeRange.covers(first: input.view.firstTime, last: input.view.lastTime)
@@ -285,16 +304,6 @@ struct ChunkCursor {
         _ = staged.append(
             positions: start, Int(sorted.starts[end]) - start, of: input, sorted, withOrders: false)
         stagedPositions = position..<end
-    }
-
-    /// Whether the times of a staged slice are all different.
-    func isStrict(_ slice: ScanSlice) -> Bool {
-        let times = staged.times + slice.stagedStart
-        var isStrict = true
-        for index in 1..<max(1, slice.rowCount) {
-            isStrict = isStrict && times[index - 1] < times[index]
-        }
-        return isStrict
     }
 
     /// The first wanted series from `from` on.
@@ -334,7 +343,6 @@ struct ChunkCursor {
         }
         position += 1
         // Safe: positions and rows come from the chunk's own order, below the view's count.
-        let times = input.view.storage.times
         if sorted.isInPlace {
             // The next series' rows lie behind these, and are wanted when all other chunks have been
             // asked for this one's: late enough for memory.
@@ -386,7 +394,6 @@ struct ChunkCursor {
 
     /// Leaves only the rows at a slice's last time.
     func trimToLast(_ slice: inout ScanSlice) {
-        let times = input.view.storage.times
         let kept = sorted.rows.withUnsafeBufferPointer { rows in
             Self.lowerBound(
                 rows, times, slice.rowStart, slice.rowStart + slice.rowCount, slice.last)

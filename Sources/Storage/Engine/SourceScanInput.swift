@@ -122,6 +122,8 @@ final class ChunkInput: Sendable {
     let view: ChunkView
     let fields: [ScanField]
     let priority: Int
+    /// Nil if there are strings among the fields.
+    let columns: ChunkColumns?
     private let sorted: Mutex<SortedRows?>
 
     init(
@@ -143,7 +145,10 @@ final class ChunkInput: Sendable {
             fields.append(ScanField(column: column, stored: stored, conversion: conversion))
         }
         self.fields = fields
+        columns = ChunkColumns(view.storage, fields, priority: priority)
     }
+
+    deinit { columns?.deallocate() }
 
     /// The chunk's rows in order; sorted at the first call, which others wait for, as they need the
     /// same.

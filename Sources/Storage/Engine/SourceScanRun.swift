@@ -3,7 +3,9 @@
 
 /// One thread's work on a piece.
 ///
-/// Safe: `currents` and `columns` have one element a cursor and a field, and are freed with the run.
+/// Safe: `chunks`, `currents` and `columns` have one element a chunk, a cursor and a field, and are
+/// freed with the run. Cursors of chunks in an array would be asked at every step whether they are
+/// shared.
 struct ScanRun: ~Copyable {
     /// Rows that are worth a call of the consumer, and rows at which a merge hands over.
     static let rowsWanted = 1_024
@@ -15,13 +17,14 @@ struct ScanRun: ~Copyable {
     /// Bounds that may skip blocks; none with `latestOnly`, where the last row counts as it is.
     let bounds: [FieldBound]
     var segments: [SegmentCursor] = []
-    var chunks: [ChunkCursor] = []
+    let chunks: UnsafeMutableBufferPointer<ChunkCursor>
     private let cursorCount: Int
     /// Each cursor's next series, segments first; `CursorTarget.none` at its end.
     private let currents: UnsafeMutablePointer<UInt64>
     private let columns: UnsafeMutablePointer<ColumnSlice>
     var slices: [ScanSlice] = []
     let gathered: RowBuffer
+    let interleaving = Interleaving()
     var merge = MergeState()
 
     init(plan: ScanPlan, piece: SourceScanPiece, counters: inout ScanCounters) throws(StorageError)
@@ -35,24 +38,26 @@ struct ScanRun: ~Copyable {
         target = CursorTarget(
             series: request.series, upper: piece.series.upperBound, span: span, bounds: bounds)
         cursorCount = plan.segments.count + plan.chunks.count
+        chunks = .allocate(capacity: plan.chunks.count)
         currents = .allocate(capacity: max(1, cursorCount))
         columns = .allocate(capacity: max(1, request.fields.count))
         gathered = RowBuffer(fieldCount: request.fields.count)
         segments.reserveCapacity(plan.segments.count)
-        chunks.reserveCapacity(plan.chunks.count)
         let lower = piece.series.lowerBound
         for index in 0..<cursorCount { currents[index] = CursorTarget.none }
+        for (index, input) in plan.chunks.enumerated() {
+            chunks.initializeElement(at: index, to: ChunkCursor(input, request, lower: lower))
+            currents[plan.segments.count + index] = chunks[index].seek(lower, target)
+        }
         for (index, input) in plan.segments.enumerated() {
             segments.append(SegmentCursor(input, lower: lower))
             currents[index] = try segments[index].seek(lower, target, &counters)
         }
-        for (index, input) in plan.chunks.enumerated() {
-            chunks.append(ChunkCursor(input, request, lower: lower))
-            currents[plan.segments.count + index] = chunks[index].seek(lower, target)
-        }
     }
 
     deinit {
+        chunks.deinitialize()
+        chunks.deallocate()
         currents.deallocate()
         columns.deallocate()
     }
@@ -84,7 +89,7 @@ struct ScanRun: ~Copyable {
         var reached = Int64.min
         let base = segments.count
         for index in 0..<chunks.count where currents[base + index] == UInt64(series) {
-            if chunks[index].input.view.lastTime >= reached {
+            if chunks[index].lastTime >= reached {
                 chunks[index].collect(index: base + index, target, into: &slices)
                 if isLatest, let last = slices.last?.last { reached = max(reached, last) }
             }
@@ -134,7 +139,9 @@ struct ScanRun: ~Copyable {
         while start < slices.count {
             let end = endOfGroup(start)
             if end - start > 1 {
-                try mergeGroup(start..<end, series, into: &consumer, &counters)
+                if !interleave(start..<end) {
+                    try mergeGroup(start..<end, series, into: &consumer, &counters)
+                }
             } else {
                 try scanLone(start, series, into: &consumer, &counters)
             }
@@ -190,25 +197,29 @@ struct ScanRun: ~Copyable {
                 gathered.append(range, of: rows, types: plan.fieldTypes)
             }
         case .chunk:
-            let cursor = chunks[slice.input - segments.count]
-            for bound in bounds where cursor.input.fields[bound.field].column < 0 { return }
-            if slice.stagedStart >= 0, cursor.isStrict(slice) {
-                let range = slice.stagedStart..<(slice.stagedStart + slice.rowCount)
-                if slices.count == 1 {
-                    try emit(cursor.staged, range, series, into: &consumer, &counters)
-                } else {
-                    gathered.append(range, of: cursor.staged, types: plan.fieldTypes)
-                }
-                return
-            }
-            let before = gathered.count
-            let isStrict = gathered.append(
-                positions: slice.rowStart, slice.rowCount, of: cursor.input, cursor.sorted,
-                withOrders: false)
-            if !isStrict {
-                gathered.count = before
-                try mergeGroup(index..<(index + 1), series, into: &consumer, &counters)
-            }
+            try scanLoneChunk(index, series, into: &consumer, &counters)
+        }
+    }
+
+    private mutating func scanLoneChunk<Consumer: ScanConsumer>(
+        _ index: Int, _ series: UInt32, into consumer: inout Consumer,
+        _ counters: inout ScanCounters
+    ) throws(StorageError) {
+        let place = slices[index].input - segments.count
+        for bound in bounds where chunks[place].input.fields[bound.field].column < 0 { return }
+        let (staged, rows) = (slices[index].stagedStart, slices[index].rowCount)
+        if slices.count == 1, staged >= 0,
+            Interleaving.isStrict(chunks[place].staged.times + staged, rows)
+        {
+            try emit(
+                chunks[place].staged, staged..<(staged + rows), series, into: &consumer, &counters)
+            return
+        }
+        let before = gathered.count
+        appendChunk(index)
+        if !Interleaving.isStrict(gathered.times + before, gathered.count - before) {
+            gathered.count = before
+            try mergeGroup(index..<(index + 1), series, into: &consumer, &counters)
         }
     }
 

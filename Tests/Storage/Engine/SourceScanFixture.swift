@@ -224,6 +224,72 @@ struct ScanTable {
         priority += 1
     }
 
+    /// A head as several senders fill it who take scrapes in turn and don't wait for each other: its
+    /// chunks overlap in time. Every scrape may come twice with `repeats`.
+    mutating func addSenders(
+        _ random: inout SeededRandom, series: Int, scrapes: Int, chunkRows: Int, repeats: Bool
+    ) {
+        let senders = 1 + random.below(4)
+        var left: [[Int]] = (0..<senders).map { first in
+            stride(from: first, to: scrapes, by: senders).flatMap {
+                repeats && random.oneIn(20) ? [$0, $0] : [$0]
+            }
+        }
+        var (fields, types) = Self.randomFields(&random)
+        var rows: [SenderRow] = []
+        var order: UInt32 = 0
+        while !left.allSatisfy(\.isEmpty) {
+            let sender = random.below(senders)
+            guard !left[sender].isEmpty else { continue }
+            let time = Int64(left[sender].removeFirst()) * 10 * Self.second
+            for id in 0..<UInt32(series) {
+                let values = types.map { Self.randomValue($0, &random) }
+                rows.append((id * 3, time, values))
+                apply(
+                    id * 3, time, fields,
+                    fields.indices.map {
+                        values[$0].converted(from: types[$0], to: Self.types[fields[$0]])
+                    })
+                guard rows.count == chunkRows else { continue }
+                addChunk(rows, fields, types, order, isSealed: !random.oneIn(8))
+                order += UInt32(rows.count)
+                rows = []
+                if random.oneIn(3) { (fields, types) = Self.randomFields(&random) }
+            }
+        }
+        addChunk(rows, fields, types, order, isSealed: false)
+        priority += 1
+    }
+
+    private typealias SenderRow = (series: UInt32, time: Int64, values: [ScanValue])
+
+    private mutating func addChunk(
+        _ rows: [SenderRow], _ fields: [Int], _ types: [FieldType], _ order: UInt32, isSealed: Bool
+    ) {
+        guard !rows.isEmpty else { return }
+        let chunk = HeadChunk(shape: ShapeKey(ids: fields.map { Self.ids[$0] }, types: types))
+        let memory = ScanMemory()
+        var (columns, strings): ([UnsafePointer<UInt64>], [UInt8]) = ([], [])
+        for index in fields.indices {
+            let column = Self.flatten(rows.map { $0.values[index] })
+            if types[index] == .string { strings = column.strings }
+            columns.append(memory.keep(column.values))
+        }
+        chunk.append(
+            HeadChunk.Source(
+                series: memory.keep(rows.map(\.series)), times: memory.keep(rows.map(\.time)),
+                order: memory.keep((0..<UInt32(rows.count)).map { $0 }), columns: columns,
+                strings: UnsafeRawPointer(memory.keep(strings))),
+            rows: 0..<rows.count, orderBase: order)
+        chunk.publish()
+        if isSealed {
+            chunk.seal()
+            let (sorted, storage) = ChunkSort.rearrange(chunk.published)
+            chunk.setSorted(sorted, in: storage)
+        }
+        inputs.append(ScanInput(source: .chunk(chunk.published), priority: priority))
+    }
+
     static func random(_ random: inout SeededRandom) throws -> ScanTable {
         var table = ScanTable()
         for _ in 0..<random.below(4) { try table.addSegment(&random) }

@@ -71,6 +71,26 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
     }
 
     @Test(arguments: 1...16)
+    func `rows that senders out of step brought come in order`(seed: Int) throws {
+        var random = SeededRandom(seed: UInt64(seed) + 4_000)
+        var table = ScanTable()
+        // Few rows a series and chunk, or more than are put in order at once.
+        let isLong = seed % 4 == 0
+        table.addSenders(
+            &random, series: isLong ? 2 : 30, scrapes: isLong ? 3_000 : 100,
+            chunkRows: isLong ? 1_700 : 200 + random.below(400), repeats: seed % 2 == 0)
+        if seed % 3 == 0 { try table.addSegment(&random) }
+        table.inputs.shuffle(using: &random)
+        for _ in 0..<8 {
+            let request = randomRequest(&random)
+            var counters = ScanCounters()
+            let found = try collect(table, request, &random, counters: &counters)
+            #expect(found.isOrdered, "seed \(seed)")
+            #expect(isEqual(found.rows, table.expected(request)), "seed \(seed), \(request)")
+        }
+    }
+
+    @Test(arguments: 1...16)
     func `the latest row of each series is its last`(seed: Int) throws {
         var random = SeededRandom(seed: UInt64(seed) + 1_000)
         let table = try ScanTable.random(&random)
