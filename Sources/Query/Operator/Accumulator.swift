@@ -322,7 +322,9 @@ final class Accumulator {
             builder.append((call.function == .average ? sum / Double(count) : sum).bitPattern)
         case .sumInteger:
             if call.function == .average {
-                builder.append((Double(wides[group]) / Double(count)).bitPattern)
+                // The conversion of 128 bits takes many times that of 64.
+                let sum = Int64(exactly: wides[group]).map { Double($0) } ?? Double(wides[group])
+                builder.append((sum / Double(count)).bitPattern)
             } else if call.type == .uint64, let sum = UInt64(exactly: wides[group]) {
                 builder.append(sum)
             } else if call.type == .int64, let sum = Int64(exactly: wides[group]) {

@@ -15,6 +15,9 @@ final class GroupingWorker: ScanWorker {
     /// Series → 1 + code of its part of the key.
     private var seriesCodes: [UInt32] = []
     private var codeTable = GroupTable()
+    /// A column a slot of the scan: the tags of one series, which all have a value each time, and
+    /// NULL for what no key of a code reads.
+    private var tagColumns: [Vector] = []
     /// Per code: the encoded keys before and behind the bucket.
     private var codeKeys: [(before: [UInt8], behind: [UInt8])] = []
     /// Per field of the request: validity with stale markers taken out.
@@ -53,9 +56,7 @@ final class GroupingWorker: ScanWorker {
         try guarded { () throws(QueryError) in
             if let shape {
                 try addSlice(rows, shape)
-            } else if var builder = frames {
-                let frame = try builder.frame(rows)
-                frames = builder
+            } else if let frame = try frames?.frame(rows) {
                 try add(frame, timesAscend: true)
             }
         }
@@ -204,14 +205,13 @@ final class GroupingWorker: ScanWorker {
     private func code(of series: UInt32) throws(QueryError) -> UInt32 {
         let id = Int(series)
         if id < seriesCodes.count, seriesCodes[id] != 0 { return seriesCodes[id] - 1 }
-        guard let shape, var builder = frames else { return 0 }
-        let tags = builder.tags(of: series)
-        frames = builder
-        let slots = scan?.columns.count ?? 0
-        let columns = (0..<slots).map { slot in
-            Vector(tags[slot] ?? Constant(nullOf: .string), count: 1)
+        guard let shape, let tags = frames?.tags(of: series) else { return 0 }
+        if tagColumns.isEmpty {
+            let null = Vector(Constant(nullOf: .string), count: 1)
+            tagColumns = Array(repeating: null, count: scan?.columns.count ?? 0)
         }
-        let frame = Frame(count: 1, columns: columns)
+        for (slot, tag) in tags { tagColumns[slot] = Vector(tag, count: 1) }
+        let frame = Frame(count: 1, columns: tagColumns)
         var before: [UInt8] = []
         var behind: [UInt8] = []
         for (index, key) in plan.keys.enumerated() where index != shape.bucketKey {
