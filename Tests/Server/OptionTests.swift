@@ -28,7 +28,9 @@ import Testing
 
     @Test func `sizes know binary units and percent`() throws {
         #expect(try OptionText.bytes("1024", whole: 0) == 1_024)
+        #expect(try OptionText.bytes("64KiB", whole: 0) == 64 << 10)
         #expect(try OptionText.bytes("512MiB", whole: 0) == 512 << 20)
+        #expect(try OptionText.bytes("2GiB", whole: 0) == 2 << 30)
         #expect(try OptionText.bytes("1.5g", whole: 0) == 3 << 29)
         #expect(try OptionText.bytes("25%", whole: 400) == 100)
         #expect(throws: OptionError.self) { try OptionText.bytes("5 apples", whole: 1) }
@@ -45,6 +47,7 @@ import Testing
 
     @Test func `durability has three modes`() throws {
         #expect(try OptionText.durability("always") == .always)
+        #expect(try OptionText.durability("interval") == .interval(milliseconds: 100))
         #expect(try OptionText.durability("interval:250") == .interval(milliseconds: 250))
         #expect(try OptionText.durability("none") == Durability.none)
         #expect(throws: OptionError.self) { try OptionText.durability("interval:x") }
@@ -132,6 +135,25 @@ import Testing
 }
 
 @Suite struct `Error texts` {
+    @Test func `the words on which Telegraf drops are all known`() {
+        #expect(
+            Set(Refusal.dropWords) == [
+                "partial write", "unable to parse", "points beyond retention policy",
+                "retention policy not found", "hinted handoff queue not empty",
+            ])
+    }
+
+    @Test func `a statement's error has the status of its kind`() {
+        let statuses: [QueryError.Code: UInt] = [
+            .syntax: 400, .semantic: 400, .unknownColumn: 400, .forbidden: 403,
+            .unknownDatabase: 404, .unknownTable: 404, .limit: 413, .overloaded: 503,
+            .budget: 503, .timeout: 504,
+        ]
+        for (code, status) in statuses {
+            #expect(ErrorBody.status(of: QueryError(code, "x")).code == status, "\(code)")
+        }
+    }
+
     @Test func `no 5xx says a word on which Telegraf drops`() {
         for word in Refusal.dropWords {
             let refusal = Refusal(.serviceUnavailable, "x \(word.uppercased()) y")
@@ -160,6 +182,20 @@ import Testing
             ])
     }
 
+    @Test func `a write that the store refuses has the status of the reason`() {
+        let statuses: [(StorageError, UInt, isRetried: Bool)] = [
+            (.overloaded(pendingBytes: 2, pendingBytesMax: 1), 503, true),
+            (.diskFull(file: "f"), 503, true), (.readOnly(reason: "x"), 503, true),
+            (.closed, 503, true), (.io(file: "f", call: "pwrite", errno: 5), 500, false),
+            (.limit("x"), 413, false), (.invalid("x"), 400, false),
+        ]
+        for (error, status, isRetried) in statuses {
+            let refusal = Refusal(error)
+            #expect(refusal.status.code == status, "\(error)")
+            #expect(((refusal.retryAfterSeconds ?? 0) > 0) == isRetried, "\(error)")
+        }
+    }
+
     @Test func `each family has its shape`() {
         let refusal = Refusal(.unauthorized, "no \"token\"")
         #expect(ErrorBody.text(refusal, family: .influx1) == #"{"error":"no \"token\""}"# + "\n")
@@ -181,6 +217,12 @@ import Testing
                 == "partial write: line 3, column 7: missing fields dropped=9")
         #expect(
             PartialWrite.text(stored: 0, rejected: 1, [bad]).hasPrefix("unable to parse: line 3"))
+        // The first of many, and how many there are.
+        let many = (1...7).map { LineRejection(line: $0, column: 2, reason: "r\($0)") }
+        let named = (1...5).map { "line \($0), column 2: r\($0)" }.joined(separator: "; ")
+        #expect(
+            PartialWrite.text(stored: 1, rejected: 7, many)
+                == "partial write: \(named) dropped=7")
         let old = LineRejection(line: 1, kind: .retention, reason: "x")
         #expect(
             PartialWrite.text(stored: 0, rejected: 4, [old])
