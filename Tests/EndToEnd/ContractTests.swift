@@ -78,6 +78,14 @@ private func gzip(_ bytes: [UInt8]) -> [UInt8] {
                     "\(target)\(parameter)")
             }
         }
+        // Nothing said is nanoseconds, not a guess by magnitude, which would take this for seconds.
+        for target in ["/write?db=bare1", "/api/v2/write?bucket=bare2"] {
+            #expect(try session.write("m v=1 1700000000", target).status == 204)
+            let database = target.split(separator: "=").last ?? ""
+            #expect(
+                try session.client.rows("SELECT time FROM m", "&db=\(database)")
+                    == #"[["1970-01-01T00:00:01.7Z"]]"#, "\(target)")
+        }
         // 2023-11-14T22:00Z.
         #expect(try session.write("m v=1 28333320", "/write?db=minutes&precision=m").status == 204)
         #expect(try session.write("m v=1 472222", "/write?db=hours&precision=h").status == 204)
@@ -270,6 +278,8 @@ private func gzip(_ bytes: [UInt8]) -> [UInt8] {
         #expect(try session.client.sql("DROP TABLE m").status >= 400)
         #expect(try session.client.rows("SELECT v FROM m") == "[[1.0]]")
         #expect(try session.client.request("GET", "/query?q=CREATE+DATABASE+x").status >= 400)
+        #expect(try session.client.request("GET", "/query?q=DROP+DATABASE+default").status >= 400)
+        #expect(try session.client.rows("SHOW DATABASES") == #"[["default"]]"#)
     }
 }
 

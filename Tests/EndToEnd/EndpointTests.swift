@@ -15,7 +15,7 @@ private let statement = "SELECT time, host, usage_user, n FROM cpu"
         let client = try LoopbackConnection(port: server.httpPort)
         for (target, database) in [
             ("/write?db=a1", "a1"), ("/some/prefix/write?db=a2&precision=ns", "a2"),
-            ("/write?db=a&rp=b", "a/b"),
+            ("/write?db=a&rp=b", "a/b"), ("/write?rp=b", "default/b"),
             ("/write?db=a3&rp=autogen", "a3"), ("/write?db=a7&rp=default", "a7"),
             ("/write?db=a8&rp=", "a8"), ("/api/v2/write?bucket=a9/default", "a9"),
             ("/api/v2/write?bucket=c/d", "c/d"),
