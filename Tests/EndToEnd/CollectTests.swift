@@ -37,6 +37,22 @@ import Testing
         #expect(nobody.code == 69 && nobody.errors.split(separator: "\n").count == 1)
     }
 
+    @Test func `without flags it is this machine's server, every second, into default`() throws {
+        let help = try Binary.run(["collect", "--help"]).output
+        // In whatever lines the terminal's width makes of it.
+        let words = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        for text in ["http://127.0.0.1:8086", "1s", "default"] {
+            #expect(words.contains("(default: \(text))"), "\(help)")
+        }
+        let directory = TemporaryDirectory()
+        let server = try ServerProcess(data: directory.path)
+        let url = "http://127.0.0.1:\(server.httpPort)"
+        #expect(try Binary.run(["collect", "--url", url, "--once"]).code == 0)
+        let client = try LoopbackConnection(port: server.httpPort)
+        #expect(try client.rows("SHOW DATABASES") == #"[["default"]]"#)
+        #expect(try client.rows("SELECT count(*) FROM mem") == "[[1]]")
+    }
+
     @Test func `samples come at multiples of the interval until it is stopped`() throws {
         let directory = TemporaryDirectory()
         let server = try ServerProcess(data: directory.path)
