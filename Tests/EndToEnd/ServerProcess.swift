@@ -159,8 +159,10 @@ enum Binary {
         return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + (status & 0x7F)
     }
 
-    /// Runs a command to its end.
-    static func run(_ arguments: [String]) throws -> (code: Int32, output: String, errors: String) {
+    /// Runs a command to its end, with variables that only it sees.
+    static func run(
+        _ arguments: [String], environment: [String: String] = [:]
+    ) throws -> (code: Int32, output: String, errors: String) {
         let directory = TemporaryDirectory()
         let paths = (directory.path + "/out", directory.path + "/err")
         let output = open(paths.0, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
@@ -169,7 +171,10 @@ enum Binary {
             close(output)
             close(errors)
         }
-        let process = try spawn([try path()] + arguments, output: output, errors: errors)
+        let variables = environment.map { "\($0)=\($1)" }
+        let all =
+            (variables.isEmpty ? [] : ["/usr/bin/env"] + variables) + [try path()] + arguments
+        let process = try spawn(all, output: output, errors: errors)
         let code = wait(process)
         return (code, contents(output), contents(errors))
     }
