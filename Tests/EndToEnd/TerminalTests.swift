@@ -213,6 +213,28 @@ import Testing
         #expect(shell.exitCode() == 0)
     }
 
+    @Test func `a table tells NaN and infinities from NULL, as PostgreSQL spells them`() throws {
+        let directory = TemporaryDirectory()
+        let data = directory.path + "/data"
+        let server = try ServerProcess(data: data)
+        let url = "http://127.0.0.1:\(server.httpPort)"
+        let statement =
+            "SELECT 'NaN'::double AS a, 'Infinity'::double AS b, '-Infinity'::double AS c, "
+            + "NULL::double AS d"
+        let question = ["-e", statement]
+        let served = try Binary.run(["sql", "--url", url] + question)
+        let json = try Binary.run(["sql", "--url", url, "--format", "json"] + question)
+        #expect(json.output.contains("[[null,null,null,null]]"), "\(json.output)")
+        #expect(server.stop() == 0)
+        let embedded = try Binary.run(["sql", "--data", data] + question)
+        for answer in [served, embedded] {
+            let words = answer.output.split { " |\n".contains($0) }
+            for word in ["NaN", "Infinity", "-Infinity", "NULL"] {
+                #expect(words.contains(word[...]), "\(word): \(answer.output)")
+            }
+        }
+    }
+
     @Test func `Ctrl-C cancels a query in this process too`() throws {
         let directory = TemporaryDirectory()
         let data = directory.path + "/data"
