@@ -105,6 +105,22 @@ import Testing
         #expect(try shell.run("SELECT 1 + 1;").dropFirst(2).first == "        2")
     }
 
+    @Test func `Tab completes tables and their columns, and lists what it can't choose`() throws {
+        let shell = try session(["--db", "default"])
+        _ = try shell.output(upTo: "default=>")
+        shell.type("SELECT ho\u{1}FROM cp\t")
+        try shell.wait(for: "the table") { $0.lastLine.hasPrefix("default=> FROM cpu SELECT ho") }
+        shell.type("\u{5}\t")
+        try shell.wait(for: "the column") { screen in
+            screen.lastLine.hasPrefix("default=> FROM cpu SELECT host")
+        }
+        shell.type("\u{15}SHOW TA\t")
+        try shell.wait(for: "the choices") { screen in
+            screen.lines(from: 0).contains("TABLE  TABLES  TAG")
+        }
+        #expect(try shell.run("BLES;").contains { $0.contains("note") })
+    }
+
     @Test func `what was typed comes back, also in the next session`() throws {
         do {
             let shell = try session(["--db", "default"])

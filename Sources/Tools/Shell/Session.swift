@@ -161,11 +161,15 @@ package final class Session {
     // MARK: small answers
 
     /// A short answer's rows; nil stands for NULL.
-    package func rows(of statement: String, database: String) throws -> [[String?]] {
+    ///
+    /// - Parameter interrupt: in place of the session's own; see `StatementSource`.
+    package func rows(
+        of statement: String, database: String, interrupt: Int32? = nil
+    ) throws -> [[String?]] {
         let answer = CollectedAnswer()
         try source.run(
             statement, database: database, format: .json, nonFinite: .null,
-            interrupt: interruptDescriptor
+            interrupt: interrupt ?? interruptDescriptor
         ) { try answer.take($0) }
         if let error = answer.summary.error { throw StatementFault.refused(error) }
         return answer.rows
