@@ -5,6 +5,7 @@
 # make kill-test         100 rounds of load, SIGKILL, restart, compare; and 10,000 reads of fresh rows
 # make shell-test        an answer of 10 million rows through `apus sql`, in 64 MiB
 # make backup-test       50 backups under load, flushes and merges, opened and compared
+# make fuzz              distorted statements and requests (FUZZ_ROUNDS=100000 APUS_SEED=1)
 # make soak              the simulations of crashes, faults and damage at length (ROUNDS=100)
 # make bench             the micro-benchmarks of the layers (FILTER=codec RESULT=FILE)
 # make bench-compare BASE=main  the same of two commits, interleaved: ratios of CPU time (PAIRS=5)
@@ -32,8 +33,8 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test shell-test backup-test soak bench bench-compare bench-programs bench-first-step \
-  bench-peers bench-tool release install uninstall dist lint format clean
+.PHONY: run demo build test kill-test shell-test backup-test fuzz soak bench bench-compare bench-programs \
+  bench-first-step bench-peers bench-tool release install uninstall dist lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -69,6 +70,11 @@ backup-test: build
 	$(SWIFT_BUILD) --build-tests
 	APUS_BINARY=$(CURDIR)/$(SCRATCH)/release/apus APUS_BACKUP_ROUNDS=50 \
 	  swift test $(SWIFT_FLAGS) --skip-build --filter EndToEndTests.BackupTests
+
+FUZZ_ROUNDS ?= 100000
+fuzz:
+	$(SWIFT_BUILD) --build-tests
+	APUS_FUZZ_ROUNDS=$(FUZZ_ROUNDS) swift test $(SWIFT_FLAGS) --skip-build --filter 'Distorted(Statement|Request)Tests'
 
 ROUNDS ?= 20
 soak:

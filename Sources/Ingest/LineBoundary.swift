@@ -7,7 +7,28 @@
 // The rule is the parser's own, its limit on the length of a line included: behind a line that is
 // too long both go on at the next newline.
 
+internal import ApusKernels
 internal import Glibc
+
+/// What is known of bytes that were looked at once, while they were in the cache.
+package struct LineSurvey: Sendable {
+    /// Newlines inside of strings included.
+    package private(set) var newlineCount = 0
+    /// Without one there is no string, and every newline ends a line.
+    package private(set) var hasQuote = false
+
+    package init() {}
+
+    package init(_ bytes: UnsafeRawBufferPointer) { add(bytes) }
+
+    /// Looks at the bytes behind those before.
+    package mutating func add(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        var found: Int32 = 0
+        newlineCount += apus_count_newlines(base, bytes.count, &found)
+        hasQuote = hasQuote || found != 0
+    }
+}
 
 /// Cuts bytes at the ends of lines.
 ///
@@ -21,12 +42,15 @@ package struct LineBoundary: Sendable {
 
     /// The count of bytes up to and with the newline of the last complete line.
     ///
-    /// - Complexity: O(1) for text without quotes but for the search of one, else O(*n*).
-    package func completeByteCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+    /// - Complexity: O(1) for text without quotes but for the survey, else O(*n*).
+    package func completeByteCount(
+        _ bytes: UnsafeRawBufferPointer, _ survey: LineSurvey? = nil
+    ) -> Int {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return 0 }
-        if memchr(base, Int32(UInt8(ascii: "\"")), bytes.count) == nil {
-            // Every newline ends a line, and the last one is a line's length away at most.
-            return (bytes.lastIndex(of: 0x0A) ?? -1) + 1
+        let survey = survey ?? LineSurvey(bytes)
+        guard survey.hasQuote else {
+            // The last newline is a line's length away at most.
+            return survey.newlineCount > 0 ? (bytes.lastIndex(of: 0x0A) ?? -1) + 1 : 0
         }
         let start = base.assumingMemoryBound(to: UInt8.self)
         let end = start + bytes.count
@@ -50,15 +74,7 @@ package struct LineBoundary: Sendable {
 
     /// How many newlines there are, those inside of strings included.
     package static func newlineCount(_ bytes: UnsafeRawBufferPointer) -> Int {
-        guard let base = bytes.baseAddress else { return 0 }
-        var position = base.assumingMemoryBound(to: UInt8.self)
-        let end = position + bytes.count
-        var count = 0
-        while let newline = LineParser.newline(position, end) {
-            count += 1
-            position = newline + 1
-        }
-        return count
+        LineSurvey(bytes).newlineCount
     }
 
     /// Behind the newline of the line at `start`; nil if it has none yet.

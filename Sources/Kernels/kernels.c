@@ -120,6 +120,34 @@ WIDE void apus_restore_decimals(uint64_t *values, size_t count, double power) {
     }
 }
 
+// Each lane counts up to 255 hits before it is added up.
+WIDE size_t apus_count_newlines(const void *bytes, size_t count, int *has_quote) {
+    typedef uint8_t lanes __attribute__((vector_size(64), aligned(1), may_alias));
+    const uint8_t *p = (const uint8_t *)bytes;
+    size_t total = 0;
+    lanes quotes = {0};
+    while (count >= sizeof(lanes)) {
+        size_t rounds = count / sizeof(lanes);
+        if (rounds > 255) rounds = 255;
+        lanes hits = {0};
+        for (size_t i = 0; i < rounds; i++, p += sizeof(lanes)) {
+            const lanes here = *(const lanes *)p;
+            hits -= (lanes)(here == '\n');
+            quotes |= (lanes)(here == '"');
+        }
+        for (size_t i = 0; i < sizeof(lanes); i++) total += hits[i];
+        count -= rounds * sizeof(lanes);
+    }
+    int found = 0;
+    for (size_t i = 0; i < sizeof(lanes); i++) found |= quotes[i];
+    for (; count > 0; count--, p++) {
+        total += *p == '\n';
+        found |= *p == '"';
+    }
+    if (found) *has_quote = 1;
+    return total;
+}
+
 void apus_keep_freed_memory(void) {
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, 32 << 20);

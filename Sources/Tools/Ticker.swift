@@ -1,11 +1,11 @@
 // Something done every now and then while others work: a progress bar.
 
 internal import Apus
-internal import Synchronization
+internal import Dispatch
 
 /// Calls `body` on a thread of its own until `end`, and a last time then.
 package final class Ticker: Sendable {
-    private let isEnding = Atomic(false)
+    private let ending = DispatchSemaphore(value: 0)
     private let pool: WorkerPool
     private let body: @Sendable () -> Void
 
@@ -13,16 +13,15 @@ package final class Ticker: Sendable {
         self.body = body
         pool = WorkerPool(name: "apus-progress", threadCount: 1, queuedJobsMax: 1)
         _ = pool.submit { [self] in
-            while !isEnding.load(ordering: .relaxed) {
+            repeat {
                 body()
-                pause(milliseconds: period)
-            }
+            } while ending.wait(timeout: .now() + .milliseconds(period)) == .timedOut
         }
     }
 
-    /// Waits for the thread.
+    /// Waits for the thread, but not for its next turn.
     package func end() {
-        isEnding.store(true, ordering: .relaxed)
+        ending.signal()
         pool.stop()
         body()
     }

@@ -127,6 +127,28 @@ private func sampleLines(_ count: Int) -> [UInt8] {
         #expect(alone.code == 69 && alone.lines.count == 1 && alone.has("Connection refused"))
     }
 
+    @Test func `an import that finds the disk full leaves no beginning of a store`() throws {
+        let directory = TemporaryDirectory()
+        let (data, input) = (directory.path + "/d", directory.path + "/x.lp")
+        write(sampleLines(10), to: input)
+        let faults = try Faults()
+        func importing() throws -> Seen {
+            seen(
+                try TerminalProcess(
+                    ["import", input, "--data", data], columns: 80,
+                    environment: faults.environment))
+        }
+        faults.begin(.diskFull)
+        let first = try importing()
+        #expect(first.code == 74 && first.lines.count == 1 && first.has("no space left"))
+        #expect(access(data, F_OK) != 0)
+        mkdir(data, 0o755)
+        #expect(try importing().code == 74)
+        #expect(names(in: data) == [])
+        faults.end(.diskFull)
+        #expect(try importing().code == 0)
+    }
+
     @Test func `Ctrl-C takes an import's bar away and says what is stored`() throws {
         let directory = TemporaryDirectory()
         let process = try TerminalProcess(

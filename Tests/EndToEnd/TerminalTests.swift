@@ -105,6 +105,22 @@ import Testing
         #expect(try shell.run("SELECT 1 + 1;").dropFirst(2).first == "        2")
     }
 
+    @Test func `Tab completes tables and their columns, and lists what it can't choose`() throws {
+        let shell = try session(["--db", "default"])
+        _ = try shell.output(upTo: "default=>")
+        shell.type("SELECT ho\u{1}FROM cp\t")
+        try shell.wait(for: "the table") { $0.lastLine.hasPrefix("default=> FROM cpu SELECT ho") }
+        shell.type("\u{5}\t")
+        try shell.wait(for: "the column") { screen in
+            screen.lastLine.hasPrefix("default=> FROM cpu SELECT host")
+        }
+        shell.type("\u{15}SHOW TA\t")
+        try shell.wait(for: "the choices") { screen in
+            screen.lines(from: 0).contains("TABLE  TABLES  TAG")
+        }
+        #expect(try shell.run("BLES;").contains { $0.contains("note") })
+    }
+
     @Test func `what was typed comes back, also in the next session`() throws {
         do {
             let shell = try session(["--db", "default"])
@@ -211,6 +227,28 @@ import Testing
         #expect(try shell.run("SELECT count(*) FROM m;").contains("     2"))
         shell.type("\\q\r")
         #expect(shell.exitCode() == 0)
+    }
+
+    @Test func `a table tells NaN and infinities from NULL, as PostgreSQL spells them`() throws {
+        let directory = TemporaryDirectory()
+        let data = directory.path + "/data"
+        let server = try ServerProcess(data: data)
+        let url = "http://127.0.0.1:\(server.httpPort)"
+        let statement =
+            "SELECT 'NaN'::double AS a, 'Infinity'::double AS b, '-Infinity'::double AS c, "
+            + "NULL::double AS d"
+        let question = ["-e", statement]
+        let served = try Binary.run(["sql", "--url", url] + question)
+        let json = try Binary.run(["sql", "--url", url, "--format", "json"] + question)
+        #expect(json.output.contains("[[null,null,null,null]]"), "\(json.output)")
+        #expect(server.stop() == 0)
+        let embedded = try Binary.run(["sql", "--data", data] + question)
+        for answer in [served, embedded] {
+            let words = answer.output.split { " |\n".contains($0) }
+            for word in ["NaN", "Infinity", "-Infinity", "NULL"] {
+                #expect(words.contains(word[...]), "\(word): \(answer.output)")
+            }
+        }
     }
 
     @Test func `Ctrl-C cancels a query in this process too`() throws {

@@ -299,6 +299,22 @@ private enum TransferData {
         #expect(Binary.wait(process) == 74)
     }
 
+    @Test func `a store is known by its files, not by a folder called log`() throws {
+        try write(Array("m v=1 1\n".utf8), to: path("in.lp"))
+        mkdir(path("other"), 0o755)
+        mkdir(path("other/log"), 0o755)
+        try write(Array("started\n".utf8), to: path("other/log/app.log"))
+        let other = try apus("import", path("in.lp"), "--data", path("other"), exits: 65)
+        #expect(other.contains("not a data directory"), "\(other)")
+        #expect(access(path("other/MANIFEST"), F_OK) != 0)
+
+        try apus("import", path("in.lp"), "--data", path("a"))
+        for name in ["MANIFEST", "MANIFEST.previous"] { unlink(path("a/\(name)")) }
+        // What is left of a store: it says what it lacks instead of passing for someone else's.
+        let lost = try apus("import", path("in.lp"), "--data", path("a"), exits: 65)
+        #expect(lost.contains("MANIFEST"), "\(lost)")
+    }
+
     @Test(arguments: [80, 200])
     func `a terminal sees the bar while it runs and the summary behind it`(columns: Int) throws {
         // A pipe that stays open holds the import at its start.

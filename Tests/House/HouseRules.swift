@@ -24,8 +24,7 @@ enum HouseRules {
         "Collect": ["ApusClient"],
         "Tools": [
             "Apus", "ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels", "ApusClient", "CIsal",
-            "CZlib",
-            "CZstd",
+            "CZlib", "CZstd", "Dispatch",
         ],
         "Command": [
             "Apus", "ApusBuildCommit", "ApusServer", "ApusStorage", "ApusIngest", "ApusCollect",

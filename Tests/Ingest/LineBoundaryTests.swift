@@ -75,6 +75,25 @@ import Testing
         #expect(counts == 6)
     }
 
+    @Test func `a survey counts as one byte after the other does, in any pieces`() {
+        var numbers = SeededNumbers(seed: 9)
+        let alphabet = Array("ab=\n\n, ".utf8)
+        for count in Array(0...200) + [16_319, 16_320, 16_321, 40_000] {
+            var text = (0..<count).map { _ in alphabet.randomElement(using: &numbers) ?? 0 }
+            let hasQuote = count > 0 && count % 3 == 0
+            if hasQuote { text[Int.random(in: 0..<count, using: &numbers)] = UInt8(ascii: "\"") }
+            let cut = Int.random(in: 0...count, using: &numbers)
+            var survey = LineSurvey()
+            text[..<cut].withUnsafeBytes { survey.add($0) }
+            text[cut...].withUnsafeBytes { survey.add($0) }
+            #expect(survey.newlineCount == text.count { $0 == 0x0A }, "\(count)")
+            #expect(survey.hasQuote == hasQuote, "\(count)")
+        }
+        // More than a lane of eight bits counts.
+        let full = [UInt8](repeating: 0x0A, count: 100_000)
+        #expect(full.withUnsafeBytes { LineSurvey($0) }.newlineCount == full.count)
+    }
+
     @Test func `a parser that requires a time refuses lines without one`() {
         let context = LineContext(catalog: Catalog())
         let parser = LineParser(

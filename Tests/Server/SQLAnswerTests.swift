@@ -57,6 +57,15 @@ private func inflated(_ packed: [UInt8]) -> [UInt8]? {
         #expect(csv.headers["content-type"]?.hasPrefix("text/csv") == true)
         #expect(csv.text == "a,b,c,d,e,f,g\nNaN,Infinity,-Infinity,,\"\",,\"a,\"\"b\"\n")
         #expect(try client.sql(statement, "&format=xml").status == 400)
+        let told = try client.sql(statement, "&nonfinite=text&format=ndjson")
+        #expect(
+            told.text
+                == #"{"a":"NaN","b":"Infinity","c":"-Infinity","d":null,"e":"","f":null,"g":"a,\"b"}"#
+                + "\n")
+        #expect(
+            try client.sql(statement, "&nonfinite=text").text
+                .contains(#"[["NaN","Infinity","-Infinity",null,"",null,"#))
+        #expect(try client.sql(statement, "&nonfinite=csv").status == 400)
         withExtendedLifetime(server) {}
     }
 

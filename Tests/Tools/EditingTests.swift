@@ -38,6 +38,28 @@ import Testing
         #expect(text(keys) == expected)
     }
 
+    @Test func `Tab asks for the word before the cursor, and is a blank elsewhere`() {
+        var (editor, actions) = type("SELECT * FROM cp\t")
+        #expect(actions.last == .complete(word: "cp", after: "SELECT * FROM cp"))
+        editor.complete("cpu ")
+        #expect(String(editor.text) == "SELECT * FROM cpu " && editor.cursor == 18)
+        #expect(text("a \tb") == "a  b|")
+        #expect(text("\t") == " |")
+    }
+
+    @Test(
+        arguments: [
+            ("cp", .text("cpu ")), ("di", .text("disk")), ("disk", .choices(["disk", "disk_io"])),
+            ("SEL", .text("SELECT ")), ("sel", .text("select ")), ("xyz", .nothing),
+            ("we", .text("\"we ird\" ")), ("CP", .text("cpu ")), ("ord", .text("order ")),
+        ] as [(String, Completion.Result)])
+    func `a word becomes the only name, what all have in common, or a choice`(
+        word: String, result: Completion.Result
+    ) {
+        let names = ["cpu", "disk", "disk_io", "\"we ird\""]
+        #expect(Completion.complete(word, names: names, hasKeywords: true) == result)
+    }
+
     @Test func `Enter sends what is whole and begins a line otherwise`() {
         let (editor, actions) = type("SELECT\r1;\r")
         #expect(actions.last == .submit("SELECT\n1;"))

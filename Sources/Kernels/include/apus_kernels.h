@@ -56,6 +56,9 @@ int apus_narrow_running_summary(const int16_t *numbers, size_t count, int16_t be
 // Replaces integers (two's complement, below 2^51) by the bits of integer / power, rounded once.
 void apus_restore_decimals(uint64_t *values, size_t count, double power);
 
+// How many of `count` bytes are newlines; sets `has_quote` to 1 if one is a double quote.
+size_t apus_count_newlines(const void *bytes, size_t count, int *has_quote);
+
 // Asks for the line of memory at `address`, which may be anything, before it is needed.
 static inline void apus_prefetch(const void *address) { __builtin_prefetch(address); }
 

@@ -366,7 +366,9 @@ final class GroupingWorker: ScanWorker {
         if plan.keys.isEmpty { _ = table.group(of: []) }
         var columns = table.columns(plan.keys.map(\.type))
         for accumulator in accumulators { columns.append(try accumulator.finish(table.count)) }
-        return Frame(count: table.count, columns: columns)
+        var frame = Frame(count: table.count, columns: columns)
+        frame.context = context
+        return frame
     }
 }
 

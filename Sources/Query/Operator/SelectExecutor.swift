@@ -56,7 +56,7 @@ extension QueryEngine {
         report.warnings += plan.scope?.notices ?? []
         var request = scan.request
         if let predicate = scan.seriesPredicate {
-            let series = try predicate.select(scan.table)
+            let series = try predicate.select(scan.table, context)
             report.seriesMatched = series.count
             if series.isEmpty { request.timeRange = TimeRange(lower: 0, upper: 0) }
             request.series = series

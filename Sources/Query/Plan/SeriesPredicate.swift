@@ -44,26 +44,31 @@ indirect enum SeriesPredicate {
     }
 
     /// The series that satisfy the predicate.
-    func select(_ table: TableEntry) throws(QueryError) -> SeriesSet {
+    ///
+    /// - Throws: besides what the expressions say, `cancelled` or `timeout`: a tag may have millions
+    ///   of values.
+    func select(_ table: TableEntry, _ context: QueryContext) throws(QueryError) -> SeriesSet {
         switch self {
         case .leaf(let tag, let slot, let expression, let wantsFalse):
-            return try Self.leafSet(table, tag, slot, expression, wantsFalse)
+            return try Self.leafSet(table, tag, slot, expression, wantsFalse, context)
         case .and(let parts):
-            var result = try parts[0].select(table)
+            var result = try parts[0].select(table, context)
             for part in parts.dropFirst() where !result.isEmpty {
-                result.formIntersection(try part.select(table))
+                result.formIntersection(try part.select(table, context))
             }
             return result
         case .or(let parts):
-            var result = try parts[0].select(table)
-            for part in parts.dropFirst() { result.formUnion(try part.select(table)) }
+            var result = try parts[0].select(table, context)
+            for part in parts.dropFirst() {
+                result.formUnion(try part.select(table, context))
+            }
             return result
         }
     }
 
     private static func leafSet(
         _ table: TableEntry, _ tag: Int, _ slot: Int, _ expression: BoundExpression,
-        _ wantsFalse: Bool
+        _ wantsFalse: Bool, _ context: QueryContext
     ) throws(QueryError) -> SeriesSet {
         if !wantsFalse, let values = equalValues(expression) {
             return table.series.withLock { index in
@@ -79,7 +84,7 @@ indirect enum SeriesPredicate {
         let values = table.series.withLock { index in
             tag < index.tags.count ? index.tags[tag].values : []
         }
-        let accepted = try acceptedCodes(values, slot, expression, wantsFalse)
+        let accepted = try acceptedCodes(values, slot, expression, wantsFalse, context)
         return table.series.withLock { index in
             index.select(codesOf: tag, accepted: accepted)
         }
@@ -132,7 +137,8 @@ indirect enum SeriesPredicate {
 
     /// Per code + 1 whether the value is accepted; element 0 stands for an absent tag.
     private static func acceptedCodes(
-        _ values: [[UInt8]], _ slot: Int, _ expression: BoundExpression, _ wantsFalse: Bool
+        _ values: [[UInt8]], _ slot: Int, _ expression: BoundExpression, _ wantsFalse: Bool,
+        _ context: QueryContext
     ) throws(QueryError) -> [Bool] {
         var accepted: [Bool] = []
         accepted.reserveCapacity(values.count + 1)
@@ -141,7 +147,9 @@ indirect enum SeriesPredicate {
             var columns = [Vector](
                 repeating: Vector(Constant(nullOf: .string), count: column.count), count: slot)
             columns.append(column)
-            let result = try expression.evaluate(Frame(count: column.count, columns: columns))
+            var frame = Frame(count: column.count, columns: columns)
+            frame.context = context
+            let result = try expression.evaluate(frame)
             for row in 0..<column.count {
                 accepted.append(result.isValid(row) && result.slot(row) == wanted)
             }
@@ -149,6 +157,7 @@ indirect enum SeriesPredicate {
         try take(Vector(Constant(nullOf: .string), count: 1))
         var start = 0
         while start < values.count {
+            try context.check()
             let end = min(values.count, start + 4_096)
             var builder = VectorBuilder(.string, capacity: end - start)
             for value in values[start..<end] { builder.append(text: value) }

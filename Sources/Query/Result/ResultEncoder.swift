@@ -32,17 +32,29 @@ package enum EpochUnit: String, Sendable {
     }
 }
 
+/// What stands in JSON and NDJSON for the numbers that JSON has no words for.
+package enum NonFiniteNumbers: String, Sendable {
+    case null
+    /// The strings `"NaN"`, `"Infinity"` and `"-Infinity"`: for readers that tell them from NULL.
+    case text
+}
+
 /// Writes one answer. For one thread.
 package final class ResultEncoder {
     package let format: ResultFormat
     package let epoch: EpochUnit
     package let writer: TextWriter
+    private let nonFinite: NonFiniteNumbers
     private var columns: [ResultColumn] = []
     /// NDJSON: `"name":` of each column, and `,"name":` for all but the first.
     private var memberNames: [[UInt8]] = []
     private var hasRows = false
 
-    package init(format: ResultFormat, epoch: EpochUnit, writer: TextWriter) {
+    package init(
+        format: ResultFormat, epoch: EpochUnit, nonFinite: NonFiniteNumbers = .null,
+        writer: TextWriter
+    ) {
+        self.nonFinite = nonFinite
         self.format = format
         self.epoch = epoch
         self.writer = writer
@@ -133,7 +145,13 @@ package final class ResultEncoder {
         switch vector.type {
         case .float64:
             let number = Double(bitPattern: slot)
-            if number.isFinite { writer.double(number) } else { writer.text("null") }
+            if number.isFinite {
+                writer.double(number)
+            } else if nonFinite == .null {
+                writer.text("null")
+            } else {
+                writer.jsonString(Self.name(ofNonFinite: number))
+            }
         case .int64: writer.integer(Int64(bitPattern: slot))
         case .uint64: writer.unsigned(slot)
         case .bool: writer.text(slot != 0 ? "true" : "false")
@@ -155,7 +173,7 @@ package final class ResultEncoder {
             if number.isFinite {
                 writer.double(number)
             } else {
-                writer.text(number.isNaN ? "NaN" : number < 0 ? "-Infinity" : "Infinity")
+                writer.text(Self.name(ofNonFinite: number))
             }
         case .int64: writer.integer(Int64(bitPattern: slot))
         case .uint64: writer.unsigned(slot)
@@ -163,6 +181,11 @@ package final class ResultEncoder {
         case .timestamp, .timestampLocal, .date: time(slot, vector.type)
         case .string, .interval: withText(vector, slot) { writer.csvField($0) }
         }
+    }
+
+    /// As PostgreSQL spells them.
+    private static func name(ofNonFinite number: Double) -> String {
+        number.isNaN ? "NaN" : number < 0 ? "-Infinity" : "Infinity"
     }
 
     private func time(_ slot: UInt64, _ type: ResultType) {

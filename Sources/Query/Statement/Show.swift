@@ -94,7 +94,7 @@ extension StatementExecution {
         var scan = ScanPlan(table: table, columns: scope.used, schema: scope.schema)
         PredicateSplit.push(bound, into: &scan)
         guard scan.timeRange == .all, scan.residual == nil else { return nil }
-        return try scan.seriesPredicate?.select(table) ?? all
+        return try scan.seriesPredicate?.select(table, context) ?? all
     }
 
     private mutating func tagValues<Sink: ResultSink>(

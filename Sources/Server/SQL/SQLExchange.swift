@@ -33,9 +33,9 @@ final class SQLExchange: Exchange {
     }
 
     private func start(_ handler: HTTPHandler) throws(Refusal) {
-        let (query, format, epoch) = try statement()
+        let (query, style) = try statement()
         let stream = SQLStream(
-            handler: handler, format: format, epoch: epoch,
+            handler: handler, style: style,
             compresses: Self.acceptsGzip(request.head.headers))
         self.stream = stream
         let accepted = store.workers.submit { [queries = store.queries] in
@@ -47,7 +47,7 @@ final class SQLExchange: Exchange {
         }
     }
 
-    private func statement() throws(Refusal) -> (QueryRequest, ResultFormat, EpochUnit) {
+    private func statement() throws(Refusal) -> (QueryRequest, AnswerStyle) {
         var parameters = request.parameters
         var sql = parameters["q"]
         if request.head.method == .POST {
@@ -90,15 +90,7 @@ final class SQLExchange: Exchange {
         query.strict = parameters["strict"] == "1" || parameters["strict"] == "true"
         query.readOnly = request.head.method == .GET
         query.access = request.permissions.queryAccess
-        let formatName = parameters["format"] ?? "json"
-        let epochName = parameters["epoch"] ?? "rfc3339"
-        guard let format = ResultFormat(rawValue: formatName) else {
-            throw Refusal(.badRequest, "format is json, ndjson or csv", code: "semantic")
-        }
-        guard let epoch = EpochUnit(rawValue: epochName) else {
-            throw Refusal(.badRequest, "epoch is rfc3339, ns, us, ms or s", code: "semantic")
-        }
-        return (query, format, epoch)
+        return (query, try AnswerStyle(parameters))
     }
 
     private static func acceptsGzip(_ headers: HTTPHeaders) -> Bool {
@@ -107,5 +99,27 @@ final class SQLExchange: Exchange {
             let blankless = encoding.filter { $0 != " " }
             return !(blankless.hasSuffix(";q=0") || blankless.hasSuffix(";q=0.0"))
         }
+    }
+}
+
+/// How an answer is written.
+struct AnswerStyle {
+    let format: ResultFormat
+    let epoch: EpochUnit
+    let nonFinite: NonFiniteNumbers
+
+    init(_ parameters: URLParameters) throws(Refusal) {
+        guard let format = ResultFormat(rawValue: parameters["format"] ?? "json") else {
+            throw Refusal(.badRequest, "format is json, ndjson or csv", code: "semantic")
+        }
+        guard let epoch = EpochUnit(rawValue: parameters["epoch"] ?? "rfc3339") else {
+            throw Refusal(.badRequest, "epoch is rfc3339, ns, us, ms or s", code: "semantic")
+        }
+        guard let nonFinite = NonFiniteNumbers(rawValue: parameters["nonfinite"] ?? "null") else {
+            throw Refusal(.badRequest, "nonfinite is null or text", code: "semantic")
+        }
+        self.format = format
+        self.epoch = epoch
+        self.nonFinite = nonFinite
     }
 }

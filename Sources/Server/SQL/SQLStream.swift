@@ -32,10 +32,12 @@ final class SQLStream: ResultSink, @unchecked Sendable {
     private var hasSent = false
     private let isGone = Atomic(false)
 
-    init(handler: HTTPHandler, format: ResultFormat, epoch: EpochUnit, compresses: Bool) {
+    init(handler: HTTPHandler, style: AnswerStyle, compresses: Bool) {
         self.handler = handler
         eventLoop = handler.loop.eventLoop
-        encoder = ResultEncoder(format: format, epoch: epoch, writer: TextWriter(capacity: 1_024))
+        encoder = ResultEncoder(
+            format: style.format, epoch: style.epoch, nonFinite: style.nonFinite,
+            writer: TextWriter(capacity: 1_024))
         deflater = compresses ? Deflater() : nil
         for _ in 0..<Self.piecesMax { places.signal() }
     }

@@ -1,8 +1,8 @@
 // Files by which a store that lost its MANIFEST is known.
 
-enum StoreFiles {
+package enum StoreFiles {
     /// Whether a file has a store's name and place. Other people have folders called `log`, too.
-    static func exist(in fileSystem: any FileSystem) -> Bool {
+    package static func exist(in fileSystem: any FileSystem) -> Bool {
         func names(_ directory: String) -> [String] { (try? fileSystem.list(directory)) ?? [] }
         func numberedFolders(_ directory: String) -> [String] {
             names(directory).filter { $0.hasSuffix("/") && Int64($0.dropLast()) != nil }

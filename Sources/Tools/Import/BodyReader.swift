@@ -81,6 +81,8 @@ package struct BodyReader {
     }
 
     package static let bodyBytesMax = 2 << 20
+    /// What is read at once is looked at while it is in the cache.
+    private static let pieceBytesMax = 128 << 10
 
     private let source: any ByteSource
     private let inputIndex: Int
@@ -107,7 +109,8 @@ package struct BodyReader {
     /// behind broken compression nothing near it can be trusted.
     package mutating func next() throws(InputFault) -> Piece? {
         while true {
-            var bytes = try filled()
+            var survey = LineSurvey()
+            var bytes = try filled(&survey)
             if isSkipping {
                 skipLine(&bytes)
                 carried = bytes
@@ -117,9 +120,9 @@ package struct BodyReader {
             guard !bytes.isEmpty else { return nil }
             if isAtEnd {
                 carried = []
-                return .body(body(bytes))
+                return .body(body(bytes, survey.newlineCount))
             }
-            let count = bytes.withUnsafeBytes { boundary.completeByteCount($0) }
+            let count = bytes.withUnsafeBytes { boundary.completeByteCount($0, survey) }
             guard count > 0 else {
                 guard bytes.count > boundary.lineBytesMax else {
                     carried = bytes
@@ -129,22 +132,29 @@ package struct BodyReader {
             }
             carried = Array(bytes[count...])
             bytes.removeLast(bytes.count - count)
-            return .body(body(bytes))
+            if survey.hasQuote {
+                // What is carried over may be the start of a string with newlines.
+                survey = bytes.withUnsafeBytes { LineSurvey($0) }
+            }
+            return .body(body(bytes, survey.newlineCount))
         }
     }
 
     /// What was carried over and as much again as there is room for.
-    private mutating func filled() throws(InputFault) -> [UInt8] {
+    private mutating func filled(_ survey: inout LineSurvey) throws(InputFault) -> [UInt8] {
         var fault: InputFault?
         let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
             let raw = UnsafeMutableRawBufferPointer(buffer)
             raw.copyBytes(from: carried)
             count = carried.count
+            survey.add(UnsafeRawBufferPointer(rebasing: raw[..<count]))
             while !isAtEnd, count < capacity {
                 do throws(InputFault) {
+                    let end = min(capacity, count + Self.pieceBytesMax)
                     let more = try source.read(
-                        into: UnsafeMutableRawBufferPointer(rebasing: raw[count..<capacity]))
+                        into: UnsafeMutableRawBufferPointer(rebasing: raw[count..<end]))
                     isAtEnd = more == 0
+                    survey.add(UnsafeRawBufferPointer(rebasing: raw[count..<count + more]))
                     count += more
                 } catch {
                     fault = error
@@ -156,8 +166,7 @@ package struct BodyReader {
         return bytes
     }
 
-    private mutating func body(_ bytes: [UInt8]) -> LineBody {
-        let newlines = bytes.withUnsafeBytes { LineBoundary.newlineCount($0) }
+    private mutating func body(_ bytes: [UInt8], _ newlines: Int) -> LineBody {
         let consumed = source.consumedByteCount
         defer {
             nextLine += newlines

@@ -46,6 +46,8 @@ package struct ImportReport: Sendable {
 
 package enum ImportRun {
     private static let parserThreadCount = 2
+    /// Enough for the reader to go on while a server syncs its log; 16 MiB.
+    private static let queuedBodiesMax = 8
     private static let progressMilliseconds = 100
 
     /// Runs an import on the calling thread and some of its own.
@@ -109,7 +111,7 @@ package enum ImportRun {
         let reading = options.reading
         switch options.target {
         case .server(let address, let connectionCount):
-            let queue = BodyQueue(bodiesMax: 2)
+            let queue = BodyQueue(bodiesMax: queuedBodiesMax)
             feed(options.inputs, queue, tally, consumerCount: connectionCount, isStoring: true) {
                 var consumer = ServerConsumer(address, reading, queue, tally)
                 consumer.run()

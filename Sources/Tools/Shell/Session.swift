@@ -116,7 +116,8 @@ package final class Session {
         let started = monotonicNanoseconds()
         do {
             try source.run(
-                statement, database: database, format: .json, interrupt: interruptDescriptor
+                statement, database: database, format: .json, nonFinite: .text,
+                interrupt: interruptDescriptor
             ) { try answer.take($0) }
             let elapsed = monotonicNanoseconds() &- started
             try answer.finish(footers: isTimed ? [timing(elapsed, answer.summary)] : [])
@@ -147,7 +148,8 @@ package final class Session {
         let watch = ErrorWatch(format: format)
         let output = console.output
         try source.run(
-            statement, database: database, format: format, interrupt: interruptDescriptor
+            statement, database: database, format: format, nonFinite: .null,
+            interrupt: interruptDescriptor
         ) { piece in
             try watch.take(piece)
             try output.write(piece)
@@ -159,10 +161,15 @@ package final class Session {
     // MARK: small answers
 
     /// A short answer's rows; nil stands for NULL.
-    package func rows(of statement: String, database: String) throws -> [[String?]] {
+    ///
+    /// - Parameter interrupt: in place of the session's own; see `StatementSource`.
+    package func rows(
+        of statement: String, database: String, interrupt: Int32? = nil
+    ) throws -> [[String?]] {
         let answer = CollectedAnswer()
         try source.run(
-            statement, database: database, format: .json, interrupt: interruptDescriptor
+            statement, database: database, format: .json, nonFinite: .null,
+            interrupt: interrupt ?? interruptDescriptor
         ) { try answer.take($0) }
         if let error = answer.summary.error { throw StatementFault.refused(error) }
         return answer.rows

@@ -23,7 +23,8 @@ package struct Shell {
             let indent = DisplayWidth.columns(of: prompt) - 3
             let line = reader.read(
                 prompt: prompt, continuation: String(repeating: " ", count: indent) + "-> ",
-                history: history.entries, isComplete: { Self.isComplete($0) })
+                history: history.entries, isComplete: { Self.isComplete($0) },
+                complete: { session.complete($0, after: $1, interrupt: $2) })
             switch line {
             case .end: return .done
             case .discarded: continue

@@ -43,8 +43,8 @@ package enum ShellCommand: Equatable, Sendable {
         \\x         records instead of tables, on or off
         \\timing    time of each statement, on or off
         \\q         quit; so does Ctrl-D
-        Statements end with `;`. Ctrl-C clears the line or cancels the query. Ctrl-R searches the \
-        lines typed before.
+        Statements end with `;`. Ctrl-C clears the line or cancels the query. Tab completes \
+        names and keywords. Ctrl-R searches the lines typed before.
 
         """
 }

@@ -19,11 +19,12 @@ package protocol StatementSource: AnyObject {
     /// Runs one statement and hands over the answer's bytes as they come.
     ///
     /// - Parameters:
+    ///   - nonFinite: what JSON has in place of NaN and infinities.
     ///   - interrupt: a descriptor; once it is readable, the query is cancelled. -1 for none.
     ///   - take: a throw of its cancels the query and is passed on.
     func run(
-        _ statement: String, database: String, format: ResultFormat, interrupt: Int32,
-        take: @escaping (ArraySlice<UInt8>) throws -> Void
+        _ statement: String, database: String, format: ResultFormat, nonFinite: NonFiniteNumbers,
+        interrupt: Int32, take: @escaping (ArraySlice<UInt8>) throws -> Void
     ) throws
 }
 
@@ -47,10 +48,12 @@ package final class ServerSource: StatementSource {
     }
 
     package func run(
-        _ statement: String, database: String, format: ResultFormat, interrupt: Int32,
-        take: @escaping (ArraySlice<UInt8>) throws -> Void
+        _ statement: String, database: String, format: ResultFormat, nonFinite: NonFiniteNumbers,
+        interrupt: Int32, take: @escaping (ArraySlice<UInt8>) throws -> Void
     ) throws {
-        let path = "/sql?format=\(format.rawValue)&db=\(ServerAddress.percentEncoded(database))"
+        let path =
+            "/sql?format=\(format.rawValue)&nonfinite=\(nonFinite.rawValue)"
+            + "&db=\(ServerAddress.percentEncoded(database))"
         let head = server.requestHead(method: "POST", path: path, contentType: "text/plain")
         let opened: HTTPStream
         do throws(ExchangeFailure) {

@@ -22,13 +22,13 @@ package final class StoreSource: StatementSource {
     }
 
     package func run(
-        _ statement: String, database: String, format: ResultFormat, interrupt: Int32,
-        take: @escaping (ArraySlice<UInt8>) throws -> Void
+        _ statement: String, database: String, format: ResultFormat, nonFinite: NonFiniteNumbers,
+        interrupt: Int32, take: @escaping (ArraySlice<UInt8>) throws -> Void
     ) throws {
         var request = QueryRequest(sql: statement)
         request.database = database
         let cancellation = QueryCancellation()
-        var sink = EncodingSink(format: format, take: take)
+        var sink = EncodingSink(format: format, nonFinite: nonFinite, take: take)
         do throws(QueryError) {
             let summary = try watching(interrupt, cancellation) { () throws(QueryError) in
                 try store.queries.run(request, cancellation: cancellation, into: &sink)
@@ -89,7 +89,10 @@ private struct EncodingSink: ResultSink {
     let state = State()
     private let take: (ArraySlice<UInt8>) throws -> Void
 
-    init(format: ResultFormat, take: @escaping (ArraySlice<UInt8>) throws -> Void) {
+    init(
+        format: ResultFormat, nonFinite: NonFiniteNumbers,
+        take: @escaping (ArraySlice<UInt8>) throws -> Void
+    ) {
         let encoding: ResultFormat =
             switch format {
             case .json: .json
@@ -97,7 +100,8 @@ private struct EncodingSink: ResultSink {
             case .csv: .csv
             }
         encoder = ResultEncoder(
-            format: encoding, epoch: .rfc3339, writer: TextWriter(capacity: Self.pieceBytes))
+            format: encoding, epoch: .rfc3339, nonFinite: nonFinite,
+            writer: TextWriter(capacity: Self.pieceBytes))
         self.take = take
     }
 

@@ -63,6 +63,23 @@ struct BudgetTests {
         }
     }
 
+    @Test func `a pattern over very many values of a tag looks at the clock`() async throws {
+        let tail = String(repeating: "a", count: 200)
+        let lines = (0..<50_000).map { "w,host=h\($0)\(tail) v=1i \($0)\n" }.joined()
+        try await withTemporaryStore(StoreOptions()) { store in
+            _ = try await store.write(lines: lines)
+            let runner = ScriptRunner(store: store, state: .head)
+            for condition in ["host ~ 'a+b$'", "host LIKE '%a%b'", "substr(host, 1, 3) = 'x'"] {
+                // Nothing matches, so nothing is scanned that would look at the clock.
+                let sql = "SELECT * FROM w WHERE \(condition)"
+                #expect(code(runner, sql) == nil)
+                #expect(code(runner, sql, timeout: 1) == .timeout, "\(condition)")
+                let values = "SHOW TAG VALUES FROM w WITH KEY = host WHERE \(condition)"
+                #expect(code(runner, values, timeout: 1) == .timeout, "\(condition)")
+            }
+        }
+    }
+
     @Test func `a GET cannot write`() async throws {
         try await withStore { runner in
             var request = QueryRequest(sql: "DROP TABLE t")

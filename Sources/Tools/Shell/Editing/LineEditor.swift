@@ -10,6 +10,8 @@ package struct LineEditor: Sendable {
         /// Ctrl-C: the text is gone.
         case discard
         case clearScreen
+        /// Tab behind a word, to be answered with `complete`.
+        case complete(word: String, after: String)
         /// Ctrl-D on nothing.
         case quit
         case none
@@ -50,7 +52,10 @@ package struct LineEditor: Sendable {
         switch key {
         case .character(let character): insert([character])
         case .paste(let pasted): insert(Self.plainText(pasted))
-        case .tab: insert([" "])
+        case .tab:
+            let word = String(text[wordPart])
+            if !word.isEmpty { return .complete(word: word, after: String(text[..<cursor])) }
+            insert([" "])
         case .enter: return enter()
         case .interrupt: return .discard
         case .endOfInput:
@@ -134,6 +139,19 @@ package struct LineEditor: Sendable {
     }
 
     private var lineEnd: Int { text[cursor...].firstIndex(of: "\n") ?? text.count }
+
+    /// The letters before the cursor that belong together.
+    private var wordPart: Range<Int> {
+        var start = cursor
+        while start > 0, Self.isWord(text[start - 1]) { start -= 1 }
+        return start..<cursor
+    }
+
+    /// Puts a text in the place of the word before the cursor.
+    package mutating func complete(_ completed: String) {
+        remove(wordPart)
+        insert(Array(completed))
+    }
 
     private static func isWord(_ character: Character) -> Bool {
         character.isLetter || character.isNumber || character == "_"

@@ -5,6 +5,8 @@ internal import Glibc
 package final class LineReader {
     package enum Line: Equatable { case text(String), discarded, end }
 
+    private static let choicesMax = 100
+
     private let input: Int32
     private let output: DescriptorOutput
     private let outputDescriptor: Int32
@@ -19,9 +21,12 @@ package final class LineReader {
     }
 
     /// Waits for a text. The terminal is as before when it returns.
+    ///
+    /// - Parameter complete: what Tab makes of a word; the descriptor is readable once a key waits.
     package func read(
         prompt: String, continuation: String, history: [String],
-        isComplete: @escaping @Sendable (String) -> Bool
+        isComplete: @escaping @Sendable (String) -> Bool,
+        complete: (_ word: String, _ after: String, _ interrupt: Int32) -> Completion.Result
     ) -> Line {
         var before = termios()
         guard tcgetattr(input, &before) == 0 else { return .end }
@@ -41,6 +46,16 @@ package final class LineReader {
             case .redraw:
                 // While more keys wait nobody would see it.
                 guard pending.isEmpty else { continue }
+                picture = draw(editor, prompt, continuation, over: picture)
+            case .complete(let word, let before):
+                switch complete(word, before, input) {
+                case .nothing: continue
+                case .text(let text): editor.complete(text)
+                case .choices(let choices):
+                    try? output.write(picture.leaving + listed(choices))
+                    picture = draw(editor, prompt, continuation, over: nil)
+                    continue
+                }
                 picture = draw(editor, prompt, continuation, over: picture)
             case .clearScreen:
                 try? output.write("\u{1B}[H\u{1B}[2J")
@@ -74,6 +89,26 @@ package final class LineReader {
                 return nil
             }
         }
+    }
+
+    /// As many words in a row as fit.
+    private func listed(_ words: [String]) -> String {
+        let columns = Terminal.columnCount(outputDescriptor) ?? 80
+        var rows = [""]
+        for word in words.prefix(Self.choicesMax).map(DisplayWidth.printable) {
+            let last = rows[rows.count - 1]
+            let width = DisplayWidth.columns(of: last) + DisplayWidth.columns(of: word)
+            if last.isEmpty {
+                rows[rows.count - 1] = word
+            } else if width + 2 <= columns {
+                rows[rows.count - 1] += "  " + word
+            } else {
+                rows.append(word)
+            }
+        }
+        let more = words.count - Self.choicesMax
+        if more > 0 { rows.append("and \(more) more") }
+        return rows.joined(separator: "\r\n") + "\r\n"
     }
 
     private func draw(
