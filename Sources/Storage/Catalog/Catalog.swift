@@ -193,6 +193,7 @@ package final class Catalog: Sendable {
                 TableSchema(tags: schema.tags, fields: fields, version: schema.version + 1),
                 widened: widened)
         case .series(_, let id, let key):
+            // Safe: the key is the entry's; what is kept of it is copied.
             return key.withUnsafeBytes { applySeries(table, schema, id, $0) }
         default: break
         }
@@ -204,9 +205,10 @@ package final class Catalog: Sendable {
     ) -> String? {
         guard let ranges = SeriesKey.decode(key) else { return "a malformed series key" }
         var tags: [(index: Int, value: [UInt8])] = []
-        for range in ranges {
-            let name = String(decoding: key[range.key], as: UTF8.self)
-            guard let index = schema.tagIndex(named: name) else {
+        for (place, range) in ranges.enumerated() {
+            // Safe: ranges of a decoded key lie inside of it, and the name is only compared.
+            let name = UnsafeRawBufferPointer(rebasing: key[range.key])
+            guard let index = schema.tagIndex(named: name, likely: place) else {
                 return "series \(id) of table \(table.id) has a tag that is not defined"
             }
             tags.append((index, Array(key[range.value])))

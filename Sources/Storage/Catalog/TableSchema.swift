@@ -36,6 +36,8 @@ package final class TableSchema: Sendable {
     /// Rises with every change of the table's columns.
     package let version: Int
     private let tagIndexByName: [NameKey: Int]
+    /// The bytes of the tags' names.
+    private let tagNames: [[UInt8]]
     private let fieldIndexByName: [NameKey: Int]
 
     package init(tags: [TagColumn], fields: [FieldColumn], version: Int) {
@@ -45,6 +47,7 @@ package final class TableSchema: Sendable {
         tagIndexByName = Dictionary(
             tags.enumerated().map { (NameKey($1.name), $0) },
             uniquingKeysWith: { first, _ in first })
+        tagNames = tags.map { Array($0.name.utf8) }
         fieldIndexByName = Dictionary(
             fields.enumerated().map { (NameKey($1.name), $0) },
             uniquingKeysWith: { first, _ in first })
@@ -53,6 +56,17 @@ package final class TableSchema: Sendable {
     package static let empty = TableSchema(tags: [], fields: [], version: 0)
 
     package func tagIndex(named name: String) -> Int? { tagIndexByName[NameKey(name)] }
+
+    /// The same for a name's bytes. Quick where the guess is right, as the tag's place in a key mostly
+    /// is: a key's tags are in order of their names, and so were those of the table's first row.
+    func tagIndex(named name: UnsafeRawBufferPointer, likely guess: Int) -> Int? {
+        if guess < tagNames.count, tagNames[guess].count == name.count,
+            tagNames[guess].elementsEqual(name)
+        {
+            return guess
+        }
+        return tagIndex(named: String(decoding: name, as: UTF8.self))
+    }
 
     package func field(named name: String) -> FieldColumn? {
         fieldIndexByName[NameKey(name)].map { fields[$0] }

@@ -178,8 +178,15 @@ struct BatchBinder {
     private func newTags(_ key: [UInt8], _ table: StagedTable?) -> [String] {
         // Safe: `decode` gives ranges inside of the key, whose bytes are lent for the call.
         key.withUnsafeBytes { bytes in
-            (SeriesKey.decode(bytes) ?? []).map { String(decoding: bytes[$0.key], as: UTF8.self) }
-                .filter { table?.schema.tagIndex(named: $0) == nil }
+            let schema = table?.schema ?? .empty
+            var names: [String] = []
+            for (place, tag) in (SeriesKey.decode(bytes) ?? []).enumerated() {
+                let name = UnsafeRawBufferPointer(rebasing: bytes[tag.key])
+                if schema.tagIndex(named: name, likely: place) == nil {
+                    names.append(String(decoding: name, as: UTF8.self))
+                }
+            }
+            return names
         }
     }
 
