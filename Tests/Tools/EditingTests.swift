@@ -49,7 +49,8 @@ import Testing
 
     @Test(
         arguments: [
-            ("cp", .text("cpu ")), ("di", .text("disk")), ("disk", .choices(["disk", "disk_io"])),
+            ("cp", .text("cpu ")), ("di", .text("dis")), ("disk_", .text("disk_io ")),
+            ("disk", .choices(["disk", "disk_io"])),
             ("SEL", .text("SELECT ")), ("sel", .text("select ")), ("xyz", .nothing),
             ("we", .text("\"we ird\" ")), ("CP", .text("cpu ")), ("ord", .text("order ")),
         ] as [(String, Completion.Result)])

@@ -59,6 +59,7 @@ package final class TableSchema: Sendable {
 
     /// The same for a name's bytes. Quick where the guess is right, as the tag's place in a key mostly
     /// is: a key's tags are in order of their names, and so were those of the table's first row.
+    /// Safe: the bytes are compared and copied, not kept.
     func tagIndex(named name: UnsafeRawBufferPointer, likely guess: Int) -> Int? {
         if guess < tagNames.count, tagNames[guess].count == name.count,
             tagNames[guess].elementsEqual(name)

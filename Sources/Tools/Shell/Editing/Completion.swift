@@ -9,15 +9,14 @@ package enum Completion {
         case choices([String])
     }
 
-    /// Words that people type, not all that the language has.
+    /// Words that people type, not all that the language has, and none that it hasn't yet.
     private static let keywords = [
-        "ALTER", "AND", "ASC", "ASOF", "AVG", "BETWEEN", "BY", "CASE", "COMPACT", "COUNT",
-        "CREATE", "DATABASE", "DATABASES", "DELETE", "DESC", "DESCRIBE", "DISTINCT", "DROP",
-        "ELSE", "END", "EXPLAIN", "FILL", "FIRST", "FLUSH", "FROM", "GROUP", "HAVING", "ILIKE",
-        "INSERT", "INTERVAL", "INTO", "IS", "JOIN", "LAST", "LATEST", "LIKE", "LIMIT", "MAX",
-        "MEDIAN", "MIN", "NOT", "NULL", "NULLS", "OFFSET", "ORDER", "PARTITION", "SAMPLE",
-        "SELECT", "SERIES", "SET", "SHOW", "SUM", "TABLE", "TABLES", "TAG", "THEN", "TIME",
-        "TIME_BUCKET", "VALUES", "WHEN", "WHERE", "WITH",
+        "ALTER", "AND", "ASC", "AVG", "BETWEEN", "BY", "CASE", "COMPACT", "COUNT", "CREATE",
+        "DATABASE", "DATABASES", "DESC", "DESCRIBE", "DISTINCT", "DROP", "ELSE", "END", "EXPLAIN",
+        "FIRST", "FLUSH", "FROM", "GROUP", "HAVING", "ILIKE", "INSERT", "INTERVAL", "INTO", "IS",
+        "LAST", "LATEST", "LIKE", "LIMIT", "MAX", "MEDIAN", "MIN", "NOT", "NULL", "NULLS",
+        "OFFSET", "ORDER", "PARTITION", "SELECT", "SERIES", "SET", "SHOW", "SUM", "TABLE",
+        "TABLES", "TAG", "THEN", "TIME", "TIME_BUCKET", "VALUES", "WHEN", "WHERE", "WITH",
     ]
 
     /// - Parameter names: as a statement has them; they go before keywords of the same spelling.
