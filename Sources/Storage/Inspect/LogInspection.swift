@@ -102,7 +102,8 @@ enum LogInspection {
     ) -> (text: String, rows: Int) {
         switch LogRecord.Kind(rawValue: kind) {
         case .write:
-            guard let groups = try? BatchRecord.decode(payload) else { return ("unreadable", 0) }
+            guard let groups = try? BatchRecord.decode(payload, keysOnly: true)
+            else { return ("unreadable", 0) }
             let rows = groups.reduce(0) { $0 + $1.series.count }
             let tables = Set(groups.map(\.tableID)).sorted().map(String.init)
             return (

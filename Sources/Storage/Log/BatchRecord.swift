@@ -198,14 +198,16 @@ package enum BatchRecord {
 
     // MARK: Decoding
 
+    /// - Parameter keysOnly: leaves the groups without their columns and strings: what tables and
+    ///   rows a record is about takes a fraction of the time. Bounds are checked all the same.
     package static func decode(
-        _ payload: UnsafeRawBufferPointer
+        _ payload: UnsafeRawBufferPointer, keysOnly: Bool = false
     ) throws(ByteReader.Malformed) -> [RecordGroup] {
         var reader = ByteReader(payload)
         let count = try reader.readCount(limit: groupCountMax)
         var groups: [RecordGroup] = []
         var memoryLeft = memoryBytesMax
-        for _ in 0..<count { groups.append(try decodeGroup(&reader, &memoryLeft)) }
+        for _ in 0..<count { groups.append(try decodeGroup(&reader, &memoryLeft, keysOnly)) }
         guard reader.isAtEnd else {
             throw .init(offset: reader.offset, reason: "bytes behind the last group")
         }
@@ -213,7 +215,7 @@ package enum BatchRecord {
     }
 
     private static func decodeGroup(
-        _ reader: inout ByteReader, _ memoryLeft: inout Int
+        _ reader: inout ByteReader, _ memoryLeft: inout Int, _ keysOnly: Bool
     ) throws(ByteReader.Malformed) -> RecordGroup {
         let table = UInt32(try reader.readCount(limit: Int(UInt32.max)))
         // A row takes a byte at least, and a field two.
@@ -241,9 +243,9 @@ package enum BatchRecord {
         try decodeKeys(&reader, &group)
         for field in fields {
             if field.type == .string {
-                try decodeStrings(&reader, &group)
+                try decodeStrings(&reader, &group, keysOnly)
             } else {
-                try decodeSlots(&reader, &group)
+                try decodeSlots(&reader, &group, keysOnly)
             }
         }
         return group
@@ -286,7 +288,7 @@ package enum BatchRecord {
     }
 
     private static func decodeStrings(
-        _ reader: inout ByteReader, _ group: inout RecordGroup
+        _ reader: inout ByteReader, _ group: inout RecordGroup, _ isSkipped: Bool
     ) throws(ByteReader.Malformed) {
         var lengths: [Int] = []
         lengths.reserveCapacity(group.rowCount)
@@ -296,8 +298,10 @@ package enum BatchRecord {
             lengths.append(length)
             total += length
         }
+        let bytes = try reader.readBytes(total)
+        if isSkipped { return }
         var offset = group.strings.count
-        group.strings.append(contentsOf: try reader.readBytes(total))
+        group.strings.append(contentsOf: bytes)
         for length in lengths {
             group.columns.append(StringSlot(offset: offset, length: length).rawValue)
             offset += length
@@ -305,7 +309,7 @@ package enum BatchRecord {
     }
 
     private static func decodeSlots(
-        _ reader: inout ByteReader, _ group: inout RecordGroup
+        _ reader: inout ByteReader, _ group: inout RecordGroup, _ isSkipped: Bool
     ) throws(ByteReader.Malformed) {
         let rows = group.rowCount
         let width = Int(try reader.read(UInt8.self))
@@ -314,6 +318,7 @@ package enum BatchRecord {
             throw .init(offset: reader.offset, reason: "slots of \(width) bits")
         }
         let bytes = try reader.readBytes((rows * width + 7) / 8)
+        if isSkipped { return }
         if width == 0 {
             group.columns.append(contentsOf: repeatElement(first, count: rows))
         } else if width == 64 {
