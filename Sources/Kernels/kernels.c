@@ -2,7 +2,9 @@
 #include "apus_kernels.h"
 #include "wide.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -152,6 +154,40 @@ void apus_keep_freed_memory(void) {
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}
+
+void apus_share_freed_memory(int arenas) {
+#if defined(__GLIBC__)
+    mallopt(M_ARENA_MAX, arenas);
+#else
+    (void)arenas;
+#endif
+}
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+// Resident bytes that belong to no file, or 0 if the system doesn't say.
+static size_t anonymous_bytes(void) {
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    unsigned long total = 0, resident = 0, shared = 0;
+    const int found = fscanf(file, "%lu %lu %lu", &total, &resident, &shared);
+    fclose(file);
+    if (found != 3 || resident < shared) return 0;
+    return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+}
+#endif
+
+size_t apus_return_freed_memory(size_t resident_max, size_t idle_max) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+    if (anonymous_bytes() <= resident_max) return 0;
+    const size_t idle = mallinfo2().fordblks;
+    if (idle > idle_max) malloc_trim(0);
+    return idle;
+#else
+    (void)resident_max;
+    (void)idle_max;
+    return 0;
 #endif
 }
 

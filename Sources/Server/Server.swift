@@ -31,6 +31,7 @@ package enum ServerFault: Error, CustomStringConvertible {
 /// A running server. Start and stop block and belong to one thread, not an event loop's.
 package final class Server {
     private let context: ServerContext
+    private let freedMemory: FreedMemory
     private let group: MultiThreadedEventLoopGroup
     private var listeners: [any Channel] = []
     private var store: Store?
@@ -44,6 +45,7 @@ package final class Server {
     package init(_ options: ServerOptions, logger: Logger) throws(ServerFault) {
         if let refusal = options.refusal() { throw .refused(refusal) }
         context = ServerContext(options: options, logger: logger)
+        freedMemory = FreedMemory(memoryBytesMax: options.store.storage.memoryBytesMax)
         group = MultiThreadedEventLoopGroup(
             numberOfThreads: options.eventLoopThreads ?? max(2, System.coreCount))
         do throws(ServerFault) {

@@ -118,6 +118,31 @@ private final class HalfSent {
         private static let bodyCount = 100
     #endif
 
+    @Test func `memory that queries needed goes back to the system`() throws {
+        let directory = TemporaryDirectory()
+        let memory = 64 << 20
+        let server = try ServerProcess(data: directory.path, arguments: ["--memory", "\(memory)"])
+        let client = try LoopbackConnection(port: server.httpPort, timeoutSeconds: 120)
+        // A chunk for each set of fields, and room in each for every field of the table.
+        for field in 0..<200 {
+            let lines = (0..<20).map { row in
+                "wide,n=\(row % 4) f\(field)=\(row),k\(field % 3)=1i \(field * 1_000 + row + 1)"
+            }
+            let answer = try client.request("POST", "/write", text: lines.joined(separator: "\n"))
+            #expect(answer.status == 204, "\(answer.text)")
+        }
+        for _ in 0..<24 {
+            #expect(try client.sql("SELECT * FROM wide ORDER BY n, time").status == 200)
+        }
+        var anonymous = Self.anonymousMemory(server.processID)
+        for _ in 0..<60 where anonymous > memory {
+            usleep(500_000)
+            anonymous = Self.anonymousMemory(server.processID)
+        }
+        #expect(anonymous <= memory, "\(anonymous >> 20) MiB")
+        #expect(server.stop() == 0)
+    }
+
     @Test func `a load of many times the memory stays within it, and a query over it is refused`()
         throws
     {

@@ -66,6 +66,13 @@ static inline void apus_prefetch(const void *address) { __builtin_prefetch(addre
 // buffers all the time: fresh pages cost as much as filling them.
 void apus_keep_freed_memory(void);
 
+// Has threads share at most so many of the allocator's arenas, each of which keeps what was freed in it.
+void apus_share_freed_memory(int arenas);
+
+// Gives freed memory back to the system, if the process has more than `resident_max` bytes of anonymous
+// memory and more than `idle_max` bytes of it are free. Takes milliseconds then. Returns the bytes free.
+size_t apus_return_freed_memory(size_t resident_max, size_t idle_max);
+
 // Names the calling thread for `top -H` and `perf`; at most 15 bytes are kept.
 void apus_set_thread_name(const char *name);
 
