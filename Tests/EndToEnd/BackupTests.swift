@@ -25,7 +25,9 @@ private final class Pressure: Sendable {
     }
 
     func run() {
-        guard let client = try? LoopbackConnection(port: port) else { return }
+        // COMPACT waits for a merge of all there is, beside four writers.
+        let connection = try? LoopbackConnection(port: port, timeoutSeconds: 300)
+        guard let client = connection else { return }
         var step = 0
         while !isStopped.load(ordering: .acquiring) {
             step += 1
