@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 @Suite struct LargeRecordTests {
-    /// More than a piece of the journal, less than the large write below.
+    /// More than a piece of definitions, less than the large write below.
     private let recordBytesMax = 5 << 20
 
     private func open(_ disk: any FileSystem, usesThreads: Bool) throws -> StorageEngine {
