@@ -156,6 +156,7 @@ extension Catalog {
 
     /// Puts in force what the log holds. The log thread only.
     func enact(_ staged: StagedDefinitions) {
+        guard !staged.entries.isEmpty else { return }
         let made = staged.made
         var rest = staged.entries[...]
         while !rest.isEmpty {
