@@ -3,7 +3,7 @@
 
     bench.py --apus BINARY --bench APUS_BENCH --cache FOLDER [--hosts 100] [--hours 24] [--n 100]
              [--series 100000] [--engines apus,victoriametrics,influxdb,duckdb,clickhouse]
-             [--result Benchmarks/Results/peers] [--seed 1]
+             [--result Benchmarks/Results/peers] [--seed 1] [--headline SECONDS] [--query-seconds 20]
 
 Each engine in turn: start with default settings but for paths and loopback ports, load, check by
 query that every row arrived, ask every query n times warm in each of its states, measure disk,
@@ -30,7 +30,7 @@ from engine_victoria import VictoriaMetrics
 
 ENGINES = {"apus": Apus, "victoriametrics": VictoriaMetrics, "influxdb": InfluxDB, "duckdb": DuckDB,
            "clickhouse": ClickHouse}
-SECONDS_PER_QUERY_MAX = 20
+CHECKED = 5  # answers of each query that are compared, in each state
 
 
 def say(text):
@@ -45,22 +45,24 @@ def generate(options, name, arguments):
         return path, json.load(file)
 
 
-def load(options, engine, path, table):
+def load(options, engine, path, table, seconds_min=0):
     """Loads a set into a started engine and says what that cost."""
     if hasattr(engine, "load"):
         return engine.load(path, table)
     with tempfile.NamedTemporaryFile("r") as result:
         command = [options.bench, "load", path, "--url", engine.write_url, "--senders", "4",
-                   "--pid", str(engine.process.pid), "--json", result.name, "--idle-seconds-max", "120"]
+                   "--pid", str(engine.process.pid), "--json", result.name, "--idle-seconds-max", "120",
+                   "--seconds-min", str(seconds_min)]
         if engine.idle_url:
             command += ["--idle-metrics", engine.idle_url]
         subprocess.run(command, check=True)
         return json.load(result)
 
 
-def verify(engine, description, table):
+def verify(engine, description, table, passes=1):
     """Every row that was sent has to be there, and the sum of one field has to fit."""
-    check = description["tables"][table]
+    check = {key: value * passes if isinstance(value, int) else value
+             for key, value in description["tables"][table].items()}
     for attempt in range(60):
         rows, total = engine.count(table, check["field"])
         if rows == check["rowCount"] and abs(total - check["sum"]) <= 1e-9 * abs(check["sum"]):
@@ -81,13 +83,12 @@ def whole_buckets(query, answer):
     return {key: value for key, value in answer.items() if first <= key[0] < last}
 
 
-def ask(engine, queries, expected, results):
+def ask(options, engine, queries, expected):
     """Runs the instances of one query; fills in and checks the answers of the first few."""
     prepared = [engine.prepare(query) for query in queries]
     if prepared[0] is None:
         return None
-    checked = results["checked"]
-    for index, query in enumerate(queries[:checked]):
+    for index, query in enumerate(queries[:CHECKED]):
         answer = engine.parse(query, engine.run(prepared[index]))
         key = (query.name, index)
         if key not in expected:
@@ -102,7 +103,7 @@ def ask(engine, queries, expected, results):
         start = time.perf_counter()
         engine.run(text)
         times.append((time.perf_counter() - start) * 1e3)
-        if time.monotonic() - begin > SECONDS_PER_QUERY_MAX:
+        if time.monotonic() - begin > options.query_seconds:
             break
     cpu = (engine.cpu() - cpu) * 1e3 / len(times)
     times.sort()
@@ -129,13 +130,35 @@ def run_engine(options, name, sets, work, expected):
             for state in engine.states():
                 say(f"{engine.name}: queries, {state}")
                 for query_name, instances in queries.items():
-                    result = ask(engine, instances, expected, {"checked": min(5, len(instances))})
+                    result = ask(options, engine, instances, expected)
                     outcome["queries"].setdefault(query_name, {})[state] = result
+            if "serverCPUSecondsWithTail" not in cost:
+                cost["serverCPUSecondsWithTail"] = cost["serverCPUSeconds"] + engine.tail_cpu
             outcome[f"disk-{set_name}"] = engine.disk() / description["valueCount"]
         finally:
             engine.stop()
         shutil.rmtree(folder, ignore_errors=True)
     return outcome
+
+
+def run_headline(options, name, path, description, table, work):
+    """A load of so many seconds that flushes and merges run beside it; nothing for engines that
+    load a file of their own."""
+    engine_type = ENGINES[name]
+    if hasattr(engine_type, "load"):
+        return None
+    folder = os.path.join(work, f"{name}-headline")
+    engine = engine_type(options.apus if name == "apus" else options.cache, folder)
+    engine.start()
+    try:
+        say(f"{engine.name}: load for {options.headline:g} s")
+        cost = load(options, engine, path, table, options.headline)
+        verify(engine, description, table, cost["passes"])
+        cost["bytesPerValue"] = engine.disk() / cost["values"]
+        return cost
+    finally:
+        engine.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
@@ -149,6 +172,10 @@ def main():
     parser.add_argument("--points", type=int, default=3)
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--headline", type=float, default=60,
+                        help="seconds of the longest load; 0 leaves it out")
+    parser.add_argument("--query-seconds", type=float, default=20,
+                        help="after which a query is asked no more, whatever n")
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--result", required=True)
     options = parser.parse_args()
@@ -180,6 +207,9 @@ def main():
         for name in names:
             try:
                 outcomes.append(run_engine(options, name, sets, work, expected))
+                if options.headline > 0:
+                    outcomes[-1]["headline"] = run_headline(
+                        options, name, cpu_path, cpu_set, "cpu", work)
             except (WrongAnswer, RuntimeError, OSError, subprocess.CalledProcessError) as error:
                 say(f"{name}: {error}")
                 failures.append(f"{ENGINES[name].name}: {error}")

@@ -56,6 +56,15 @@ class Server:
     def stop(self):
         stop(self.process)
 
+    def wait_until_quiet(self, seconds=120):
+        """Until two seconds pass with less than 3 % of a core: merges are done."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            cpu = self.cpu()
+            time.sleep(2)
+            if self.cpu() - cpu < 0.06:
+                return
+
     def cpu(self):
         return cpu_seconds(self.process.pid)
 

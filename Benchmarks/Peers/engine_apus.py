@@ -65,11 +65,11 @@ class DIALECT:
     moment = staticmethod(lambda seconds: f"'{rfc3339(seconds)}'")
     regex = staticmethod(lambda column, pattern: f"{column} ~ '{pattern}'")
     last = "SELECT {columns} FROM cpu LATEST ON time PARTITION BY hostname"
-    # Subqueries are not built yet, so one of the cardinality queries can't be asked.
     cardinality = {
         "tenant-series-count": "SELECT count(DISTINCT uuid) FROM vm WHERE tenant = '{p}'",
         "latest-by-regex": "SELECT uuid, cpu FROM vm WHERE host ~ '{p}' AND az != 'az3' "
                            "LATEST ON time PARTITION BY uuid",
+        "last-average-by-az": "SELECT az, avg(cpu) FROM vm LATEST ON time PARTITION BY uuid GROUP BY az",
         "tenant-images": "SELECT DISTINCT image FROM vm WHERE tenant = '{p}'",
         "one-series": "SELECT time, cpu, mem_used FROM vm WHERE uuid = '{p}'",
     }

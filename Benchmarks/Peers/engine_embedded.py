@@ -33,6 +33,13 @@ def to_csv(path, table):
 
 class Embedded:
     whole_buckets = False
+    tail_cpu = 0
+
+    def settle(self, work):
+        """What a server does by itself after a load, as part of the load's CPU seconds."""
+        cpu = self.cpu()
+        work()
+        self.tail_cpu = self.cpu() - cpu
 
     def cpu(self):
         times = os.times()
@@ -96,11 +103,13 @@ class DuckDB(Embedded):
             f"CREATE TABLE {table} AS SELECT make_timestamp(CAST(round(raw * 1e6) AS BIGINT)) AS time, "
             f"* EXCLUDE raw FROM read_csv('{source}', header = true, columns = {{{types}}})")
         seconds, answered = time.monotonic() - begin, self.cpu() - cpu
-        self.connection.execute("CHECKPOINT")
-        return {"seconds": seconds, "serverCPUSeconds": answered, "serverCPUSecondsWithTail": self.cpu() - cpu}
+        return {"seconds": seconds, "serverCPUSeconds": answered}
 
     def states(self):
-        yield "loaded"
+        """It has nothing to merge."""
+        yield "head"
+        self.settle(lambda: self.connection.execute("CHECKPOINT"))
+        yield "flushed"
 
     def prepare(self, query):
         text = super().prepare(query)
@@ -161,10 +170,13 @@ class ClickHouse(Embedded):
             f"INSERT INTO {table} ({names}) SELECT toDateTime64(time, 3, 'UTC'), * EXCEPT time "
             f"FROM file('{source}', 'CSVWithNames', '{structure}')")
         seconds, answered = time.monotonic() - begin, self.cpu() - cpu
-        self.session.query(f"OPTIMIZE TABLE {table} FINAL")
-        return {"seconds": seconds, "serverCPUSeconds": answered, "serverCPUSecondsWithTail": self.cpu() - cpu}
+        self.table = table
+        return {"seconds": seconds, "serverCPUSeconds": answered}
 
     def states(self):
+        """What is inserted is on disk at once."""
+        yield "flushed"
+        self.settle(lambda: self.session.query(f"OPTIMIZE TABLE {self.table} FINAL"))
         yield "compacted"
 
     def prepare(self, query):

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 from common import START, Client, Server, free_port, rfc3339, wait_for
 
@@ -18,7 +19,7 @@ class InfluxDB(Server):
     def version(self):
         return f"influxdb {self.package} (Debian)"
 
-    def start(self):
+    def start(self, data_options=""):
         os.makedirs(self.folder, exist_ok=True)
         port, rpc = free_port(), free_port()
         config = self.folder + ".toml"
@@ -28,7 +29,7 @@ class InfluxDB(Server):
                 f'[meta]\ndir = "{self.folder}/meta"\n'
                 f'[data]\ndir = "{self.folder}/data"\nwal-dir = "{self.folder}/wal"\n'
                 # Its default of a million series refuses the larger cardinality set.
-                f'max-series-per-database = 0\nmax-values-per-tag = 0\n'
+                f'max-series-per-database = 0\nmax-values-per-tag = 0\n{data_options}'
                 f'[http]\nbind-address = "127.0.0.1:{port}"\nlog-enabled = false\n'
                 f'[monitor]\nstore-enabled = false\n')
         with open(self.folder + ".log", "a") as log:
@@ -40,7 +41,19 @@ class InfluxDB(Server):
         self.idle_url = None
 
     def states(self):
-        yield "loaded"
+        """It has no command for either, but does both when nothing was written for a while."""
+        yield "head"
+        self.restart('cache-snapshot-write-cold-duration = "1s"\n')
+        yield "flushed"
+        self.restart('cache-snapshot-write-cold-duration = "1s"\ncompact-full-write-cold-duration = "1s"\n')
+        yield "compacted"
+
+    def restart(self, data_options):
+        self.stop()
+        self.start(data_options)
+        # It looks every few seconds.
+        time.sleep(10)
+        self.wait_until_quiet()
 
     def prepare(self, query):
         where = []

@@ -36,11 +36,17 @@ class VictoriaMetrics(Server):
         self.idle_url = None
 
     def states(self):
+        yield "head"
         self.client.request("GET", "/internal/force_flush")
+        self.forget_results()
         yield "flushed"
         self.client.request("GET", "/internal/force_merge")
-        self.client.request("GET", "/internal/resetRollupResultCache")
+        self.wait_until_quiet()
+        self.forget_results()
         yield "compacted"
+
+    def forget_results(self):
+        self.client.request("GET", "/internal/resetRollupResultCache")
 
     def prepare(self, query):
         names = "|".join(query.metrics)

@@ -48,6 +48,40 @@ def ratio_cell(ours, theirs):
     return text
 
 
+LOAD_HEAD = [
+    "| | values/s | values per CPU second | with its tail | ack p50 / p99 ms | peak RSS MiB | bytes a value |",
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+
+
+def load_row(name, cost, values, bytes_per_value):
+    acknowledged = cost.get("acknowledgementMilliseconds")
+    memory = cost.get("serverPeakRSSBytes")
+    cells = [name, f"{cost['valuesPerSecond']:,.0f}",
+             f"{values / max(0.01, cost['serverCPUSeconds']):,.0f}",
+             f"{values / max(0.01, cost['serverCPUSecondsWithTail']):,.0f}",
+             f"{acknowledged['p50']:.1f} / {acknowledged['p99']:.1f}" if acknowledged else "—",
+             f"{memory / 1048576:,.0f}" if memory else "—",
+             f"{bytes_per_value:.3f}" if bytes_per_value is not None else "—"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def state_table(peers):
+    """Every engine's queries in every state that it has."""
+    columns = []
+    for peer in peers:
+        states = {state: None for query in peer["queries"].values() for state in query}
+        columns += [(peer, state) for state in states]
+    lines = ["## Peers, state by state", "",
+             "Median milliseconds. VictoriaMetrics is flushed and merged by its internal commands; InfluxDB is restarted "
+             "with cold durations of a second; ClickHouse has no head, and DuckDB nothing to merge.", "",
+             "| query | " + " | ".join(f"{peer['name']} {state}" for peer, state in columns) + " |",
+             "| --- |" + " ---: |" * len(columns)]
+    for name in list(workload.TSBS) + workload.CARDINALITY:
+        found = [peer["queries"].get(name, {}).get(state) for peer, state in columns]
+        lines.append(f"| {name} | " + " | ".join(number(f["p50"]) if f else "—" for f in found) + " |")
+    return lines
+
+
 def write(options, cpu_set, vm_set, outcomes, failures):
     by_name = {outcome["name"]: outcome for outcome in outcomes}
     ours = by_name.get("Apus", {"queries": {}})
@@ -58,7 +92,7 @@ def write(options, cpu_set, vm_set, outcomes, failures):
         f"at the end {os.getloadavg()[0]:.2f}. Client and servers share the machine.", "",
         f"`cpu-only`: {options.hosts} hosts × {options.hours:g} h, {cpu_set['rowCount']:,} rows, "
         f"{cpu_set['valueCount']:,} values. `cardinality`: {options.series:,} series × {options.points} points. "
-        f"Seed {options.seed}, n = {options.n} (fewer where {20} s were not enough).", "",
+        f"Seed {options.seed}, n = {options.n} (fewer where {options.query_seconds:g} s were not enough).", "",
         "Versions: " + "; ".join(outcome["version"].replace("\n", " ") for outcome in outcomes) + ".", "",
         "Default settings but for paths, ports and limits that would refuse the set. DuckDB and ClickHouse run "
         "in the client's process: no network in their latency, and they load CSV, not line protocol. Only Apus "
@@ -66,27 +100,21 @@ def write(options, cpu_set, vm_set, outcomes, failures):
     if failures:
         lines += ["**Failed:** " + "; ".join(failures), ""]
     for set_name in ("cpu-only", "cardinality"):
-        lines += [f"## Loading `{set_name}`", "",
-                  "| | values/s | values per CPU second | with its tail | ack p50 / p99 ms | peak RSS MiB | bytes a value |",
-                  "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
-        values = (cpu_set if set_name == "cpu-only" else vm_set)["valueCount"]
+        description = cpu_set if set_name == "cpu-only" else vm_set
+        lines += [f"## Loading `{set_name}`", "", *LOAD_HEAD]
         for outcome in outcomes:
             cost = outcome.get(f"load-{set_name}")
-            if not cost:
-                continue
-            ack = cost.get("acknowledgementMilliseconds")
-            rss = cost.get("serverPeakRSSBytes")
-            lines.append(
-                f"| {outcome['name']} | {cost['valuesPerSecond']:,.0f} "
-                f"| {values / max(0.01, cost['serverCPUSeconds']):,.0f} "
-                f"| {values / max(0.01, cost['serverCPUSecondsWithTail']):,.0f} "
-                f"| {ack['p50']:.1f} / {ack['p99']:.1f} " .replace("None", "—") if ack else
-                f"| {outcome['name']} | {cost['valuesPerSecond']:,.0f} "
-                f"| {values / max(0.01, cost['serverCPUSeconds']):,.0f} "
-                f"| {values / max(0.01, cost['serverCPUSecondsWithTail']):,.0f} | — ")
-            lines[-1] += (f"| {rss / 1048576:,.0f} " if rss else "| — ")
-            disk = outcome.get(f"disk-{set_name}")
-            lines[-1] += f"| {disk:.3f} |" if disk is not None else "| — |"
+            if cost:
+                lines.append(load_row(outcome["name"], cost, description["valueCount"],
+                                      outcome.get(f"disk-{set_name}")))
+        lines.append("")
+    headlines = [(outcome["name"], outcome["headline"]) for outcome in outcomes if outcome.get("headline")]
+    if headlines:
+        lines += [f"## Loading `cpu-only` again and again, for {options.headline:g} s and more", "",
+                  "Each pass lies behind the last in time, so that all rows are new; flushes and merges run beside it.",
+                  "", *LOAD_HEAD]
+        lines += [load_row(f"{name}, {cost['passes']} passes, {cost['seconds']:.0f} s", cost, cost["values"],
+                           cost["bytesPerValue"]) for name, cost in headlines]
         lines.append("")
     lines += ["## Queries", "",
               "Median milliseconds; in parentheses how many times Apus' best that is. p95, p99 and CPU are in the JSON.", "",
@@ -98,7 +126,8 @@ def write(options, cpu_set, vm_set, outcomes, failures):
         cells = [number(states[s]["p50"]) if states.get(s) else "—" for s in ("head", "flushed", "compacted")]
         cells += [ratio_cell(own, best(peer["queries"].get(name, {}))) for peer in peers]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines += ["", "— : the engine cannot say it in its language, or not yet."]
+    lines += ["", "— : the engine cannot say it in its language.", ""]
+    lines += state_table(peers)
     text = "\n".join(lines) + "\n"
     with open(options.result + ".md", "w") as file:
         file.write(text)

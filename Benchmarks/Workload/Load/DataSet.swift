@@ -27,19 +27,37 @@ struct DataSet: Sendable {
         }
         // The descriptor lives as long as the process.
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while read(descriptor, &buffer, buffer.count) > 0 {}
+        while Glibc.read(descriptor, &buffer, buffer.count) > 0 {}
+    }
+
+    func read(into bytes: inout [UInt8], count: Int, at offset: UInt64) throws {
+        var done = 0
+        while done < count {
+            let got = bytes.withUnsafeMutableBytes { bytes in
+                // Safe: `done` is below `count`, which the buffer has.
+                pread(
+                    descriptor, bytes.baseAddress.map { $0 + done }, count - done,
+                    off_t(offset) + off_t(done))
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got > 0 else {
+                throw GenerateError(description: "the data set has become shorter")
+            }
+            done += got
+        }
     }
 
     func offset(ofBody body: Int) -> UInt64 { offsets[body] }
 
-    /// What the first bodies hold; values by proportion, where not all of the set is sent.
-    func part(bodies: Int) -> (lines: Int, values: Int, bytes: Int) {
-        let bytes = Int(offsets[bodies])
+    /// What the first bodies hold, sent so many times; values by proportion, where not all of the set
+    /// is sent.
+    func part(bodies: Int, passes: Int) -> (lines: Int, values: Int, bytes: Int) {
+        let bytes = Int(offsets[bodies]) * passes
         guard bodies < bodyCount else {
-            return (description.lineCount, description.valueCount, bytes)
+            return (description.lineCount * passes, description.valueCount * passes, bytes)
         }
         let linesPerBody = description.options["lines-per-body"].flatMap { Int($0) } ?? 0
-        let lines = linesPerBody * bodies
+        let lines = linesPerBody * bodies * passes
         return (lines, description.valueCount * lines / max(1, description.lineCount), bytes)
     }
 }

@@ -39,6 +39,10 @@ struct LoadCommand: ParsableCommand {
     var bodies: Int?
 
     @Option(
+        help: "Replay the set, each time behind the last in time, for at least so many seconds.")
+    var secondsMin = 0.0
+
+    @Option(
         help: "A Prometheus page whose apus_background_idle says when flushes and merges are done.")
     var idleMetrics: String?
 
@@ -59,12 +63,14 @@ struct LoadCommand: ParsableCommand {
         let bodyCount = min(bodies ?? set.bodyCount, set.bodyCount)
         let probe = pid.map { ProcessProbe(processID: $0) }
         let progress = Progress(
-            totalBytes: Int(set.offset(ofBody: bodyCount)), isShown: isatty(STDERR_FILENO) == 1)
+            totalBytes: Int(set.offset(ofBody: bodyCount)), secondsMin: secondsMin,
+            isShown: isatty(STDERR_FILENO) == 1)
+        let passes = Passes(set.description, secondsMin: secondsMin)
 
         let runners = try (0..<senders).map { number in
             try Sender(
                 target: target, set: set, bodies: stride(from: number, to: bodyCount, by: senders),
-                progress: progress)
+                passes: passes, progress: progress)
         }
         let before = probe?.cpuSeconds() ?? 0
         let clientBefore = ProcessProbe.ownCPUSeconds()
@@ -86,10 +92,11 @@ struct LoadCommand: ParsableCommand {
         var latencies = Histogram<UInt64>(
             highestTrackableValue: 600_000_000, numberOfSignificantValueDigits: .three)
         for runner in runners { for micros in runner.latencies { latencies.record(micros) } }
-        let part = set.part(bodies: bodyCount)
+        let part = set.part(bodies: bodyCount, passes: passes.count)
         let result = LoadResult(
             file: (file as NSString).lastPathComponent, target: url ?? tcp ?? "",
-            senders: senders, bodies: bodyCount, lines: part.lines, values: part.values,
+            senders: senders, bodies: bodyCount * passes.count, passes: passes.count,
+            lines: part.lines, values: part.values,
             bytes: part.bytes, seconds: seconds, rowsPerSecond: Double(part.lines) / seconds,
             valuesPerSecond: Double(part.values) / seconds,
             megabytesPerSecond: Double(part.bytes) / seconds / 1e6,
@@ -148,6 +155,7 @@ struct LoadResult: Codable {
     var target: String
     var senders: Int
     var bodies: Int
+    var passes: Int
     var lines: Int
     var values: Int
     var bytes: Int

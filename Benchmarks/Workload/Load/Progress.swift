@@ -5,12 +5,15 @@ import Synchronization
 
 final class Progress: Sendable {
     private let sentBytes = Atomic<Int>(0)
+    /// Of one pass.
     private let totalBytes: Int
+    private let secondsMin: Double
     private let isShown: Bool
     private let begin = monotonicSeconds()
 
-    init(totalBytes: Int, isShown: Bool) {
+    init(totalBytes: Int, secondsMin: Double, isShown: Bool) {
         self.totalBytes = totalBytes
+        self.secondsMin = secondsMin
         self.isShown = isShown
     }
 
@@ -19,8 +22,10 @@ final class Progress: Sendable {
     func show() {
         guard isShown, totalBytes > 0 else { return }
         let sent = sentBytes.load(ordering: .relaxed)
-        let percent = sent * 100 / totalBytes
-        let rate = Int(Double(sent) / 1e6 / max(0.001, monotonicSeconds() - begin))
+        let seconds = monotonicSeconds() - begin
+        let share = min(1, Double(sent) / Double(totalBytes), seconds / max(0.001, secondsMin))
+        let percent = Int(100 * (secondsMin > 0 ? share : Double(sent) / Double(totalBytes)))
+        let rate = Int(Double(sent) / 1e6 / max(0.001, seconds))
         let filled = percent * 30 / 100
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
         write("\r[\(bar)] \(percent) %  \(rate) MB/s ")

@@ -73,7 +73,9 @@ final class Sender: @unchecked Sendable {
     private let target: LoadTarget
     private let set: DataSet
     private let bodies: StrideTo<Int>
+    private let passes: Passes
     private let progress: Progress
+    private var later = ShiftedBody()
     private var connection: Int32
     private let ended = Atomic<Bool>(false)
 
@@ -86,10 +88,13 @@ final class Sender: @unchecked Sendable {
 
     var hasEnded: Bool { ended.load(ordering: .acquiring) }
 
-    init(target: LoadTarget, set: DataSet, bodies: StrideTo<Int>, progress: Progress) throws {
+    init(
+        target: LoadTarget, set: DataSet, bodies: StrideTo<Int>, passes: Passes, progress: Progress
+    ) throws {
         self.target = target
         self.set = set
         self.bodies = bodies
+        self.passes = passes
         self.progress = progress
         guard let connection = target.connect() else {
             throw GenerateError(description: "\(target.host):\(target.port): no connection")
@@ -98,20 +103,25 @@ final class Sender: @unchecked Sendable {
     }
 
     func run() {
-        for body in bodies {
-            let range = set.offset(ofBody: body)..<set.offset(ofBody: body + 1)
-            if target.requestStart == nil { sendLines(range) } else { post(range) }
-            progress.add(bytes: Int(range.upperBound - range.lowerBound))
+        var pass = 0
+        while passes.hasPass(pass) {
+            let shift = passes.shift(ofPass: pass)
+            for body in bodies {
+                let range = set.offset(ofBody: body)..<set.offset(ofBody: body + 1)
+                if target.requestStart == nil {
+                    if !sendBody(range, shift) { fail("the connection broke") }
+                } else {
+                    post(range, shift)
+                }
+                progress.add(bytes: Int(range.upperBound - range.lowerBound))
+            }
+            pass += 1
         }
         close(connection)
         ended.store(true, ordering: .releasing)
     }
 
-    private func sendLines(_ range: Range<UInt64>) {
-        if !sendFile(range) { fail("the connection broke") }
-    }
-
-    private func post(_ range: Range<UInt64>) {
+    private func post(_ range: Range<UInt64>, _ shift: Int64) {
         guard let start = target.requestStart else { return }
         let begin = monotonicSeconds()
         let head = "\(start)\(range.upperBound - range.lowerBound)\r\n\r\n"
@@ -120,7 +130,7 @@ final class Sender: @unchecked Sendable {
             // Safe: the bytes are read by the call alone.
             send(connection, bytes.baseAddress, bytes.count, Int32(MSG_MORE | MSG_NOSIGNAL))
         }
-        guard sent == head.utf8.count, sendFile(range), let answer = readAnswer() else {
+        guard sent == head.utf8.count, sendBody(range, shift), let answer = readAnswer() else {
             fail("the connection broke")
             close(connection)
             if let fresh = target.connect() { connection = fresh }
@@ -136,6 +146,33 @@ final class Sender: @unchecked Sendable {
     private func fail(_ text: String) {
         failedCount += 1
         firstError = firstError ?? text
+    }
+
+    /// The first pass goes from the page cache into the connection, the others by way of a buffer.
+    private func sendBody(_ range: Range<UInt64>, _ shift: Int64) -> Bool {
+        guard shift != 0 else { return sendFile(range) }
+        do {
+            return sendAll(try later.read(range, of: set, shift: shift))
+        } catch {
+            firstError = firstError ?? "\(error)"
+            return false
+        }
+    }
+
+    private func sendAll(_ bytes: ArraySlice<UInt8>) -> Bool {
+        bytes.withUnsafeBytes { bytes in
+            var done = 0
+            while done < bytes.count {
+                // Safe: `done` is below the count of the bytes.
+                let count = send(
+                    connection, bytes.baseAddress.map { $0 + done }, bytes.count - done,
+                    Int32(MSG_NOSIGNAL))
+                if count < 0, errno == EINTR { continue }
+                if count <= 0 { return false }
+                done += count
+            }
+            return true
+        }
     }
 
     private func sendFile(_ range: Range<UInt64>) -> Bool {
