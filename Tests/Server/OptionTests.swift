@@ -132,6 +132,14 @@ import Testing
     func `the rest is refused`(_ text: String) {
         #expect(throws: InfluxStatement.Fault.self) { try InfluxStatement.parse(text) }
     }
+
+    @Test func `a duration too long for 64 bits is refused, however it is put together`() {
+        for duration in ["300y", String(repeating: "100000y", count: 4_000), "9223372036s1h"] {
+            #expect(throws: InfluxStatement.Fault.self) {
+                try InfluxStatement.parse("CREATE DATABASE x WITH DURATION \(duration)")
+            }
+        }
+    }
 }
 
 @Suite struct `Error texts` {

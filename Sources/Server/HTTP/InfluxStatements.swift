@@ -117,21 +117,27 @@ package enum InfluxStatement: Equatable {
             let found = word()
             defer { rest = rest[found.endIndex...] }
             if found.uppercased() == "INF" { return 0 }
-            var total = 0
+            var total: Int64 = 0
             var part = ""
             for character in found {
                 if character.isNumber, part.contains(where: \.isLetter) {
-                    total += try milliseconds(part)
+                    try add(part, to: &total)
                     part = ""
                 }
                 part.append(character)
             }
-            total += try milliseconds(part)
-            let nanoseconds = Int64(total).multipliedReportingOverflow(by: 1_000_000)
-            guard !nanoseconds.overflow else {
+            try add(part, to: &total)
+            return total
+        }
+
+        private func add(_ part: String, to nanoseconds: inout Int64) throws(Fault) {
+            let (product, isTooLong) = Int64(try milliseconds(part))
+                .multipliedReportingOverflow(by: 1_000_000)
+            let (sum, overflow) = nanoseconds.addingReportingOverflow(product)
+            guard !isTooLong, !overflow else {
                 throw Fault(message: "error parsing query: invalid duration")
             }
-            return nanoseconds.partialValue
+            nanoseconds = sum
         }
 
         private func milliseconds(_ text: String) throws(Fault) -> Int {

@@ -1,4 +1,4 @@
-// What the names of a batch come to: shapes that parsers use again, drops on the way, types, limits.
+// What the names of a batch come to: shapes that parsers use again, drops on the way, groups.
 
 import ApusStorage
 import ApusTestKit
@@ -6,12 +6,15 @@ import Dispatch
 import Synchronization
 import Testing
 
-/// Rows of one shape, as a parser writes them that knows their series from before.
+/// Rows of one shape, as a parser writes them that knows their series from before. All fields of a
+/// row have one value.
 private struct SharedShape {
     let shape: RowShape
 
-    init(_ type: FieldType) {
-        shape = RowShape(table: Array("t".utf8), fieldNames: [Array("x".utf8)], types: [type])
+    init(_ type: FieldType, fields: [String] = ["x"]) {
+        shape = RowShape(
+            table: Array("t".utf8), fieldNames: fields.map { Array($0.utf8) },
+            types: fields.map { _ in type })
     }
 
     /// A row of series 0 for each slot, one nanosecond behind the other.
@@ -32,7 +35,7 @@ private struct SharedShape {
             group.series[row] = 0
             group.times[row] = time + Int64(row)
             group.lines[row] = UInt32(row + 1)
-            group.column(0)[row] = slot
+            for field in 0..<group.fieldCount { group.column(field)[row] = slot }
         }
         group.rowCount = slots.count
         return group
@@ -40,14 +43,6 @@ private struct SharedShape {
 }
 
 @Suite struct BindingTests {
-    private func values(
-        _ store: SimulatedStore, in database: String = "default"
-    ) throws -> [ReferenceValue] {
-        let tables = try ScanDump.read(store.engine).contents.tables
-        let rows = tables[.init(database: database, table: "t")] ?? [:]
-        return rows.sorted { $0.key.time < $1.key.time }.compactMap { $0.value["x"] }
-    }
-
     /// A store with one row of `t`, and a shape that is bound to its field.
     private func bound(_ type: FieldType, _ value: RowBuilder.Value) throws -> (
         SimulatedStore, SharedShape
@@ -68,7 +63,7 @@ private struct SharedShape {
         try store.write([TestRow(time: store.clock.now, fields: [("x", .int64(5))])])
         try store.engine.commit(shared.batch([6], at: store.clock.now + 1, store))
         for _ in 0..<2 {
-            #expect(try values(store) == [.int64(5), .int64(6)])
+            #expect(try store.values("x") == [.int64(5), .int64(6)])
             try store.reopen()
         }
     }
@@ -78,8 +73,8 @@ private struct SharedShape {
         try store.write(
             [TestRow(time: store.clock.now, fields: [("x", .int64(5))])], database: "other")
         try store.engine.commit(shared.batch([6], at: store.clock.now + 1, store, in: "other"))
-        #expect(try values(store, in: "other") == [.int64(5), .int64(6)])
-        #expect(try values(store) == [.int64(0), .int64(1)])
+        #expect(try store.values("x", in: "other") == [.int64(5), .int64(6)])
+        #expect(try store.values("x") == [.int64(0), .int64(1)])
     }
 
     @Test func `integers that don't fit any more widen the field that their shape is bound to`()
@@ -91,28 +86,47 @@ private struct SharedShape {
             ReferenceValue.float64($0.bitPattern)
         }
         for _ in 0..<2 {
-            #expect(try values(store) == floats)
+            #expect(try store.values("x") == floats)
             try store.reopen()
         }
     }
 
-    @Test func `a field that another row of a refused group widened is an integer again`() throws {
-        let (store, shared) = try bound(.int64, .int64(0))
-        let batch = store.batch([TestRow(time: store.clock.now, fields: [("x", .float64(0.5))])])
+    @Test func `numbers that were made floats for a widening that failed are not read as integers`()
+        throws
+    {
+        let store = try SimulatedStore.make()
+        let now = store.clock.now
+        try store.write([TestRow(time: now - 9, fields: [("x", .int64(0))])])
+        let shared = SharedShape(.int64, fields: ["x", "y"])
+        let batch = store.batch([TestRow(time: now, fields: [("x", .float64(0.5))])])
         batch.dropGeneration = store.engine.catalog.dropGeneration
-        // Bound first and converted behind the float, which widens the field, if it is stored.
-        batch.groups.append(shared.group([7], at: store.clock.now + 1))
-        let alone = shared.batch([8], at: store.clock.now + 2, store)
+        // `y` is new, so these are bound behind the float, which has widened `x`.
+        batch.groups.append(shared.group([7], at: now + 1))
+        batch.newSeries = []
+        batch.groups[0].series[0] = 0
         store.disk.fail(.write, with: .noSpace, pathContains: "log/")
         #expect(throws: StorageError.self) { try store.engine.commit(batch) }
-        try store.engine.commit(alone)
-        #expect(try values(store) == [.int64(0), .int64(1), .int64(8)])
+        // Others make `y`, and bind the shape to an `x` of integers.
+        for offset in [2, 3] as [Int64] {
+            try store.engine.commit(shared.batch([UInt64(offset)], at: now + offset, store))
+        }
+        #expect(shared.shape.binding?.fields.map(\.?.type) == [.int64, .int64])
         try store.engine.commit(batch)
-        let floats = [0, 1, 0.5, 7, 8].map { ReferenceValue.float64($0.bitPattern) }
+        let floats = [0, 0.5, 7, 2, 3].map { ReferenceValue.float64($0.bitPattern) }
         for _ in 0..<2 {
-            #expect(try values(store) == floats)
+            #expect(try store.values("x") == floats)
             try store.reopen()
         }
+    }
+
+    @Test func `a shape follows its field when another write widens that`() throws {
+        let (store, shared) = try bound(.int64, .int64(0))
+        let now = store.clock.now
+        try store.write([TestRow(time: now, fields: [("x", .float64(0.5))])])
+        try store.engine.commit(shared.batch([2], at: now + 1, store))
+        #expect(shared.shape.binding?.fields.map(\.?.type) == [.float64])
+        let floats = [0, 1, 0.5, 2].map { ReferenceValue.float64($0.bitPattern) }
+        #expect(try store.values("x") == floats)
     }
 
     @Test func `a new series beside a bound shape gets a number of its own`() throws {
@@ -122,7 +136,7 @@ private struct SharedShape {
         batch.groups[0].series[0] = WriteBatch.provisional
         try store.engine.commit(batch)
         #expect(store.table("t")?.seriesCount == 2)
-        #expect(try values(store) == [.int64(0), .int64(1), .int64(5)])
+        #expect(try store.values("x") == [.int64(0), .int64(1), .int64(5)])
     }
 
     // MARK: Drops on the way
@@ -140,7 +154,7 @@ private struct SharedShape {
             TestRow(tags: ["k": "v"], time: store.clock.now + 1, fields: [("x", .int64(2))])
         ])
         #expect(try store.engine.commit(late).rowsStored == 0)
-        #expect(try values(store) == [.int64(2)])
+        #expect(try store.values("x") == [.int64(2)])
     }
 
     /// Commits a batch while a statement that drops is on its way to the disk: the batch was looked
@@ -196,7 +210,7 @@ private struct SharedShape {
             #expect(store.table("t") == nil)
             // Nothing of the rows is left under another name either.
             try store.write([TestRow(tags: ["k": "v"], fields: [("y", .int64(2))])])
-            #expect(try values(store) == [])
+            #expect(try store.values("x") == [])
             try store.engine.dropTable(database: "default", name: "t", ifExists: false)
             try store.engine.close()
         }
@@ -216,169 +230,68 @@ private struct SharedShape {
         #expect(try SimulatedStore.make(on: disk).engine.catalog.allDatabases.isEmpty)
     }
 
-    // MARK: Types and names
+    // MARK: Writes of one group
 
-    private func stored(_ value: RowBuilder.Value, as type: FieldType) -> ReferenceValue? {
-        switch (value, type) {
-        case (.int64(let number), .int64): return .int64(number)
-        case (.int64(let number), .uint64): return .uint64(UInt64(number))
-        case (.uint64(let number), .int64): return .int64(Int64(number))
-        case (.uint64(let number), .uint64): return .uint64(number)
-        case (.int64(let number), .float64): return .float64(Double(number).bitPattern)
-        case (.uint64(let number), .float64): return .float64(Double(number).bitPattern)
-        case (.float64(let number), .float64): return .float64(number.bitPattern)
-        default: return nil
-        }
-    }
-
-    @Test func `integers of either sign store into each other where the value fits, else widen`()
-        throws
-    {
-        let top: UInt64 = 1 << 63
-        let cases: [(RowBuilder.Value, RowBuilder.Value, FieldType)] = [
-            (.int64(-1), .uint64(top - 1), .int64), (.uint64(top), .int64(.max), .uint64),
-            (.int64(-1), .uint64(top), .float64), (.uint64(top), .int64(-1), .float64),
-            (.float64(0.5), .int64(-1), .float64), (.float64(0.5), .uint64(top), .float64),
-        ]
-        for (first, second, type) in cases {
-            let store = try SimulatedStore.make()
-            for (offset, value) in [first, second].enumerated() {
-                let time = store.clock.now + Int64(offset)
-                let receipt = try store.write([TestRow(time: time, fields: [("x", value)])])
-                #expect(receipt.rowsStored == 1 && receipt.rejectedCount == 0)
+    /// Commits batches that gather while another write is on its way to the disk.
+    private func commitTogether(
+        on disk: SimulatedFileSystem, _ options: StorageOptions, _ batches: [WriteBatch]
+    ) throws -> [WriteReceipt] {
+        let pausing = PausingFileSystem(disk)
+        let engine = try StorageEngine(
+            fileSystem: pausing, options: options,
+            environment: EngineEnvironment(
+                now: { PointGenerator.startNanoseconds }, usesThreads: true))
+        let answers = Mutex<[Int: Result<WriteReceipt, StorageError>]>([:])
+        let done = DispatchGroup()
+        func commit(_ number: Int, _ batch: WriteBatch) {
+            done.enter()
+            engine.commit(batch) { result in
+                answers.withLock { $0[number] = result }
+                done.leave()
             }
-            #expect(store.table("t")?.schema.fields.map(\.type) == [type], "\(first) \(second)")
-            let expected = [stored(first, as: type), stored(second, as: type)]
-            #expect(try values(store) == expected, "\(first) \(second)")
         }
+        var first = RowBuilder(database: "first")
+        first.append(
+            table: "t", tags: [:], time: PointGenerator.startNanoseconds,
+            fields: [("x", .int64(1))])
+        pausing.arm()
+        commit(-1, first.batch)
+        pausing.waitUntilPaused()
+        for (number, batch) in batches.enumerated() { commit(number, batch) }
+        pausing.release()
+        done.wait()
+        try engine.close()
+        let found = answers.withLock { $0 }
+        return try batches.indices.map { try #require(try found[$0]?.get()) }
     }
 
-    @Test func `a name with a control character is refused, a field's alone`() throws {
-        let store = try SimulatedStore.make()
-        let good: [(name: String, value: RowBuilder.Value)] = [("x", .int64(1))]
-        let receipt = try store.write([
-            TestRow(table: "a\u{1}", fields: good), TestRow(tags: ["k\u{7F}": "v"], fields: good),
-            TestRow(fields: [("x", .int64(5)), ("f\u{9}", .int64(2))]),
-        ])
-        #expect(receipt.rowsStored == 1 && receipt.valuesStored == 1)
-        #expect(receipt.rejectedCount == 3 && receipt.partialCount == 1)
-        let reasons = receipt.rejections.sorted { $0.line < $1.line }.map(\.reason)
-        for (reason, part) in zip(reasons, ["table name", "tag name", "field name"]) {
-            #expect(reason.contains(part) && reason.contains("control characters"), "\(reason)")
-        }
-        #expect(try store.write([TestRow(fields: good)], database: "d\u{85}").rejectedCount == 1)
-        #expect(store.engine.catalog.allDatabases.flatMap(\.allTables).map(\.name) == ["t"])
-        #expect(store.table("t")?.schema.fields.map(\.name) == ["x"])
-        #expect(store.table("t")?.schema.tags.isEmpty == true)
-    }
-
-    @Test func `a field given twice in a row is stored once, and said`() throws {
-        let store = try SimulatedStore.make()
-        let receipt = try store.write([TestRow(fields: [("x", .int64(1)), ("x", .int64(2))])])
-        #expect(receipt.rowsStored == 1 && receipt.valuesStored == 1)
-        #expect(receipt.rejections.map(\.reason) == ["field \"x\" is given twice"])
-        #expect(try values(store) == [.int64(1)])
-        try store.reopen()
-        #expect(try values(store) == [.int64(1)])
-    }
-
-    @Test func `a field that gives its name up to a tag keeps the new one`() throws {
-        let store = try SimulatedStore.make()
-        try store.write([TestRow(fields: [("type", .int64(1)), ("type_1", .int64(2))])])
-        try store.write([TestRow(tags: ["type": "v"], fields: [("type", .int64(3))])])
-        for state in ["written", "replayed", "from a catalog file"] {
-            let schema = try #require(store.table("t")).schema
-            #expect(schema.tags.map(\.sqlName) == ["type"], "\(state)")
-            #expect(schema.fields.map(\.sqlName) == ["type_2", "type_1"], "\(state)")
-            if state == "replayed" { try store.engine.flush() }
-            try store.reopen()
-        }
-    }
-
-    // MARK: Limits
-
-    @Test func `rows of different fields make one new table, and share its series`() throws {
-        let store = try SimulatedStore.make()
-        let tags = ["k": "v"]
-        try store.write([
-            TestRow(tags: tags, fields: [("x", .int64(1))]),
-            TestRow(tags: tags, fields: [("y", .int64(2))]),
-            TestRow(tags: ["k": "w"], fields: [("y", .float64(0.5))]),
-        ])
-        for _ in 0..<2 {
-            #expect(store.engine.catalog.allDatabases.flatMap(\.allTables).count == 1)
-            let table = try #require(store.table("t"))
-            #expect(table.seriesCount == 2 && table.schema.fields.map(\.name) == ["x", "y"])
-            #expect(try store.rowCount("t") == 2)
-            try store.reopen()
-        }
-    }
-
-    @Test func `where writes may not create tables, rows of unknown ones are refused alone`() throws
-    {
+    @Test func `writes of one group share what is new, and limits hold for all together`() throws {
         let disk = SimulatedFileSystem()
-        let first = try SimulatedStore.make(on: disk)
-        try first.write([TestRow(fields: [("x", .int64(1))])])
-        try first.engine.close()
-        let store = try SimulatedStore.make(on: disk) { $0.createTables = false }
-        let receipt = try store.write([
-            TestRow(table: "u", fields: [("x", .int64(1))]), TestRow(fields: [("y", .int64(1))]),
-        ])
-        #expect(receipt.rowsStored == 1 && receipt.rejections.map(\.kind) == [.limit])
+        let options = SimulatedStore.smallOptions()
+        let names = try SimulatedStore.make()
+        func batch(_ tag: String, _ value: RowBuilder.Value, table: String = "t") -> WriteBatch {
+            names.batch([TestRow(table: table, tags: ["k": tag], fields: [("x", value)])])
+        }
+        var limited = options
+        limited.seriesPerTableMax = 1
+        limited.tablesPerDatabaseMax = 1
+        let receipts = try commitTogether(
+            on: disk, limited,
+            [
+                batch("v", .int64(1)), batch("w", .int64(2)), batch("v", .float64(2.5)),
+                batch("v", .int64(3), table: "u"), batch("v", .string([65])),
+            ])
+        #expect(receipts.map(\.rowsStored) == [1, 0, 1, 0, 0])
         #expect(
-            receipt.rejections.first?.reason
-                == "table not found: \"u\", and writes may not create tables")
-        #expect(store.table("u") == nil)
-    }
-
-    @Test func `a table beyond a limit that was lowered takes what it has, and no more`() throws {
-        let disk = SimulatedFileSystem()
-        let first = try SimulatedStore.make(on: disk)
-        let old: [(name: String, value: RowBuilder.Value)] = [("x", .int64(1)), ("y", .int64(1))]
-        try first.write([TestRow(tags: ["k": "v", "l": "w"], fields: old)])
-        try first.engine.close()
-        let store = try SimulatedStore.make(on: disk) {
-            $0.fieldsPerTableMax = 1
-            $0.tagsPerTableMax = 1
-            $0.seriesPerTableMax = 2
+            receipts.map { $0.rejections.map(\.kind) } == [
+                [], [.limit], [], [.limit], [.conflict],
+            ])
+        for _ in 0..<2 {
+            let store = try SimulatedStore(disk: disk, options: options)
+            #expect(store.table("u") == nil && store.table("t")?.seriesCount == 1)
+            #expect(try store.values("x") == [.float64(2.5.bitPattern)])
+            try store.engine.flush()
+            try store.engine.close()
         }
-        let receipt = try store.write([
-            TestRow(tags: ["k": "v", "l": "w"], time: store.clock.now + 1, fields: old),
-            TestRow(tags: ["k": "v"], fields: old), TestRow(tags: ["l": "third"], fields: old),
-            TestRow(tags: ["m": "v"], fields: old),
-            TestRow(tags: ["k": "v"], fields: [("x", .int64(1)), ("z", .int64(1))]),
-        ])
-        #expect(receipt.rowsStored == 2 && receipt.rejectedCount == 3)
-        #expect(Set(receipt.rejections.map(\.line)) == [3, 4, 5])
-        #expect(Set(receipt.rejections.map(\.kind)) == [.limit])
-    }
-
-    @Test func `tags of more bytes than a key holds are refused, the rows beside them not`() throws
-    {
-        let store = try SimulatedStore.make()
-        let half = String(repeating: "v", count: 40_000)
-        let receipt = try store.write([
-            TestRow(tags: ["k": half, "l": half], fields: [("x", .int64(1))]),
-            TestRow(tags: ["k": half], fields: [("x", .int64(2))]),
-        ])
-        #expect(receipt.rowsStored == 1 && receipt.rejections.map(\.line) == [1])
-        #expect(receipt.rejections.first?.reason == "the tags of a row have at most 65535 bytes")
-        try store.reopen()
-        #expect(try values(store) == [.int64(2)])
-    }
-
-    @Test func `groups that lost all rows leave nothing in the log`() throws {
-        let store = try SimulatedStore.make { $0.defaultRetentionSeconds = 86_400 }
-        let (now, old) = (store.clock.now, store.clock.now - 2 * 86_400_000_000_000)
-        try store.write([TestRow(time: now, fields: [("x", .int64(1))])])
-        let receipt = try store.write([
-            TestRow(time: old, fields: [("x", .int64(1))]),
-            TestRow(time: now, fields: [("x", .string([65]))]),
-            TestRow(table: "u", time: now, fields: [("x", .int64(1))]),
-        ])
-        #expect(receipt.rowsStored == 1 && receipt.rejectedCount == 2)
-        try store.reopen()
-        #expect(try store.rowCount("t") == 1)
-        #expect(try store.rowCount("u") == 1)
     }
 }

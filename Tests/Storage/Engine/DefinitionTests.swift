@@ -71,6 +71,105 @@ import Testing
         }
     }
 
+    private typealias Wrong = (
+        why: String, error: StorageError, statement: (StorageEngine) throws(StorageError) -> Void
+    )
+
+    private static func table(
+        _ name: String, tags: [String] = [], fields: [String] = [], ifNotExists: Bool = false
+    ) -> (StorageEngine) throws(StorageError) -> Void {
+        {
+            (engine) throws(StorageError) in
+            try engine.createTable(
+                database: "default", name: name, tags: tags,
+                fields: fields.map { ($0, .int64) }, ifNotExists: ifNotExists)
+        }
+    }
+
+    private static func database(
+        _ name: String, partition: Int64? = nil
+    ) -> (StorageEngine) throws(StorageError) -> Void {
+        {
+            (engine) throws(StorageError) in
+            try engine.createDatabase(
+                name, ifNotExists: false, partitionNanoseconds: partition)
+        }
+    }
+
+    private static func control(_ what: String) -> StorageError {
+        .invalid("a \(what) name must not hold control characters, and this one has U+0001")
+    }
+
+    private static var wrong: [Wrong] {
+        [
+            ("exists", .exists("database \"default\""), database("default")),
+            ("exists", .exists("table \"t\""), table("t", fields: ["y"])),
+            ("database name", control("database"), database("a\u{1}")),
+            ("table name", control("table"), table("a\u{1}")),
+            ("tag name", control("tag"), table("u", tags: ["k\u{1}"])),
+            ("field name", control("field"), table("u", fields: ["f\u{1}"])),
+            ("tags", .limit("a table has at most 2 tags"), table("u", tags: ["a", "b", "c"])),
+            (
+                "fields", .limit("a table has at most 2 fields"),
+                table("u", fields: ["a", "b", "c"])
+            ),
+            ("twice", .limit("field \"a\" is given twice"), table("u", fields: ["a", "a"])),
+            (
+                "short partition",
+                .invalid("a partition is at least a minute and at most fifty years long"),
+                database("x", partition: 59_999_999_999)
+            ),
+            (
+                "long partition",
+                .invalid("a partition is at least a minute and at most fifty years long"),
+                database("x", partition: .max)
+            ),
+            (
+                "no database", .unknownDatabase("x"),
+                { (engine) throws(StorageError) in try engine.dropDatabase("x", ifExists: false) }
+            ),
+            (
+                "no database", .unknownDatabase("x"),
+                { (engine) throws(StorageError) in
+                    try engine.setRetention(ofDatabase: "x", nanoseconds: 1)
+                }
+            ),
+            (
+                "no table", .unknownTable(database: "default", table: "x"),
+                { (engine) throws(StorageError) in
+                    try engine.dropTable(database: "default", name: "x", ifExists: false)
+                }
+            ),
+        ]
+    }
+
+    @Test func `a definition that can't be says why, and changes nothing`() throws {
+        let store = try storeWithOneRow {
+            $0.tagsPerTableMax = 2
+            $0.fieldsPerTableMax = 2
+            $0.tablesPerDatabaseMax = 2
+        }
+        let before = summary(store.engine)
+        for (why, error, statement) in Self.wrong {
+            #expect(throws: error, "\(why)") { try statement(store.engine) }
+        }
+        // What is there, or gone, already.
+        try store.engine.createDatabase("default", ifNotExists: true)
+        try Self.table("t", fields: ["y"], ifNotExists: true)(store.engine)
+        try store.engine.dropDatabase("x", ifExists: true)
+        try store.engine.dropTable(database: "default", name: "x", ifExists: true)
+        #expect(summary(store.engine) == before)
+        // Up to the limits. A tag is one however often it is given.
+        try Self.table("u", tags: ["k", "k"], fields: ["a", "b"])(store.engine)
+        let made = summary(store.engine)
+        #expect(made.last == "default.u [\"k\"] [\"a int64\", \"b int64\"]")
+        #expect(throws: StorageError.limit("database default is at its limit of 2 tables")) {
+            try Self.table("v")(store.engine)
+        }
+        try store.reopen()
+        #expect(summary(store.engine) == made)
+    }
+
     @Test func `a table whose drop failed takes rows, and they are there afterwards`() throws {
         let store = try storeWithOneRow()
         store.disk.fail(.write, with: .noSpace, pathContains: "log/")

@@ -45,4 +45,13 @@ extension SimulatedStore {
         let contents = try ScanDump.read(engine, checksScans: false).contents
         return contents.tables[.init(database: database, table: name)]?.count ?? 0
     }
+
+    /// A field of table `t` in the order of times, where rows have it.
+    func values(
+        _ field: String, in database: String = "default"
+    ) throws(StorageError) -> [ReferenceValue] {
+        let tables = try ScanDump.read(engine).contents.tables
+        let rows = tables[.init(database: database, table: "t")] ?? [:]
+        return rows.sorted { $0.key.time < $1.key.time }.compactMap { $0.value[field] }
+    }
 }

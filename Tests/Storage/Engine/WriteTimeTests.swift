@@ -16,8 +16,10 @@ import Testing
     private func refusals(
         _ store: SimulatedStore, _ times: [Int64], database: String
     ) throws -> [LineRejection.Kind] {
+        let before = store.engine.metrics().linesRejected
         let receipt = try store.write(times.map { row($0) }, database: database)
         #expect(receipt.rowsStored == times.count - receipt.rejectedCount)
+        #expect(store.engine.metrics().linesRejected == before + receipt.rejectedCount)
         for rejection in receipt.rejections {
             #expect(rejection.reason.contains("is the precision right?"))
         }
@@ -52,6 +54,7 @@ import Testing
         let store = try SimulatedStore.make { $0.acceptFutureSeconds = 0 }
         let times = [Int64.min, store.clock.now, .min + 1, .max]
         #expect(try refusals(store, times, database: "x") == [.limit, .limit, .limit])
+        #expect(try refusals(store, [.max], database: "y") == [.limit])
         try store.reopen()
         #expect(try store.rowCount("t", in: "x") == 1)
     }
