@@ -41,6 +41,27 @@ private final class FaultySession {
         return value
     }
 
+    /// Sends a line by TCP and one by UDP, and waits until both have been tried in vain.
+    func sendStreams(at time: Int) throws -> LoopbackConnection {
+        let before = try metric("apus_line_batches_retried_total")
+        let stream = try LoopbackConnection(port: server.tcpPort)
+        try stream.send("tcp v=1 \(time)\n")
+        #expect(eventually { (try? metric("apus_line_batches_retried_total")) ?? 0 > before })
+        let between = try metric("apus_line_batches_retried_total")
+        try sendDatagram("udp v=1 \(time)", port: server.udpPort)
+        #expect(eventually { (try? metric("apus_line_batches_retried_total")) ?? 0 > between + 20 })
+        return stream
+    }
+
+    /// Nobody else had these lines any more.
+    func expectStreamsStored() {
+        for table in ["tcp", "udp"] {
+            #expect(
+                eventually { (try? client.rows("SELECT v FROM \(table)")) == "[[1.0]]" }, "\(table)"
+            )
+        }
+    }
+
     func values() throws -> String { try client.rows("SELECT v FROM m ORDER BY time") }
 
     /// A write that is refused creates nothing, no name either.
@@ -96,8 +117,11 @@ private func expectRepeatable(_ answer: HTTPAnswer) {
         try session.expectRefusals("no space left", at: start + 1)
         #expect(try session.values() == "[[1.0]]")
         #expect(try session.client.request("GET", "/ready").status == 200)
+        let stream = try session.sendStreams(at: start)
         session.faults.end(.diskFull)
         #expect(try session.write("m v=2 \(start + 2)").status == 204)
+        session.expectStreamsStored()
+        withExtendedLifetime(stream) {}
         #expect(try session.values() == "[[1.0],[2.0]]")
         try session.expectNothingFresh()
         session.server.kill()
@@ -155,7 +179,10 @@ private func expectRepeatable(_ answer: HTTPAnswer) {
         }
         #expect(isOverloaded)
         #expect(try session.values() == "[[1.0]]")
+        let stream = try session.sendStreams(at: start)
         session.faults.end(.syncsWait)
+        session.expectStreamsStored()
+        withExtendedLifetime(stream) {}
         var stored = 0
         for sender in senders {
             let answer = try sender.answer()

@@ -70,17 +70,11 @@ package final class Catalog: Sendable {
 
     // MARK: Applying entries
 
-    /// Databases and tables that rows are bound to before they are in the catalog.
-    struct Made {
-        var databases: [UInt32: DatabaseEntry] = [:]
-        var tables: [UInt32: TableEntry] = [:]
-    }
-
     /// Applies one entry. Returns what is wrong with it, or nil.
     ///
     /// Where a name is given twice, the greater number stands and the other is dropped: a catalog
     /// file lists what is new before the drops.
-    func apply(_ entry: CatalogEntry, _ state: inout State, _ made: Made = Made()) -> String? {
+    func apply(_ entry: CatalogEntry, _ state: inout State) -> String? {
         switch entry {
         case .database(let id, let name, let partition, let retention):
             // A number below the next one that nothing has was dropped: merged catalog files forget
@@ -96,11 +90,9 @@ package final class Catalog: Sendable {
                     _ = apply(.dropDatabase(id: min(id, other.id)), &state)
                     if other.id > id { return nil }
                 }
-                let database =
-                    made.databases[id]
-                    ?? DatabaseEntry(
-                        id: id, name: name, partitionNanoseconds: partition,
-                        retentionNanoseconds: retention)
+                let database = DatabaseEntry(
+                    id: id, name: name, partitionNanoseconds: partition,
+                    retentionNanoseconds: retention)
                 state.databases[NameKey(name)] = database
                 state.databasesByID[id] = database
             }
@@ -120,8 +112,7 @@ package final class Catalog: Sendable {
                 _ = apply(.dropTable(id: min(id, other.id)), &state)
                 if other.id > id { return nil }
             }
-            let table =
-                made.tables[id] ?? TableEntry(id: id, name: name, database: database)
+            let table = TableEntry(id: id, name: name, database: database)
             state.tablesByID[id] = table
             database.insert(table)
             state.changes.tables.insert(id)

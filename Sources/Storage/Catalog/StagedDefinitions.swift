@@ -138,16 +138,6 @@ struct StagedDefinitions {
         entries.append(.series(tableID: staged.table.id, id: id, key: key))
         return id
     }
-
-    /// The databases and tables that the rows are bound to already.
-    fileprivate var made: Catalog.Made {
-        Catalog.Made(
-            databases: Dictionary(
-                databases.values.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first }),
-            tables: Dictionary(
-                newTables.values.flatMap(\.values).map { ($0.table.id, $0.table) },
-                uniquingKeysWith: { first, _ in first }))
-    }
 }
 
 extension Catalog {
@@ -156,14 +146,12 @@ extension Catalog {
 
     /// Puts in force what the log holds. The log thread only.
     func enact(_ staged: StagedDefinitions) {
-        guard !staged.entries.isEmpty else { return }
-        let made = staged.made
         var rest = staged.entries[...]
         while !rest.isEmpty {
             let some = rest.prefix(Self.entriesPerLock)
             rest = rest.dropFirst(some.count)
             state.withLock { state in
-                for entry in some { _ = apply(entry, &state, made) }
+                for entry in some { _ = apply(entry, &state) }
             }
         }
     }

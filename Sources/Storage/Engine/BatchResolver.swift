@@ -13,7 +13,7 @@ struct BatchResolver {
     /// Whether a partition holds data already; only new ones count against the limit.
     let isKnownPartition: (_ database: DatabaseEntry, _ start: Int64) -> Bool
 
-    /// After it returns, every row of every group with a binding can be stored.
+    /// After it returns, every group has rows, and those of a group with a binding can be stored.
     func resolve(_ batch: WriteBatch) throws(StorageError) {
         batch.unbind()
         let database = catalog.database(named: batch.database)
@@ -162,7 +162,7 @@ struct BatchResolver {
         guard fields.count == group.fieldCount, findSeries(group, batch, table) else { return }
         group.takeSeries(from: batch)
         let binding = ShapeBinding(table: table, fields: fields, typeVersion: typeVersion)
-        if group.hasTypesOfShape { group.shape.binding = binding }
+        group.shape.binding = binding
         group.bind(to: binding)
     }
 

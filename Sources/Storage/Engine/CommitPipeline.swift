@@ -43,7 +43,6 @@ final class CommitPipeline: @unchecked Sendable {
     private var lastSyncNanoseconds = monotonicNanoseconds()
     private var headStartNanoseconds = monotonicNanoseconds()
     private var logBytesAtFreeze = 0
-    private var isStopped = false
 
     init(log: LogWriter, shared: EngineShared) {
         self.log = log
@@ -77,10 +76,6 @@ final class CommitPipeline: @unchecked Sendable {
     }
 
     private func commit(_ writes: [Write]) {
-        guard !isStopped else {
-            for write in writes { answer(write, .failure(.closed)) }
-            return
-        }
         var writes = writes
         while let (index, error) = commitUnlessOneFails(writes) {
             // It takes nobody along, and must not define anything: the group is made anew.
@@ -138,7 +133,6 @@ final class CommitPipeline: @unchecked Sendable {
     /// Logs the definition with a sync, whatever the durability of writes, and only then puts it in
     /// force: what failed never was.
     private func define(_ definition: Definition) -> Result<Void, StorageError> {
-        guard !isStopped else { return .failure(.closed) }
         do throws(StorageError) {
             let entries = try shared.catalog.plan(definition, shared.options)
             try beginGroup(CatalogEntry.pieces(entries))
@@ -201,7 +195,7 @@ final class CommitPipeline: @unchecked Sendable {
 
     private var shouldFreeze: Bool {
         let head = shared.activeHead
-        guard !head.isEmpty, !isStopped, !shared.isReadOnly else { return false }
+        guard !head.isEmpty, !shared.isReadOnly else { return false }
         let options = shared.options
         return Double(head.byteCount) > Double(options.memoryBytesMax) * options.headShareOfMemory
             || log.bytesSinceStart - logBytesAtFreeze > options.logBytesMax
@@ -212,7 +206,6 @@ final class CommitPipeline: @unchecked Sendable {
     /// Syncs what the head holds and what the catalog says about it, then swaps heads.
     private func freeze() -> Result<Void, StorageError> {
         headStartNanoseconds = monotonicNanoseconds()
-        guard !isStopped else { return .failure(.closed) }
         do throws(StorageError) { try log.sync() } catch {
             note(error)
             return .failure(error)
@@ -233,9 +226,7 @@ final class CommitPipeline: @unchecked Sendable {
     private func finish(
         _ flushedThrough: UInt64, _ done: @Sendable (Result<LogPosition, StorageError>) -> Void
     ) {
-        isStopped = true
         do throws(StorageError) {
-            try log.sync()
             done(.success(try log.finishCleanly(flushedThrough: flushedThrough)))
         } catch { done(.failure(error)) }
     }
@@ -249,9 +240,7 @@ enum HeadApplier {
             firstLine = min(firstLine, group.lines[0])
         }
         for group in batch.groups {
-            guard let binding = group.binding, group.rowCount > 0, !binding.table.isDropped else {
-                continue
-            }
+            guard let binding = group.binding, group.rowCount > 0 else { continue }
             var shape = ShapeKey(ids: [], types: [])
             var columns: [UnsafePointer<UInt64>] = []
             for (index, field) in binding.fields.enumerated() {

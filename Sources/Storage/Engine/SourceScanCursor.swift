@@ -255,6 +255,9 @@ struct ChunkColumns: @unchecked Sendable {
 struct ChunkCursor {
     /// Rows to stage at a time.
     private static let stagedRowsMin = 128
+    private static let stagedRowsMax = 256
+    /// Columns that the chunks of a run may stage together: some 2 KB each, which no budget counts.
+    static let stagedColumnsMax = 8_192
 
     let input: ChunkInput
     let sorted: SortedRows
@@ -272,15 +275,15 @@ struct ChunkCursor {
     /// Positions below have been decided to be too sparse for staging.
     private var sparseEnd = 0
 
-    init(_ input: ChunkInput, _ request: ScanRequest, lower: UInt32) {
+    init(_ input: ChunkInput, _ request: ScanRequest, lower: UInt32, mayStage: Bool) {
         self.input = input
         sorted = input.sortedRows(request)
         staged = RowBuffer(fieldCount: input.fields.count)
         inPlace = sorted.isInPlace ? input.columns : nil
         times = input.view.storage.times
         lastTime = input.view.lastTime
-        mayStage =
-            !request.latestOnly && !sorted.isInPlace
+        self.mayStage =
+            mayStage && !request.latestOnly && !sorted.isInPlace
             && request.timeRange.covers(first: input.view.firstTime, last: input.view.lastTime)
         position = sorted.firstPosition(reaching: lower, from: 0)
     }
@@ -291,13 +294,14 @@ struct ChunkCursor {
         var end = position
         var wanted = 0
         while end < sorted.series.count, sorted.series[end] <= target.upper,
-            Int(sorted.starts[end]) - start < Self.stagedRowsMin
+            Int(sorted.starts[end]) - start < Self.stagedRowsMin,
+            Int(sorted.starts[end + 1]) - start <= Self.stagedRowsMax
         {
             if target.series?.contains(sorted.series[end]) ?? true { wanted += 1 }
             end += 1
         }
         guard wanted > 1, wanted * 2 >= end - position else {
-            sparseEnd = end
+            sparseEnd = max(end, position + 1)
             return
         }
         staged.removeAll()

@@ -45,8 +45,12 @@ struct ScanRun: ~Copyable {
         segments.reserveCapacity(plan.segments.count)
         let lower = piece.series.lowerBound
         for index in 0..<cursorCount { currents[index] = CursorTarget.none }
+        let mayStage =
+            plan.chunks.count * request.fields.count <= ChunkCursor.stagedColumnsMax
         for (index, input) in plan.chunks.enumerated() {
-            chunks.initializeElement(at: index, to: ChunkCursor(input, request, lower: lower))
+            chunks.initializeElement(
+                at: index,
+                to: ChunkCursor(input, request, lower: lower, mayStage: mayStage))
             currents[plan.segments.count + index] = chunks[index].seek(lower, target)
         }
         for (index, input) in plan.segments.enumerated() {

@@ -343,4 +343,47 @@ import Testing
         #expect(try store.rowCount("t", in: "written") == 1)
         for number in 1...9 { #expect(try store.rowCount("t\(number)", in: "first") == 1) }
     }
+
+    /// The merged catalog file has forgotten the dropped, and the log still speaks of them.
+    @Test func `what was dropped while catalog files were being merged stays so`() throws {
+        let disk = SimulatedFileSystem()
+        let data = PausingFileSystem(disk, folder: "data/")
+        let engine = try StorageEngine(
+            fileSystem: data, options: SimulatedStore.smallOptions(),
+            environment: EngineEnvironment(
+                now: { PointGenerator.startNanoseconds }, usesThreads: true))
+        for number in 1...8 {
+            try engine.commit(row("t\(number)", in: "first"))
+            try engine.commit(row("t\(number)", in: "second"))
+            try engine.flush()
+        }
+        // The ninth: its files are merged.
+        try engine.commit(row("t9", in: "first"))
+        let flushed = DispatchSemaphore(value: 0)
+        data.arm()
+        DispatchQueue.global().async {
+            try? engine.flush()
+            flushed.signal()
+        }
+        data.waitUntilPaused()
+        for (table, database) in [("t1", "first"), ("t1", "second"), ("new", "second")] {
+            var builder = RowBuilder(database: database)
+            builder.append(
+                table: table, tags: ["k": "w", "l": "v"], time: PointGenerator.startNanoseconds,
+                fields: [("x", .float64(0.5)), ("y", .int64(1))])
+            try engine.commit(builder.batch)
+        }
+        try engine.dropTable(database: "first", name: "t1", ifExists: false)
+        try engine.setRetention(ofDatabase: "second", nanoseconds: 9_000_000_000_000)
+        try engine.dropDatabase("second", ifExists: false)
+        data.release()
+        flushed.wait()
+        let before = summary(engine)
+        #expect(before.count == 9)
+        let store = try SimulatedStore.make(on: disk.afterProcessKill())
+        #expect(summary(store.engine) == before)
+        try store.reopen()
+        #expect(summary(store.engine) == before)
+        try engine.close()
+    }
 }

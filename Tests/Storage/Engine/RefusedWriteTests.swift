@@ -186,7 +186,8 @@ import Testing
         }
         #expect(throws: StorageError.self) { try store.write([row(0), row(1), row(2)]) }
         for _ in 0..<2 {
-            try store.write([row(0), row(1)])
+            let refused = TestRow(table: "\u{1}", fields: [("x", .int64(1))])
+            #expect(try store.write([refused, row(0), row(1)]).rowsStored == 2)
             #expect(try store.write([row(0), row(1), row(2), row(3)]).rowsStored == 4)
             #expect(throws: StorageError.self) {
                 try store.write([row(3), row(4), row(5), row(6)])
