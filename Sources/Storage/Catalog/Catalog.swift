@@ -16,13 +16,11 @@ package final class Catalog: Sendable {
         var databases: [NameKey: DatabaseEntry] = [:]
         var databasesByID: [UInt32: DatabaseEntry] = [:]
         var tablesByID: [UInt32: TableEntry] = [:]
-        var droppedTables: Set<UInt32> = []
-        var droppedDatabases: Set<UInt32> = []
         var nextDatabaseID: UInt32 = 1
         var nextTableID: UInt32 = 1
         var changes = Changes()
-        /// The log is being read behind the catalog files: definitions of things that are gone may
-        /// come up.
+        /// The log is being read behind the catalog files, which may know of later drops: what it says
+        /// of a number that was given and that nothing has is of the past.
         var isReplaying = false
         /// The generation of the last drop of each table dropped since the store opened, by database
         /// and name: for batches whose parsing began before. Grows with the names that were ever
@@ -72,24 +70,16 @@ package final class Catalog: Sendable {
 
     /// Applies one entry. Returns what is wrong with it, or nil.
     ///
-    /// Where a name is given twice, the greater number stands and the other is dropped: a catalog
-    /// file lists what is new before the drops.
+    /// A catalog file lists what is new before the drops: a name may be taken before the one who had
+    /// it is gone.
     func apply(_ entry: CatalogEntry, _ state: inout State) -> String? {
         switch entry {
         case .database(let id, let name, let partition, let retention):
-            // A number below the next one that nothing has was dropped: merged catalog files forget
-            // drops, and the log may still hold what came before them.
-            let isKnownNumber = id < state.nextDatabaseID
-            state.nextDatabaseID = max(state.nextDatabaseID, id + 1)
-            guard !state.droppedDatabases.contains(id) else { return nil }
-            if isKnownNumber, state.databasesByID[id] == nil, state.isReplaying { return nil }
             if let known = state.databasesByID[id] {
                 known.setRetention(retention)
             } else {
-                if let other = state.databases[NameKey(name)] {
-                    _ = apply(.dropDatabase(id: min(id, other.id)), &state)
-                    if other.id > id { return nil }
-                }
+                if id < state.nextDatabaseID, state.isReplaying { return nil }
+                state.nextDatabaseID = max(state.nextDatabaseID, id &+ 1)
                 let database = DatabaseEntry(
                     id: id, name: name, partitionNanoseconds: partition,
                     retentionNanoseconds: retention)
@@ -98,26 +88,18 @@ package final class Catalog: Sendable {
             }
             state.changes.databases.insert(id)
         case .table(let id, let databaseID, let name):
-            let isKnownNumber = id < state.nextTableID
-            state.nextTableID = max(state.nextTableID, id + 1)
-            if isKnownNumber, state.isReplaying { return nil }
-            guard !state.droppedTables.contains(id), state.tablesByID[id] == nil,
-                !state.droppedDatabases.contains(databaseID)
-            else { return nil }
+            if id < state.nextTableID, state.isReplaying { return nil }
+            state.nextTableID = max(state.nextTableID, id &+ 1)
+            guard state.tablesByID[id] == nil else { return nil }
             guard let database = state.databasesByID[databaseID] else {
                 if databaseID < state.nextDatabaseID, state.isReplaying { return nil }
                 return "table \(id) belongs to database \(databaseID), which is not defined"
-            }
-            if let other = database.table(named: name) {
-                _ = apply(.dropTable(id: min(id, other.id)), &state)
-                if other.id > id { return nil }
             }
             let table = TableEntry(id: id, name: name, database: database)
             state.tablesByID[id] = table
             database.insert(table)
             state.changes.tables.insert(id)
         case .tag(let tableID, _, _, _), .field(let tableID, _), .series(let tableID, _, _):
-            if state.droppedTables.contains(tableID) { return nil }
             guard let table = state.tablesByID[tableID] else {
                 if tableID < state.nextTableID, state.isReplaying { return nil }
                 return "a column or series of table \(tableID), which is not defined"
@@ -137,8 +119,8 @@ package final class Catalog: Sendable {
                 table.database.remove(table)
                 state.lastDrops[NameKey(table.database.name), default: [:]][NameKey(table.name)] =
                     dropGeneration + 1
+                state.changes.drops.append(entry)
             }
-            if state.droppedTables.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.tables.remove(id)
         case .dropDatabase(let id):
             if let database = state.databasesByID.removeValue(forKey: id) {
@@ -146,8 +128,8 @@ package final class Catalog: Sendable {
                 database.markDropped()
                 let key = NameKey(database.name)
                 if state.databases[key] === database { state.databases[key] = nil }
+                state.changes.drops.append(entry)
             }
-            if state.droppedDatabases.insert(id).inserted { state.changes.drops.append(entry) }
             state.changes.databases.remove(id)
         default: return
         }

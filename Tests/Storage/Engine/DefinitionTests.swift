@@ -376,14 +376,25 @@ import Testing
         try engine.dropTable(database: "first", name: "t1", ifExists: false)
         try engine.setRetention(ofDatabase: "second", nanoseconds: 9_000_000_000_000)
         try engine.dropDatabase("second", ifExists: false)
+        // A table that came and went, and names that were taken again.
+        try engine.commit(row("brief", in: "first"))
+        try engine.dropTable(database: "first", name: "brief", ifExists: false)
+        for (table, database) in [("brief", "first"), ("t1", "first"), ("t1", "second")] {
+            try engine.commit(row(table, in: database))
+        }
         data.release()
         flushed.wait()
         let before = summary(engine)
-        #expect(before.count == 9)
+        #expect(before.count == 1 + 9 + 1 + 1 + 1)
         let store = try SimulatedStore.make(on: disk.afterProcessKill())
-        #expect(summary(store.engine) == before)
-        try store.reopen()
-        #expect(summary(store.engine) == before)
+        for _ in 0..<3 {
+            #expect(summary(store.engine) == before)
+            for (table, database) in [("brief", "first"), ("t1", "first"), ("t1", "second")] {
+                #expect(try store.rowCount(table, in: database) == 1, "\(database).\(table)")
+            }
+            try store.reopen()
+            try store.engine.flush()
+        }
         try engine.close()
     }
 }
