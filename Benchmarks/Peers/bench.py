@@ -3,7 +3,7 @@
 
     bench.py --apus BINARY --bench APUS_BENCH --cache FOLDER [--hosts 100] [--hours 24] [--n 100]
              [--series 100000] [--engines apus,victoriametrics,influxdb,duckdb,clickhouse]
-             [--result Benchmarks/Results/peers] [--seed 1] [--headline SECONDS] [--query-seconds 20]
+             [--result Benchmarks/Results/peers] [--seed 1] [--headline SECONDS] [--query-seconds 10]
 
 Each engine in turn: start with default settings but for paths and loopback ports, load, check by
 query that every row arrived, ask every query n times warm in each of its states, measure disk,
@@ -174,7 +174,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--headline", type=float, default=60,
                         help="seconds of the longest load; 0 leaves it out")
-    parser.add_argument("--query-seconds", type=float, default=20,
+    parser.add_argument("--query-seconds", type=float, default=10,
                         help="after which a query is asked no more, whatever n")
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--result", required=True)

@@ -41,7 +41,7 @@ package final class TableEntry: Sendable {
     func markDropped() { dropped.store(true, ordering: .releasing) }
 }
 
-/// What the names of a `RowShape` mean in a table: made under the catalog's lock, then immutable.
+/// What the names of a `RowShape` mean in a table. Immutable.
 package final class ShapeBinding: Sendable {
     package let table: TableEntry
     package let typeVersion: Int

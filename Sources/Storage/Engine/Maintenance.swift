@@ -222,10 +222,12 @@ final class Maintenance: @unchecked Sendable {
 
     /// Replaces many small catalog files by one.
     private func mergeCatalogFiles() throws(StorageError) {
-        guard manifest.catalogFiles.count > 8, shared.published.withLock({ $0.frozen.isEmpty })
-        else { return }
+        guard manifest.catalogFiles.count > 8 else { return }
         let persisted = persistedSeries
         let mark = shared.catalog.markEverything { persisted[$0.id] ?? 0 }
+        // A head that waits may say more of tables that were dropped meanwhile. Looked at behind the
+        // mark: a head that freezes from now on knows of nothing that the mark has not.
+        guard shared.published.withLock({ $0.frozen.isEmpty }) else { return }
         let known = Set(persisted.keys)
         let databasesEnd = manifest.nextDatabaseID
         let bytes = CatalogFile.encode { add in

@@ -256,7 +256,7 @@ struct ChunkCursor {
     /// Rows to stage at a time.
     private static let stagedRowsMin = 128
     private static let stagedRowsMax = 256
-    /// Columns that the chunks of a run may stage together: some 2 KB each, which no budget counts.
+    /// Columns that the chunks of a run may stage together: some KB each, which no budget counts.
     static let stagedColumnsMax = 8_192
 
     let input: ChunkInput

@@ -134,7 +134,7 @@ package final class LogWriter {
     ///
     /// - Throws: `diskFull` or `io` with nothing stored, and the sequences given back: go
     ///   on with the next group. `readOnly` if a sync failed: the group's fate is unknown until the
-    ///   log is read again, and every later call throws the same.
+    ///   log is read again, and every later call throws the same. `closed` after `finishCleanly`.
     package func commitGroup(sync: Bool) throws(StorageError) {
         if let failure { throw failure }
         guard !groupOffsets.isEmpty else {
@@ -161,7 +161,7 @@ package final class LogWriter {
 
     /// Makes everything written durable.
     ///
-    /// - Throws: `readOnly`, now and ever after.
+    /// - Throws: `readOnly`, now and ever after. `closed` after `finishCleanly`.
     package func sync() throws(StorageError) {
         if let failure { throw failure }
         guard let current, durableThrough < lastSequence else { return }
