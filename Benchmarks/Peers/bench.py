@@ -154,6 +154,8 @@ def run_headline(options, name, path, description, table, work):
         say(f"{engine.name}: load for {options.headline:g} s")
         cost = load(options, engine, path, table, options.headline)
         verify(engine, description, table, cost["passes"])
+        for state in engine.states():
+            say(f"{engine.name}: {state}")
         cost["bytesPerValue"] = engine.disk() / cost["values"]
         return cost
     finally:
