@@ -125,7 +125,7 @@ struct ServeCommand: ParsableCommand {
         }
         notice.stopping()
         logger.info("stopping")
-        StopWatchdog.start(seconds: start.options.shutdownSeconds)
+        StopWatchdog.start(finishSeconds: start.options.shutdownSeconds)
         if let failure = server.stop() {
             throw Failure.exit(
                 ExitCodes.inputOutput, "the log was not synced at the end: \(failure)")

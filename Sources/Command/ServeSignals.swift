@@ -80,8 +80,12 @@ private func serveSignalBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutab
 /// Ends the process if a clean end takes too long, with the code of a disk that fails: the last sync
 /// has not returned. What `always` acknowledged is in the log already.
 enum StopWatchdog {
-    static func start(seconds: Int) {
-        let context = UnsafeMutableRawPointer(bitPattern: seconds)
+    /// What the last sync may take beside the time that clients have: a busy disk needs seconds.
+    private static let closeSeconds = 8
+
+    /// - Parameter finishSeconds: What requests under way may take.
+    static func start(finishSeconds: Int) {
+        let context = UnsafeMutableRawPointer(bitPattern: finishSeconds + closeSeconds)
         var thread = pthread_t()
         pthread_create(&thread, nil, watchdogBody, context)
         pthread_detach(thread)
