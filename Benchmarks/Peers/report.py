@@ -53,16 +53,32 @@ LOAD_HEAD = [
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
 
 
-def load_row(name, cost, values, bytes_per_value):
+def load_figures(cost, values, bytes_per_value):
+    """Figure, text, and whether more of it is better."""
     acknowledged = cost.get("acknowledgementMilliseconds")
     memory = cost.get("serverPeakRSSBytes")
-    cells = [name, f"{cost['valuesPerSecond']:,.0f}",
-             f"{values / max(0.01, cost['serverCPUSeconds']):,.0f}",
-             f"{values / max(0.01, cost['serverCPUSecondsWithTail']):,.0f}",
-             f"{acknowledged['p50']:.1f} / {acknowledged['p99']:.1f}" if acknowledged else "—",
-             f"{memory / 1048576:,.0f}" if memory else "—",
-             f"{bytes_per_value:.3f}" if bytes_per_value is not None else "—"]
-    return "| " + " | ".join(cells) + " |"
+    answered = values / max(0.01, cost["serverCPUSeconds"])
+    with_tail = values / max(0.01, cost["serverCPUSecondsWithTail"])
+    return [
+        (cost["valuesPerSecond"], f"{cost['valuesPerSecond']:,.0f}", True),
+        (answered, f"{answered:,.0f}", True), (with_tail, f"{with_tail:,.0f}", True),
+        (acknowledged["p50"], f"{acknowledged['p50']:.1f} / {acknowledged['p99']:.1f}", False)
+        if acknowledged else (None, "—", False),
+        (memory, f"{memory / 1048576:,.0f}", False) if memory else (None, "—", False),
+        (bytes_per_value, f"{bytes_per_value:.3f}", False)]
+
+
+def load_table(rows):
+    """Rows of (name, cost, values, bytes a value), Apus' first; where a peer's is better, bold."""
+    figures = [load_figures(*row[1:]) for row in rows]
+    lines = list(LOAD_HEAD)
+    for (name, *_), row in zip(rows, figures):
+        cells = [name]
+        for (figure, text, more_is_better), (ours, _, _) in zip(row, figures[0]):
+            is_better = None not in (figure, ours) and (figure > ours if more_is_better else figure < ours)
+            cells.append(f"**{text}**" if is_better else text)
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines + ["", "Bold: Apus is behind.", ""]
 
 
 def state_table(peers):
@@ -100,22 +116,17 @@ def write(options, cpu_set, vm_set, outcomes, failures):
     if failures:
         lines += ["**Failed:** " + "; ".join(failures), ""]
     for set_name in ("cpu-only", "cardinality"):
-        description = cpu_set if set_name == "cpu-only" else vm_set
-        lines += [f"## Loading `{set_name}`", "", *LOAD_HEAD]
-        for outcome in outcomes:
-            cost = outcome.get(f"load-{set_name}")
-            if cost:
-                lines.append(load_row(outcome["name"], cost, description["valueCount"],
-                                      outcome.get(f"disk-{set_name}")))
-        lines.append("")
-    headlines = [(outcome["name"], outcome["headline"]) for outcome in outcomes if outcome.get("headline")]
-    if headlines:
+        values = (cpu_set if set_name == "cpu-only" else vm_set)["valueCount"]
+        rows = [(outcome["name"], outcome[f"load-{set_name}"], values, outcome[f"disk-{set_name}"])
+                for outcome in outcomes if f"disk-{set_name}" in outcome]
+        if rows:
+            lines += [f"## Loading `{set_name}`", "", *load_table(rows)]
+    rows = [(f"{outcome['name']}, {cost['passes']} passes, {cost['seconds']:.0f} s", cost, cost["values"],
+             cost["bytesPerValue"]) for outcome in outcomes if (cost := outcome.get("headline"))]
+    if rows:
         lines += [f"## Loading `cpu-only` again and again, for {options.headline:g} s and more", "",
                   "Each pass lies behind the last in time, so that all rows are new; flushes and merges run beside it.",
-                  "", *LOAD_HEAD]
-        lines += [load_row(f"{name}, {cost['passes']} passes, {cost['seconds']:.0f} s", cost, cost["values"],
-                           cost["bytesPerValue"]) for name, cost in headlines]
-        lines.append("")
+                  "", *load_table(rows)]
     lines += ["## Queries", "",
               "Median milliseconds; in parentheses how many times Apus' best that is. p95, p99 and CPU are in the JSON.", "",
               "| query | Apus head | flushed | compacted | " + " | ".join(p["name"] for p in peers) + " |",
