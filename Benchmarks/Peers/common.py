@@ -57,7 +57,7 @@ class Server:
         stop(self.process)
 
     def wait_until_quiet(self, seconds=120):
-        """Until two seconds pass with less than 3 % of a core: merges are done."""
+        """Until two seconds pass with less than 3 % of a core, as `apus-bench load` waits: merges are done."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             cpu = self.cpu()

@@ -23,8 +23,9 @@ final class Progress: Sendable {
         guard isShown, totalBytes > 0 else { return }
         let sent = sentBytes.load(ordering: .relaxed)
         let seconds = monotonicSeconds() - begin
+        // Done when the set was sent once, and not before the time is over.
         let share = min(1, Double(sent) / Double(totalBytes), seconds / max(0.001, secondsMin))
-        let percent = Int(100 * (secondsMin > 0 ? share : Double(sent) / Double(totalBytes)))
+        let percent = Int(100 * share)
         let rate = Int(Double(sent) / 1e6 / max(0.001, seconds))
         let filled = percent * 30 / 100
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
