@@ -13,8 +13,11 @@ import Testing
     private let clock = ManualClock()
 
     private func open() throws -> StorageEngine {
-        try StorageEngine(
-            fileSystem: disk, options: SimulatedStore.smallOptions(),
+        // Merges would leave files of their own.
+        var options = SimulatedStore.smallOptions()
+        options.coldAfterSeconds = 3_600
+        return try StorageEngine(
+            fileSystem: disk, options: options,
             environment: EngineEnvironment(now: { [clock] in clock.now }, usesThreads: true))
     }
 

@@ -56,6 +56,7 @@ package struct PointGenerator: Sendable {
             return .createTable(
                 database: database, table: Self.tables[random.below(Self.tables.count)],
                 fields: [(name: "used", type: .float64), (name: "count", type: .int64)])
+        case 28..<34: return .maintain
         default: return .write(database: database, rows: rows(now: now))
         }
     }

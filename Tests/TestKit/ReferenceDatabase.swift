@@ -85,6 +85,7 @@ package enum StoreOperation: Sendable {
     case dropTable(database: String, table: String)
     case flush
     case compact
+    case maintain
     case reopen
     case advanceClock(seconds: Int)
 
@@ -152,7 +153,7 @@ package struct ReferenceDatabase: Sendable {
                     fields.map { ($0.name, $0.type) }, uniquingKeysWith: { a, _ in a }))
         case .dropTable(let database, let table):
             databases[database]?.tables[table] = nil
-        case .flush, .compact, .reopen, .advanceClock: break
+        case .flush, .compact, .maintain, .reopen, .advanceClock: break
         }
         return WriteOutcome()
     }

@@ -46,6 +46,7 @@ package final class SimulatedStore {
         options.partitionSeconds = 3_600
         options.blockRowsMax = 64
         options.compactionFanIn = 3
+        options.coldAfterSeconds = 0
         return options
     }
 
@@ -86,6 +87,7 @@ package final class SimulatedStore {
                 try engine.dropTable(database: database, name: table, ifExists: true)
             case .flush: try engine.flush()
             case .compact: try engine.compact(nil)
+            case .maintain: try engine.maintain()
             case .reopen: try reopen()
             case .advanceClock(let seconds): clock.advance(seconds: seconds)
             }

@@ -25,6 +25,7 @@ package struct ByteReader {
     package var remaining: Int { buffer.count - offset }
     package var isAtEnd: Bool { offset >= buffer.count }
 
+    @inline(__always)
     package mutating func read<T: FixedWidthInteger>(_: T.Type = T.self) throws(Malformed) -> T {
         let size = MemoryLayout<T>.size
         guard remaining >= size else { throw Malformed(offset: offset, reason: "ends early") }
@@ -34,7 +35,17 @@ package struct ByteReader {
         return T(littleEndian: value)
     }
 
+    @inline(__always)
     package mutating func readVarint() throws(Malformed) -> UInt64 {
+        // Most are short.
+        if offset < buffer.count, buffer[offset] < 0x80 {
+            defer { offset += 1 }
+            return UInt64(buffer[offset])
+        }
+        return try readLongVarint()
+    }
+
+    private mutating func readLongVarint() throws(Malformed) -> UInt64 {
         let start = offset
         var value: UInt64 = 0
         var shift: UInt64 = 0
@@ -68,6 +79,7 @@ package struct ByteReader {
         return Int(value)
     }
 
+    @inline(__always)
     package mutating func readBytes(_ count: Int) throws(Malformed) -> UnsafeRawBufferPointer {
         guard count >= 0, remaining >= count else {
             throw Malformed(offset: offset, reason: "\(count) bytes wanted, \(remaining) left")

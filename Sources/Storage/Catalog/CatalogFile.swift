@@ -3,18 +3,22 @@
 //     offset  size  field
 //     ──────  ────  ──────────────────────────────────────────────────────────────
 //          0     8  magic        "APUSCAT1"
-//          8     4  format       1
+//          8     4  format       2
 //         12     4  checksum     CRC-32C of bytes 0 ..< 12
 //         16     …  frames       payloadSize u32, checksum u32 (of the payload), payload
 //        end    12  last frame   payloadSize 0, checksum u32, frameCount u32 (checksum covers it)
 //
-// A frame's payload is a run of catalog entries (CatalogEntry). Nothing follows the last frame.
+// A frame's payload is a byte, 0 or 1, and a run of catalog entries (CatalogEntry), with 1 as one
+// Zstandard frame that states their size. Nothing follows the last frame. In format 1 a payload is
+// the entries alone.
 
 package enum CatalogFile {
     static let magic = Array("APUSCAT1".utf8)
-    static let format: UInt32 = 1
-    private static let frameBytes = 64 << 10
+    package static let format: UInt32 = 2
+    private static let frameBytes = 256 << 10
     private static let frameBytesMax = 16 << 20
+    /// Smaller frames take a block of the device either way.
+    private static let compressedBytesMin = 4 << 10
 
     package static func path(_ number: UInt64) -> String {
         "catalog/\(paddedNumber(number)).catalog"
@@ -29,9 +33,12 @@ package enum CatalogFile {
         var frameCount: UInt32 = 0
         func closeFrame() {
             guard frame.count > 0 else { return }
-            file.append(UInt32(frame.count))
-            file.append(CRC32C.checksum(frame.bytes))
-            file.append(frame.bytes)
+            let packed =
+                frame.count >= compressedBytesMin ? ZstdFrame.compress(frame.bytes) : nil
+            let payload: [UInt8] = packed.map { [1] + $0 } ?? [0] + frame.bytes
+            file.append(UInt32(payload.count))
+            file.append(CRC32C.checksum(payload))
+            file.append(payload)
             frame.removeAll()
             frameCount += 1
         }
@@ -46,7 +53,7 @@ package enum CatalogFile {
         return file.bytes
     }
 
-    /// Calls `body` with each frame's payload after checking it.
+    /// Calls `body` with each frame's entries after checking it.
     package static func read(
         _ bytes: [UInt8], path: String,
         _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
@@ -83,7 +90,9 @@ package enum CatalogFile {
             throw .init(offset: 12, reason: "bad checksum of the header")
         }
         let found = UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-        guard found == format else { throw .init(offset: 8, reason: "format \(found)") }
+        guard (1...format).contains(found) else {
+            throw .init(offset: 8, reason: "format \(found)")
+        }
         var frames: UInt32 = 0
         while true {
             let start = reader.offset
@@ -107,9 +116,38 @@ package enum CatalogFile {
                 return
             }
             frames += 1
-            do throws(ByteReader.Malformed) { try body(payload) } catch {
+            do throws(ByteReader.Malformed) {
+                try readEntries(payload, format: found, body)
+            } catch {
                 throw .init(offset: start + 8 + error.offset, reason: error.reason)
             }
+        }
+    }
+
+    private static func readEntries(
+        _ payload: UnsafeRawBufferPointer, format: UInt32,
+        _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
+    ) throws(ByteReader.Malformed) {
+        guard format > 1 else { return try body(payload) }
+        let rest = UnsafeRawBufferPointer(rebasing: payload.dropFirst())
+        switch payload.first {
+        case 0:
+            do throws(ByteReader.Malformed) { try body(rest) } catch {
+                throw .init(offset: error.offset + 1, reason: error.reason)
+            }
+        case 1:
+            guard let entries = ZstdFrame.decompress(rest, countMax: frameBytesMax) else {
+                throw .init(offset: 1, reason: "a compressed frame is damaged")
+            }
+            var failure: ByteReader.Malformed?
+            // Safe: `body` must not keep the entries.
+            entries.withUnsafeBytes { bytes in
+                do throws(ByteReader.Malformed) { try body(bytes) } catch { failure = error }
+            }
+            if let failure {
+                throw .init(offset: 1, reason: "entry at \(failure.offset): \(failure.reason)")
+            }
+        default: throw .init(offset: 0, reason: "an unknown compression of a frame")
         }
     }
 }

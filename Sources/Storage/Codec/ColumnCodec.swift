@@ -9,6 +9,7 @@
 //     deltaPacked    first varint, frame           (see IntegerFrame)
 //     gorilla        bits                          (see GorillaCodec)
 //     decimal        exponent, exceptions, frame   (see DecimalCodec)
+//     deltaCoded     coded frame                   (see CodedFrame)
 //     booleanBitmap  a bit a value, low bits first, unused bits zero
 //     dictionary, rawStrings                       (see StringCodec)
 //     lz4, zstd      instead of the presence: another encoding and its payload, compressed
@@ -23,8 +24,24 @@ package enum ColumnCodec {
     package static func encode(
         _ slice: ColumnSlice, options: EncodeOptions, into writer: inout ByteWriter
     ) -> Encoding {
+        let plain = encodePlain(slice)
+        let (outer, bytes) = compressed(plain.encoding, plain.payload, options)
+        writer.append(bytes.bytes)
+        return outer
+    }
+
+    /// A payload without LZ4 or Zstandard around it.
+    struct Plain {
+        var encoding: Encoding
+        var payload: ByteWriter
+        /// The power of ten by which all values are integers, if they are encoded as such.
+        var exponent: Int?
+    }
+
+    static func encodePlain(_ slice: ColumnSlice) -> Plain {
         var payload = ByteWriter(capacity: 256)
         let present = Presence.write(slice.validity, count: slice.count, into: &payload)
+        let start = payload.count
         let encoding: Encoding
         if present == slice.count {
             encoding = ColumnEncoder(slice, slice.values, present).encode(into: &payload)
@@ -33,15 +50,20 @@ package enum ColumnCodec {
             Presence.gather(slice, into: dense.pointer)
             encoding = ColumnEncoder(slice, dense.pointer, present).encode(into: &payload)
         }
-        if let percentMax = compressionPercentMax(encoding, options),
-            let compressed = BlockCompression.compress(
+        let exponent =
+            encoding == .decimal ? DecimalCodec.exponent(ofPayload: payload.bytes[start]) : nil
+        return Plain(encoding: encoding, payload: payload, exponent: exponent)
+    }
+
+    /// The same with it, where that pays.
+    static func compressed(
+        _ encoding: Encoding, _ payload: ByteWriter, _ options: EncodeOptions
+    ) -> (encoding: Encoding, payload: ByteWriter) {
+        guard let percentMax = compressionPercentMax(encoding, options),
+            let (outer, bytes) = BlockCompression.compress(
                 payload, encoding: encoding, level: options.level, percentMax: percentMax)
-        {
-            writer.append(compressed.bytes.bytes)
-            return compressed.encoding
-        }
-        writer.append(payload.bytes)
-        return encoding
+        else { return (encoding, payload) }
+        return (outer, bytes)
     }
 
     /// What compression has to bring; nil where it isn't tried. Numbers lose more speed by it.
@@ -65,14 +87,14 @@ package enum ColumnCodec {
     ///   hold anything; `isUnsupported` for an encoding this release doesn't know.
     package static func decode(
         _ encoding: Encoding, _ bytes: UnsafeRawBufferPointer, type: FieldType, count: Int,
-        values: UnsafeMutablePointer<UInt64>, validity: UnsafeMutablePointer<UInt8>,
-        strings: inout [UInt8]
+        symbols: SymbolDecoder? = nil, values: UnsafeMutablePointer<UInt64>,
+        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8]
     ) throws(CodecError) -> Int {
         do throws(ByteReader.Malformed) {
             guard encoding == .lz4 || encoding == .zstd else {
                 var reader = ByteReader(bytes)
                 return try ColumnDecoder.decode(
-                    encoding, &reader, type: type, count: count, values: values,
+                    encoding, &reader, type: type, count: count, symbols: symbols, values: values,
                     validity: validity, strings: &strings)
             }
             let inner = try BlockCompression.decompress(bytes, wrapper: encoding)
@@ -96,8 +118,8 @@ package enum ColumnCodec {
                 var reader = ByteReader(buffer)
                 outcome = .success(
                     try ColumnDecoder.decode(
-                        encoding, &reader, type: type, count: count, values: values,
-                        validity: validity, strings: &strings))
+                        encoding, &reader, type: type, count: count, symbols: nil,
+                        values: values, validity: validity, strings: &strings))
             } catch {
                 outcome = .failure(error)
             }

@@ -6,10 +6,10 @@ enum ColumnDecoder {
 
     static func decode(
         _ encoding: Encoding, _ reader: inout ByteReader, type: FieldType, count: Int,
-        values: UnsafeMutablePointer<UInt64>, validity: UnsafeMutablePointer<UInt8>,
-        strings: inout [UInt8]
+        symbols: SymbolDecoder?, values: UnsafeMutablePointer<UInt64>,
+        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8]
     ) throws(ByteReader.Malformed) -> Int {
-        guard (1...8).contains(encoding.rawValue) else {
+        guard (1...9).contains(encoding.rawValue) else {
             throw ByteReader.Malformed(offset: 0, reason: unknownReason)
         }
         guard count >= 0, fits(encoding, type) else {
@@ -18,7 +18,8 @@ enum ColumnDecoder {
         let present = try Presence.read(&reader, count: count, validity: validity)
         if present > 0 || encoding != .constant {
             try decodeDense(
-                encoding, &reader, type: type, count: present, values: values, strings: &strings)
+                encoding, &reader, type: type, count: present, symbols: symbols, values: values,
+                strings: &strings)
         }
         guard reader.isAtEnd else {
             throw ByteReader.Malformed(offset: reader.offset, reason: "bytes left over")
@@ -33,6 +34,7 @@ enum ColumnDecoder {
         switch encoding {
         case .constant: true
         case .packed, .deltaPacked: type != .string
+        case .deltaCoded: type == .int64 || type == .uint64
         case .gorilla, .decimal: type == .float64
         case .booleanBitmap: type == .bool
         default: type == .string
@@ -42,7 +44,7 @@ enum ColumnDecoder {
     /// The present values, one after another.
     private static func decodeDense(
         _ encoding: Encoding, _ reader: inout ByteReader, type: FieldType, count: Int,
-        values: UnsafeMutablePointer<UInt64>, strings: inout [UInt8]
+        symbols: SymbolDecoder?, values: UnsafeMutablePointer<UInt64>, strings: inout [UInt8]
     ) throws(ByteReader.Malformed) {
         switch encoding {
         case .constant:
@@ -54,7 +56,12 @@ enum ColumnDecoder {
         case .gorilla:
             try GorillaCodec.read(&reader, count: count, into: values)
         case .decimal:
-            try DecimalCodec.read(&reader, count: count, into: values)
+            try DecimalCodec.read(&reader, count: count, symbols: symbols, into: values)
+        case .deltaCoded:
+            guard let symbols else {
+                throw ByteReader.Malformed(offset: 0, reason: "codes without a table")
+            }
+            try CodedFrame.read(&reader, count: count, decoder: symbols, into: values)
         case .booleanBitmap:
             try readBitmap(&reader, count: count, values: values)
         case .dictionary:

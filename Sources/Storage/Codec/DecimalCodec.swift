@@ -8,7 +8,8 @@
 //     exceptions   varint    if bit 7    how many, 1 ... count
 //     positions    bits      if bit 7    exceptions × bits of (count − 1), ascending, horizontal
 //     originals    8 each    if bit 7    the doubles at those positions
-//     integers     frame     always      nested frame (order 1, frame), see IntegerFrame
+//     integers     frame     always      nested frame (order 1, frame), see IntegerFrame; under a
+//                                        symbol table it may be coded, see CodedFrame
 //
 // double = Double(integer) / 10^exponent, checked bit by bit when written. |integer| < 2^51; NaN,
 // infinities, −0 and whatever isn't a short decimal are exceptions, whose integers repeat the one
@@ -57,6 +58,31 @@ enum DecimalCodec {
         ((Double(bitPattern: integer &+ magic.bitPattern) - magic) / power).bitPattern
     }
 
+    /// The power of ten that a payload's first byte states, if there are no exceptions to it.
+    static func exponent(ofPayload first: UInt8) -> Int? {
+        first & exceptionsFlag == 0 ? Int(first) : nil
+    }
+
+    /// The sum of decimals, freed from the errors of adding doubles: there is but one decimal near.
+    static func exactSum(_ sum: Double, exponent: Int) -> Double {
+        let scaled = (sum * powers[exponent]).rounded()
+        return abs(scaled) < integerMax ? scaled / powers[exponent] : sum
+    }
+
+    /// All doubles as integers over one power of ten; nil if there is none. 2 ns a double.
+    static func integers(_ values: [UInt64]) -> (exponent: Int, integers: [UInt64])? {
+        for exponent in 0...18 {
+            let power = powers[exponent]
+            var integers: [UInt64] = []
+            for value in values {
+                guard let integer = integer(value, power) else { break }
+                integers.append(integer)
+            }
+            if integers.count == values.count { return (exponent, integers) }
+        }
+        return nil
+    }
+
     /// The scaling that fits most of a sample, or nil where decimals won't pay.
     static func plan(_ values: UnsafePointer<UInt64>, count: Int) -> DecimalPlan? {
         guard count > 0 else { return nil }
@@ -101,6 +127,15 @@ enum DecimalCodec {
         _ plan: DecimalPlan, values: UnsafePointer<UInt64>, count: Int,
         into writer: inout ByteWriter
     ) {
+        writeHead(plan, values: values, count: count, into: &writer)
+        IntegerFrame.writeNested(plan.integers.scratch.pointer, count: count, into: &writer)
+    }
+
+    /// All but the integers.
+    static func writeHead(
+        _ plan: DecimalPlan, values: UnsafePointer<UInt64>, count: Int,
+        into writer: inout ByteWriter
+    ) {
         let exponent = UInt8(plan.exponent)
         if plan.exceptions.isEmpty {
             writer.append(exponent)
@@ -112,12 +147,12 @@ enum DecimalCodec {
                 positions, width: IntegerFrame.positionWidth(count), into: &writer)
             for position in plan.exceptions { writer.append(values[position]) }
         }
-        IntegerFrame.writeNested(plan.integers.scratch.pointer, count: count, into: &writer)
     }
 
     /// 1 ns a value, most of it the divisions.
     static func read(
-        _ reader: inout ByteReader, count: Int, into out: UnsafeMutablePointer<UInt64>
+        _ reader: inout ByteReader, count: Int, symbols: SymbolDecoder?,
+        into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
         let start = reader.offset
         let first = try reader.read(UInt8.self)
@@ -136,7 +171,7 @@ enum DecimalCodec {
         let positions = try reader.readBytes(
             BitPacking.byteCount(count: patches, width: positionBits))
         let originals = try reader.readBytes(patches &* 8)
-        try IntegerFrame.readNested(&reader, count: count, into: out)
+        try IntegerFrame.readNested(&reader, count: count, symbols: symbols, into: out)
         let power = powers[exponent]
         // Safe: `out` holds the `count` integers just read.
         apus_restore_decimals(out, count, power)

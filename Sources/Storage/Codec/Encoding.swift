@@ -25,6 +25,9 @@ package struct Encoding: RawRepresentable, Hashable, Sendable {
     /// string: lengths and bytes.
     package static let rawStrings = Encoding(rawValue: 8)
 
+    /// Deltas under the symbol table of the column's group of blocks.
+    package static let deltaCoded = Encoding(rawValue: 9)
+
     // Any column's payload, compressed as a whole
     package static let lz4 = Encoding(rawValue: 32)
     package static let zstd = Encoding(rawValue: 33)
@@ -54,6 +57,7 @@ package struct Encoding: RawRepresentable, Hashable, Sendable {
         case .booleanBitmap: "booleanBitmap"
         case .dictionary: "dictionary"
         case .rawStrings: "rawStrings"
+        case .deltaCoded: "deltaCoded"
         case .lz4: "lz4"
         case .zstd: "zstd"
         case .regularTimes: "regularTimes"
@@ -89,11 +93,11 @@ package struct CodecError: Error, Equatable, Sendable {
 
 /// How much work an encoder may put into a block.
 package struct EncodeOptions: Sendable {
-    package enum Level: Sendable {
-        /// Fresh from the head: quick to write, LZ4 around strings.
-        case hot
-        /// Written by a merge and read seldom: Zstandard where it pays.
-        case cold
+    package enum Level: UInt8, Sendable {
+        /// Fresh from the head, or to be merged again: quick to write, LZ4 around strings.
+        case hot = 0
+        /// Kept as it is written: symbol tables for numbers, Zstandard where it pays.
+        case cold = 1
     }
 
     package var level: Level

@@ -24,6 +24,8 @@ enum FrameOrder: UInt8 {
     case plain = 0
     /// Differences: a zig-zag varint with the first number precedes the frame, whose distance 0 is 0.
     case delta = 1
+    /// Differences under a symbol table: see CodedFrame.
+    case coded = 2
 }
 
 enum IntegerFrame {
@@ -158,6 +160,8 @@ enum IntegerFrame {
             try readBody(&reader, header: header, count: count, into: out)
             // Safe: `out` holds the `count` differences just read.
             apus_running_sums(out, count, first &- header.base)
+        case .coded:
+            throw ByteReader.Malformed(offset: reader.offset, reason: "codes without a table")
         }
     }
 
@@ -168,14 +172,20 @@ enum IntegerFrame {
         try readBody(&reader, header: header, count: count, into: out)
     }
 
+    /// - Parameter symbols: Under which coded frames are read; without it they are refused.
     static func readNested(
-        _ reader: inout ByteReader, count: Int, into out: UnsafeMutablePointer<UInt64>
+        _ reader: inout ByteReader, count: Int, symbols: SymbolDecoder? = nil,
+        into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
         let start = reader.offset
         guard let order = FrameOrder(rawValue: try reader.read(UInt8.self)) else {
             throw ByteReader.Malformed(offset: start, reason: "an unknown order of a frame")
         }
-        try read(&reader, order: order, count: count, into: out)
+        if order == .coded, let symbols {
+            try CodedFrame.read(&reader, count: count, decoder: symbols, into: out)
+        } else {
+            try read(&reader, order: order, count: count, into: out)
+        }
     }
 
     private static func readBody(
@@ -317,6 +327,8 @@ struct OrderChoice {
         case .delta:
             writer.appendSignedVarint(Int64(bitPattern: first))
             IntegerFrame.write(deltas, count: count, plan: plan, scratch: scratch, into: &writer)
+        case .coded:
+            preconditionFailure("BUG: a frame without a symbol table is never coded")
         }
     }
 }

@@ -28,9 +28,31 @@ enum CompactionPolicy {
         return nil
     }
 
-    /// All segments of some partition that has more than one, or nil.
+    /// All segments of some partition that has more than one, or one that isn't cold; or nil.
     static func everything(_ segments: [LoadedSegment], databaseID: UInt32?) -> [LoadedSegment]? {
-        partitions(segments, databaseID: databaseID).first { $0.count > 1 }
+        partitions(segments, databaseID: databaseID).first { $0.count > 1 || !isCold($0[0]) }
+    }
+
+    /// Segments of a partition that gets no more rows, and that are not cold yet: the first run of
+    /// adjacent ones, or nil. Those that are cold already stay as they are, so that a few late rows
+    /// don't rewrite a day.
+    static func coolable(
+        _ segments: [LoadedSegment], isQuiet: (Manifest.Segment) -> Bool
+    ) -> [LoadedSegment]? {
+        for partition in partitions(segments, databaseID: nil) where isQuiet(partition[0].entry) {
+            guard let start = partition.firstIndex(where: { !isCold($0) }) else { continue }
+            return Array(partition[start...].prefix { !isCold($0) })
+        }
+        return nil
+    }
+
+    /// How a merge of segments is to be encoded: what is merged for good stays what it is.
+    static func level(merging segments: [LoadedSegment]) -> EncodeOptions.Level {
+        segments.allSatisfy(isCold) ? .cold : .hot
+    }
+
+    private static func isCold(_ segment: LoadedSegment) -> Bool {
+        segment.reader?.identity.level == .cold
     }
 
     /// Runs of sound segments by partition: a damaged one is never merged and splits its run.

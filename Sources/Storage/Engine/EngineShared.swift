@@ -115,6 +115,8 @@ enum MaintenanceItem: Sendable {
     case flushFrozen
     case flush(@Sendable (Result<Void, StorageError>) -> Void)
     case compact(databaseID: UInt32?, @Sendable (Result<Void, StorageError>) -> Void)
+    /// What is due now and then, without waiting for then.
+    case maintain(@Sendable (Result<Void, StorageError>) -> Void)
     /// Nothing follows. Answers how far MANIFEST says that the log is flushed.
     case stop(@Sendable (Result<UInt64, StorageError>) -> Void)
 
@@ -122,7 +124,8 @@ enum MaintenanceItem: Sendable {
     func refuse() {
         switch self {
         case .sort, .flushFrozen: break
-        case .flush(let done), .compact(_, let done): done(.failure(.closed))
+        case .flush(let done), .compact(_, let done), .maintain(let done):
+            done(.failure(.closed))
         case .stop(let done): done(.failure(.closed))
         }
     }

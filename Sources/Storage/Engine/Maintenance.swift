@@ -34,6 +34,18 @@ final class Maintenance: @unchecked Sendable {
     /// Directories whose names this process has synced. One that merely exists may be left by a
     /// process that died before it did.
     private var durableDirectories: Set<String> = []
+    /// When rows last came to a partition, on the monotonic clock.
+    private var lastFlush: [Partition: Int64] = [:]
+
+    private struct Partition: Hashable {
+        var databaseID: UInt32
+        var start: Int64
+
+        init(_ segment: Manifest.Segment) {
+            databaseID = segment.databaseID
+            start = segment.partitionStart
+        }
+    }
 
     init(
         shared: EngineShared, fileSystem: any FileSystem, spares: LogSpares, manifest: Manifest,
@@ -71,6 +83,9 @@ final class Maintenance: @unchecked Sendable {
         case .flush(let done): done(attempt { () throws(StorageError) in try self.flushFrozen() })
         case .compact(let databaseID, let done):
             done(attempt { () throws(StorageError) in try self.compactAll(databaseID) })
+        case .maintain(let done):
+            tick()
+            done(.success(()))
         case .stop(let done):
             isStopped = true
             done(.success(manifest.flushedThrough))
@@ -168,6 +183,7 @@ final class Maintenance: @unchecked Sendable {
             published.frozen.removeFirst()
         }
         shared.frozenCount.subtract(1, ordering: .relaxed)
+        for segment in written { lastFlush[Partition(segment)] = monotonicNanoseconds() }
         if !isReplaying { clockJumped = false }
         for case .dropDatabase(let id) in frozen.mark.drops { droppedDurably.insert(id) }
         for mark in frozen.mark.tables { persistedSeries[mark.table.id] = mark.seriesCount }
@@ -345,23 +361,38 @@ final class Maintenance: @unchecked Sendable {
 
     private func compactAll(_ databaseID: UInt32?) throws(StorageError) {
         while let inputs = CompactionPolicy.everything(currentSegments(), databaseID: databaseID) {
-            try merge(inputs)
+            try merge(inputs, level: .cold)
         }
     }
 
     private func compactOnce() throws(StorageError) {
-        if let inputs = CompactionPolicy.choose(
-            currentSegments(), fanIn: shared.options.compactionFanIn)
-        {
-            try merge(inputs)
+        let segments = currentSegments()
+        if let inputs = CompactionPolicy.choose(segments, fanIn: shared.options.compactionFanIn) {
+            try merge(inputs, level: CompactionPolicy.level(merging: inputs))
+        } else if let inputs = CompactionPolicy.coolable(segments, isQuiet: isQuiet) {
+            try merge(inputs, level: .cold)
         }
+    }
+
+    /// Whether a partition has been without new rows long enough. After opening nobody knows when
+    /// the last ones came, so the time begins anew.
+    private func isQuiet(_ segment: Manifest.Segment) -> Bool {
+        let place = Partition(segment)
+        let now = monotonicNanoseconds()
+        guard let last = lastFlush[place] else {
+            lastFlush[place] = now
+            return false
+        }
+        return now &- last >= Int64(shared.options.coldAfterSeconds) * 1_000_000_000
     }
 
     private func currentSegments() -> [LoadedSegment] {
         shared.published.withLock { $0.version.segments }
     }
 
-    private func merge(_ inputs: [LoadedSegment]) throws(StorageError) {
+    private func merge(
+        _ inputs: [LoadedSegment], level: EncodeOptions.Level
+    ) throws(StorageError) {
         let start = monotonicNanoseconds()
         guard let first = inputs.first else { return }
         let number = manifest.nextFileNumber
@@ -369,7 +400,7 @@ final class Maintenance: @unchecked Sendable {
         let database = shared.catalog.database(id: first.entry.databaseID)
         let segment = try SegmentBuild(
             self, database: database, partition: first.entry.partitionStart, number: number
-        ).write(merging: inputs)
+        ).write(merging: inputs, level: level)
         // A flush may have come in between.
         var next = manifest
         if let segment { next.segments.append(segment) }
@@ -403,6 +434,8 @@ final class Maintenance: @unchecked Sendable {
         }
         guard !expired.isEmpty else { return }
         try install(manifest, adding: [], removing: expired) { _ in }
+        let left = Set(manifest.segments.map { Partition($0) })
+        lastFlush = lastFlush.filter { left.contains($0.key) }
     }
 
     /// A clock that jumps ahead must not take everything with it.

@@ -65,7 +65,9 @@ struct SegmentBuild {
     }
 
     /// Segments of the partition, oldest first, as one; nil if nothing of them is left.
-    func write(merging segments: [LoadedSegment]) throws(StorageError) -> Manifest.Segment? {
+    func write(
+        merging segments: [LoadedSegment], level: EncodeOptions.Level
+    ) throws(StorageError) -> Manifest.Segment? {
         guard let database, let oldest = segments.first, let newest = segments.last else {
             return nil
         }
@@ -91,7 +93,7 @@ struct SegmentBuild {
             byTable.keys.sorted().compactMap { byTable[$0] }, database,
             partitionNanoseconds: oldest.entry.partitionNanoseconds,
             first: oldest.entry.firstSequence, last: newest.entry.lastSequence,
-            replaces: segments.map(\.entry.number), level: .cold)
+            replaces: segments.map(\.entry.number), level: level)
     }
 
     private func write(
@@ -109,10 +111,11 @@ struct SegmentBuild {
             identity: SegmentIdentity(
                 number: number, databaseID: database.id, databaseName: database.name,
                 partitionStart: partition, partitionNanoseconds: partitionNanoseconds,
-                firstSequence: first, lastSequence: last, replaces: replaces),
+                firstSequence: first, lastSequence: last, replaces: replaces, level: level),
             options: SegmentWriterOptions(
                 blockRowsMax: maintenance.shared.options.blockRowsMax,
-                encoding: EncodeOptions(level: level)))
+                encoding: EncodeOptions(level: level),
+                groupBytesMax: level == .cold ? 4 << 20 : 16 << 20))
         do throws(StorageError) {
             let end = partition.addingReportingOverflow(partitionNanoseconds)
             let range = TimeRange(lower: partition, upper: end.overflow ? .max : end.partialValue)

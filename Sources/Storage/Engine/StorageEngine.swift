@@ -249,6 +249,14 @@ package final class StorageEngine: Sendable {
         try done.wait().get()
     }
 
+    /// Does what the background thread does now and then, and waits: retention, merges that are due.
+    package func maintain() throws(StorageError) {
+        try checkOpen()
+        let done = Promise<Result<Void, StorageError>>()
+        submit(.maintain { done.fulfil($0) })
+        try done.wait().get()
+    }
+
     private func checkOpen() throws(StorageError) {
         let (isClosed, reason) = shared.state.withLock { ($0.isClosed, $0.readOnlyReason) }
         if isClosed { throw .closed }

@@ -11,7 +11,9 @@ enum CatalogInspection {
                 try definitions.add(frame)
             }
         } catch { try result.take(error) }
-        result.fact("format", .number(UInt64(CatalogFile.format)))
+        let format =
+            bytes.count < 12 ? 0 : bytes[8..<12].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        result.fact("format", .number(format))
         result.fact("frames", .number(UInt64(frameCount)))
         result.fact("series", .number(UInt64(definitions.seriesCount)))
         result.listings = definitions.listings
@@ -22,7 +24,7 @@ enum CatalogInspection {
         _ annotator: inout ByteAnnotator, _ file: UnsafeRawBufferPointer
     ) throws(ByteReader.Malformed) {
         try annotator.bytes(8, "magic \"APUSCAT1\"")
-        try annotator.number(UInt32.self, "format")
+        let format = try annotator.number(UInt32.self, "format")
         let header = UnsafeRawBufferPointer(rebasing: file.prefix(12))
         try annotator.checksum("checksum of the header", actual: CRC32C.checksum(header))
         while annotator.remaining > 0 {
@@ -36,6 +38,10 @@ enum CatalogInspection {
             if byteCount == 0 {
                 try annotator.number(UInt32.self, "frames before this last one:")
                 continue
+            }
+            if format > 1, try annotator.number(UInt8.self, "compression") == 1 {
+                try annotator.bytes(
+                    max(0, end - annotator.offset), "entries, compressed")
             }
             while annotator.offset < end { try annotateEntry(&annotator) }
         }

@@ -3,10 +3,20 @@
 
 enum SegmentAnnotation {
     private static let blockArrays = [
+        "firstSeries", "lastSeries", "rowCount", "runCount", "minTime", "maxTime", "runsByteCount",
+        "timeEncoding", "rowsFlags", "rowsByteCount", "rowsPageEnd", "rowsPageChecksum",
+    ]
+    private static let columnArrays = [
+        "absentCount", "nanCount", "minimum", "maximum", "sumLow", "sumHigh", "first", "last",
+        "flags", "encoding", "byteCount", "pageEnd", "pageChecksum",
+    ]
+    /// How the names of arrays over pages end.
+    private static let overPages = ["ageEnd", "ageChecksum"]
+    private static let format1BlockArrays = [
         "firstSeries", "lastSeries", "rowCount", "runCount", "minTime", "maxTime", "rowsEnd",
         "runsByteCount", "timeEncoding", "rowsChecksum", "rowsFlags",
     ]
-    private static let columnArrays = [
+    private static let format1ColumnArrays = [
         "end", "encoding", "checksum", "absentCount", "nanCount", "minimum", "maximum", "sumLow",
         "sumHigh", "first", "last", "flags",
     ]
@@ -22,9 +32,10 @@ enum SegmentAnnotation {
                 "checksum of the header", actual: CRC32C.checksum(slice(file, 0..<12)))
         }
         let start = min(SegmentLayout.headerByteCount, file.bytes.count)
-        guard let footer = try? SegmentLayout.locateFooter(file.bytes, file: file.path),
+        guard
+            let (footer, format) = try? SegmentLayout.locateFooter(file.bytes, file: file.path),
             let decoded = try? SegmentFooter.decode(
-                slice(file, footer), footerOffset: footer.lowerBound)
+                slice(file, footer), footerOffset: footer.lowerBound, format: format)
         else { return header.ranges + annotateLoosely(file, from: start) }
         var ranges = header.ranges
         var end = start
@@ -33,7 +44,7 @@ enum SegmentAnnotation {
             end = table.end
         }
         ranges += zeros(file, end..<footer.lowerBound)
-        ranges += annotateFooter(file, footer, decoded)
+        ranges += annotateFooter(file, footer, decoded, format: format)
         let trailer = file.bytes.count - SegmentLayout.trailerByteCount
         ranges += zeros(file, footer.upperBound..<trailer)
         return ranges + annotateTrailer(file, trailer, footer: footer)
@@ -101,7 +112,7 @@ enum SegmentAnnotation {
     }
 
     private static func annotateFooter(
-        _ file: MappedFile, _ range: Range<Int>, _ decoded: SegmentFooter
+        _ file: MappedFile, _ range: Range<Int>, _ decoded: SegmentFooter, format: UInt32
     ) -> [AnnotatedRange] {
         var footer = ByteAnnotator(slice(file, range), base: range.lowerBound)
         footer.title("footer")
@@ -112,6 +123,7 @@ enum SegmentAnnotation {
             try annotator.number(Int64.self, "partitionNanoseconds")
             try annotator.number(UInt64.self, "firstSequence")
             try annotator.number(UInt64.self, "lastSequence")
+            if format > 1 { try annotator.number(UInt8.self, "level") }
             try annotator.text("databaseName")
             for _ in 0..<(try annotator.count("segments replaced:")) {
                 try annotator.varint("  segment")
@@ -206,6 +218,18 @@ enum SegmentAnnotation {
                     .init(
                         offset: offset, byteCount: 0, meaning: "\(name), group \(group), \(what)",
                         isTitle: true))
+                if let table = stretch > 0
+                    ? storage.tableBytes(group: group, column: stretch - 1) : nil
+                {
+                    ranges.append(
+                        .init(
+                            offset: offset, byteCount: table.count - 4, meaning: "symbol table"))
+                    ranges.append(
+                        .init(
+                            offset: offset + table.count - 4, byteCount: 4,
+                            meaning: "checksum of the symbol table"))
+                    offset += table.count
+                }
                 for block in blocks {
                     let (end, meaning) = payload(directory, stretch, block, from: offset)
                     guard end > offset, end <= limit else { continue }
@@ -251,24 +275,37 @@ enum SegmentAnnotation {
         let range = table.directoryOffset..<table.keysOffset
         var directory = ByteAnnotator(slice(file, range), base: range.lowerBound)
         directory.title("\(name), directory")
+        let isOld = table.format == 1
         let names =
-            blockArrays
+            (isOld ? format1BlockArrays : blockArrays)
             + table.schema.fields.flatMap { field in
-                columnArrays.map { "\(ByteAnnotator.visible(field.sqlName)).\($0)" }
+                (isOld ? format1ColumnArrays : columnArrays).map {
+                    "\(ByteAnnotator.visible(field.sqlName)).\($0)"
+                }
             }
         attempt(&directory) { annotator throws(ByteReader.Malformed) in
             let blockCount = Int(clamping: try annotator.varint("blockCount"))
             try annotator.varint("columnCount")
+            var pageCount = 0
             for group in 0..<(try annotator.count("groups:")) {
-                try annotator.varint("  group \(group), blocks")
+                let blocks = Int(clamping: try annotator.varint("  group \(group), blocks"))
+                pageCount += (blocks - 1) / SegmentLayout.pageBlockCount + 1
                 try annotator.varint("    bytes of rows")
                 for field in table.schema.fields {
                     try annotator.varint("    bytes of \(ByteAnnotator.visible(field.sqlName))")
                 }
+                for field in table.schema.fields where !isOld {
+                    try annotator.varint(
+                        "    of them symbol table of \(ByteAnnotator.visible(field.sqlName))")
+                }
             }
             var widths: [Int] = []
             for name in names {
-                let width = Int(try annotator.number(UInt8.self, "\(name): width"))
+                let head = try annotator.number(UInt8.self, "\(name): width")
+                let width = Int(head & ~PackedArrayParser.decimalsFlag)
+                if head & PackedArrayParser.decimalsFlag != 0 {
+                    try annotator.number(UInt8.self, "  decimals, exponent")
+                }
                 try annotator.signedVarint("  base")
                 if width > 0 { try annotator.varint("  factor") }
                 widths.append(width)
@@ -279,12 +316,14 @@ enum SegmentAnnotation {
             }
             try align(SegmentLayout.alignment)
             for (name, width) in zip(names, widths) where width > 0 {
-                try align(width)
-                let (count, isTooLarge) = blockCount.multipliedReportingOverflow(by: width)
+                if width != 3 { try align(width) }
+                let isOverPages = overPages.contains { name.hasSuffix($0) }
+                let elements = isOverPages ? pageCount : blockCount
+                let (count, isTooLarge) = elements.multipliedReportingOverflow(by: width)
                 guard !isTooLarge else {
                     throw .init(offset: annotator.offset, reason: "too many elements")
                 }
-                try annotator.bytes(count, "\(name): \(blockCount) of \(width) bytes")
+                try annotator.bytes(count, "\(name): \(elements) of \(width) bytes")
             }
         }
         return directory.ranges

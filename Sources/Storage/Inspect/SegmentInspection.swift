@@ -56,7 +56,7 @@ enum SegmentInspection {
 
     private static func describe(_ reader: SegmentReader, _ result: inout FileInspection) {
         let identity = reader.identity
-        result.fact("format", .number(UInt64(SegmentLayout.formatNumber)))
+        result.fact("format", .number(UInt64(reader.format)))
         result.fact("number", .number(identity.number))
         result.fact(
             "database",
@@ -64,6 +64,7 @@ enum SegmentInspection {
         result.fact("partition", .time(identity.partitionStart))
         result.fact("its length", .duration(identity.partitionNanoseconds))
         result.fact("records", .text("\(identity.firstSequence)–\(identity.lastSequence)"))
+        result.fact("level", .text(identity.level == .cold ? "cold" : "hot"))
         if !identity.replaces.isEmpty {
             let numbers = identity.replaces.prefix(12).map(String.init).joined(separator: ", ")
             let more = identity.replaces.count > 12 ? ", …" : ""

@@ -191,7 +191,7 @@ extension BlockDirectory {
     func forEachPayload(
         of column: Int, _ body: (Encoding, Int, Int) -> Void
     ) throws(StorageError) -> Int {
-        var total = 0
+        var total = tablesByteCount(column: column)
         for block in 0..<blockCount {
             let values = presentCount(column: column, block: block)
             let bytes = try payloadByteCount(column: column, block: block)

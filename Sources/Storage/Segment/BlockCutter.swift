@@ -3,8 +3,9 @@
 // Queries bucket by time, and a bucket that covers a block takes its statistics without decoding;
 // so cuts fall on hours where an hour has enough rows to fill a block decently. Hours with more
 // rows than a block holds are cut at equal parts of an hour (half an hour, 20 minutes, 15, …),
-// sparse hours are gathered up to a block's size. The cuts depend on the rows alone, not on the
-// pieces in which they arrive.
+// sparse hours are gathered up to a block's size. What is kept for long, where each block's own
+// bytes tell, is cut at 2, 3, 4, 6, 8, 12 or 24 hours where so many fit into a block. The cuts depend
+// on the rows alone, not on the pieces in which they arrive.
 
 struct BlockCutter {
     var blockRowsMax: Int
@@ -17,8 +18,12 @@ struct BlockCutter {
         2, 3, 4, 6, 12, 20, 30, 60, 120, 180, 240, 360, 720, 1_800, 3_600,
     ]
 
-    init(blockRowsMax: Int, columnCount: Int) {
+    /// Whether hours may share a block.
+    private let gathersHours: Bool
+
+    init(blockRowsMax: Int, columnCount: Int, level: EncodeOptions.Level) {
         self.blockRowsMax = blockRowsMax
+        gathersHours = level == .cold
         denseRowsMin = min(SegmentLayout.denseRowsMin, blockRowsMax)
         // Wide tables wait with fewer rows, so that what waits stays under some 100 MB.
         let fitting = (8 << 20) / (columnCount + 1)
@@ -32,9 +37,16 @@ struct BlockCutter {
         var start = 0
         var position = 0
         while position < times.count {
-            let end = Self.endOfCell(times, from: position, length: SegmentLayout.hourNanoseconds)
+            var end = Self.endOfCell(times, from: position, length: SegmentLayout.hourNanoseconds)
             guard end < times.count || isFinal else { break }
-            if end - position >= denseRowsMin {
+            if gathersHours, let wider = endOfHours(times, from: position),
+                wider - position >= denseRowsMin
+            {
+                guard wider < times.count || isFinal else { break }
+                if start < position { cuts.append(position - start) }
+                cuts.append(wider - position)
+                (start, end) = (wider, wider)
+            } else if end - position >= denseRowsMin {
                 if start < position { cuts.append(position - start) }
                 cutDenseHour(times, position..<end, into: &cuts)
                 start = end
@@ -52,6 +64,16 @@ struct BlockCutter {
             cuts.append(contentsOf: repeatElement(blockRowsMax, count: blockCount))
         }
         return cuts
+    }
+
+    /// The end of the longest cell of several hours whose rows fit into a block.
+    private func endOfHours(_ times: UnsafeBufferPointer<Int64>, from position: Int) -> Int? {
+        for hours in [24, 12, 8, 6, 4, 3, 2] as [Int64] {
+            let end = Self.endOfCell(
+                times, from: position, length: hours * SegmentLayout.hourNanoseconds)
+            if end - position <= blockRowsMax { return end }
+        }
+        return nil
     }
 
     private func cutDenseHour(

@@ -91,8 +91,7 @@ extension BlockDirectory {
     ) throws(StorageError) -> Int {
         let rows = rowCount(block)
         let expected = presentCount(column: column, block: block)
-        let ends = array(column, DirectoryArray.end)
-        let (bytes, offset) = try payload(ends, stretch: column + 1, block)
+        let (bytes, offset) = try payload(stretch: column + 1, block)
         guard expected > 0 else {
             guard bytes.isEmpty else {
                 throw storage.corrupt(
@@ -102,17 +101,15 @@ extension BlockDirectory {
             values.update(repeating: 0, count: rows)
             return 0
         }
-        guard UInt64(CRC32C.checksum(bytes)) == array(column, DirectoryArray.checksum)[block] else {
-            throw storage.corrupt(
-                offset, "the checksum of column \(column), block \(block), does not match")
-        }
+        try storage.check(stretch: column + 1, block, "column \(column), block \(block),")
         let code = array(column, DirectoryArray.encoding)[block]
         let present: Int
+        let symbols = try storage.symbols(column: column, block)
         do throws(CodecError) {
             present = try ColumnCodec.decode(
                 Encoding(rawValue: UInt8(truncatingIfNeeded: code)), bytes,
-                type: columnType(column), count: rows, values: values, validity: validity,
-                strings: &strings)
+                type: columnType(column), count: rows, symbols: symbols, values: values,
+                validity: validity, strings: &strings)
         } catch {
             throw failure(error, code, offset, "column \(column), block \(block)")
         }
@@ -134,13 +131,8 @@ extension BlockDirectory {
     func runsAndTimes(
         _ block: Int
     ) throws(StorageError) -> (bytes: UnsafeRawBufferPointer, fileOffset: Int) {
-        let (bytes, offset) = try payload(
-            storage.arrays[DirectoryArray.rowsEnd], stretch: 0, block)
-        let expected = storage.arrays[DirectoryArray.rowsChecksum][block]
-        guard UInt64(CRC32C.checksum(bytes)) == expected else {
-            throw storage.corrupt(offset, "the checksum of block \(block)'s rows does not match")
-        }
-        return (bytes, offset)
+        try storage.check(stretch: 0, block, "block \(block)'s rows")
+        return try payload(stretch: 0, block)
     }
 
     private func failure(
@@ -187,42 +179,54 @@ extension BlockDirectory {
         var reader = ByteReader(bytes)
         let blockCount = try reader.readCount(limit: table.blockCount)
         let columnCount = try reader.readCount(limit: table.schema.fields.count)
-        let groupCount = try reader.readCount(limit: reader.remaining)
         guard blockCount == table.blockCount, columnCount == table.schema.fields.count else {
             throw .init(offset: 0, reason: "blocks or columns are not those of the footer")
         }
-        var groupFirstBlocks = [0]
-        var position = table.dataOffset
-        var stretchStarts = [position]
-        for _ in 0..<groupCount {
-            let known = groupFirstBlocks[groupFirstBlocks.count - 1]
-            let count = try reader.readCount(limit: blockCount - known)
-            guard count > 0 else { throw .init(offset: reader.offset, reason: "an empty group") }
-            groupFirstBlocks.append(known + count)
-            for _ in 0...columnCount {
-                position += try reader.readCount(limit: table.directoryOffset - position)
-                stretchStarts.append(position)
-            }
-        }
-        guard groupFirstBlocks[groupFirstBlocks.count - 1] == blockCount,
-            SegmentLayout.aligned(position) == table.directoryOffset
-        else { throw .init(offset: reader.offset, reason: "stretches leave blocks or bytes over") }
+        let layout = try DirectoryLayout(
+            &reader, format: table.format, blockCount: blockCount, columnCount: columnCount,
+            data: table.dataOffset..<table.directoryOffset)
+        let isOld = table.format == 1
+        let blockArrayCount =
+            isOld ? DirectoryArray.format1BlockArrayCount : DirectoryArray.blockArrayCount
+        let columnArrayCount =
+            isOld ? DirectoryArray.format1ColumnArrayCount : DirectoryArray.columnArrayCount
         var parser = PackedArrayParser()
         try parser.readDescriptors(
-            DirectoryArray.blockArrayCount + columnCount * DirectoryArray.columnArrayCount,
-            from: &reader)
+            blockArrayCount + columnCount * columnArrayCount, from: &reader)
         while reader.offset % SegmentLayout.alignment != 0 {
             guard try reader.read(UInt8.self) == 0 else {
                 throw .init(offset: reader.offset - 1, reason: "padding is not zero")
             }
         }
-        let arrays = try parser.arrays(over: bytes, offset: reader.offset, count: blockCount)
+        let found = try parser.arrays(over: bytes, offset: reader.offset) { index in
+            guard !isOld else { return blockCount }
+            let column = index - DirectoryArray.blockArrayCount
+            let isOverPages =
+                column < 0
+                ? index >= DirectoryArray.rowsPageEnd
+                : column % DirectoryArray.columnArrayCount >= DirectoryArray.pageEnd
+            return isOverPages ? layout.pageCount : blockCount
+        }
+        let arrays = isOld ? ordered(format1: found, columnCount: columnCount) : found
         let blockArrays = OwnedArrays(copying: arrays[..<DirectoryArray.blockArrayCount])
         return DirectoryStorage(
             file: file, fields: table.schema.fields,
             arrays: blockArrays.arrays + arrays[DirectoryArray.blockArrayCount...],
-            blockArrays: blockArrays, groupFirstBlocks: groupFirstBlocks,
-            stretchStarts: stretchStarts)
+            blockArrays: blockArrays, layout: layout)
+    }
+
+    /// The arrays of format 1 in today's order.
+    private static func ordered(format1 arrays: [PackedArray], columnCount: Int) -> [PackedArray] {
+        let none = PackedArray(
+            elements: arrays[0].elements, count: arrays[0].count, width: 0, base: 0, factor: 1)
+        var result = DirectoryArray.format1Block.map { $0.map { arrays[$0] } ?? none }
+        for column in 0..<columnCount {
+            let start =
+                DirectoryArray.format1BlockArrayCount
+                + column * DirectoryArray.format1ColumnArrayCount
+            result += DirectoryArray.format1Column.map { $0.map { arrays[start + $0] } ?? none }
+        }
+        return result
     }
 
     /// What is wrong with the arrays over blocks, of which every later step relies upon.

@@ -8,9 +8,14 @@
 //     for each group, in file order:
 //       blockCount     varint   at least 1; all groups together have blockCount
 //       byteCount      varint   of the rows stretch, then of each column's stretch
+//       tableByteCount varint   of each column: its stretch begins with a symbol table (see
+//                               SymbolTable) and the CRC-32C of its bytes; 0 without one
 //     descriptors      n        of the packed arrays below (see PackedArray)
 //     zeros                     to a multiple of 8 from the directory's start
 //     elements         n        of the packed arrays
+//
+// Payloads of a stretch follow each other, in pages of 8 blocks counted from the group's first; its
+// last page may have fewer. A page is what a checksum is for.
 //
 // Arrays over all blocks, in this order
 //
@@ -20,19 +25,20 @@
 //     runCount      1 ... rowCount: how many series; 1 where firstSeries == lastSeries
 //     minTime       smallest and largest time of all rows
 //     maxTime
-//     rowsEnd       where the block's runs and times end, from the rows stretch's start
-//     runsByteCount how many of these bytes are runs; the rest are times
+//     runsByteCount how many bytes of the block's rows are runs; the rest are times
 //     timeEncoding  Encoding; 0 if the times are regular
-//     rowsChecksum  CRC-32C of runs and times; 0 if there are no bytes
 //     rowsFlags     bit 0: all runs have rowCount / runCount rows
 //                   bit 1: regular times: one run, row i at minTime + i × step, where
 //                          step == (maxTime − minTime) / (rowCount − 1); no bytes
+//     rowsByteCount bytes of runs and times
 //
-// and then, for each column
+// over the pages of the rows stretch
 //
-//     end           where the payload ends, from the column stretch's start
-//     encoding      Encoding
-//     checksum      CRC-32C of the payload
+//     pageEnd       where the page ends, from the stretch's start
+//     pageChecksum  CRC-32C of its bytes
+//
+// then for each column, over all blocks
+//
 //     absentCount   rows without a value; == rowCount: no bytes, all else undefined
 //     nanCount
 //     minimum       slots in the column's type; undefined without hasRange
@@ -42,12 +48,19 @@
 //     first         of the present values; 0 for strings
 //     last
 //     flags         bit 0: hasRange, bit 1: integer sum, bit 2: float sum
+//     encoding      Encoding
+//     byteCount     of the payload
 //
-// A payload begins where the one before it in its stretch and group ends, at 0 for the first.
+// and over its pages pageEnd and pageChecksum, as above.
 //
 // Runs of a block: distances of the second to last series from the one before (varints ≥ 1), left
 // out if lastSeries − firstSeries + 1 == runCount; then runCount row counts (varints ≥ 1), left out
 // with one run or under flag bit 0.
+//
+// Format 1 has a page for each block and neither byteCount nor symbol tables; `init` brings its
+// arrays, which come in another order, into this one.
+
+internal import Synchronization
 
 /// Rows of one series inside a block.
 package struct SegmentRun: Sendable, Equatable {
@@ -64,13 +77,20 @@ package struct SegmentRun: Sendable, Equatable {
 
 enum DirectoryArray {
     static let firstSeries = 0, lastSeries = 1, rowCount = 2, runCount = 3, minTime = 4
-    static let maxTime = 5, rowsEnd = 6, runsByteCount = 7, timeEncoding = 8, rowsChecksum = 9
-    static let rowsFlags = 10
-    static let blockArrayCount = 11
+    static let maxTime = 5, runsByteCount = 6, timeEncoding = 7, rowsFlags = 8, rowsByteCount = 9
+    static let rowsPageEnd = 10, rowsPageChecksum = 11
+    static let blockArrayCount = 12
 
-    static let end = 0, encoding = 1, checksum = 2, absentCount = 3, nanCount = 4, minimum = 5
-    static let maximum = 6, sumLow = 7, sumHigh = 8, first = 9, last = 10, flags = 11
-    static let columnArrayCount = 12
+    static let absentCount = 0, nanCount = 1, minimum = 2, maximum = 3, sumLow = 4, sumHigh = 5
+    static let first = 6, last = 7, flags = 8, encoding = 9, byteCount = 10, pageEnd = 11
+    static let pageChecksum = 12
+    static let columnArrayCount = 13
+
+    /// Where format 1 has each of these arrays; nil for those it lacks.
+    static let format1Block: [Int?] = [0, 1, 2, 3, 4, 5, 7, 8, 10, nil, 6, 9]
+    static let format1BlockArrayCount = 11
+    static let format1Column: [Int?] = [3, 4, 5, 6, 7, 8, 9, 10, 11, 1, nil, 0, 2]
+    static let format1ColumnArrayCount = 12
 
     static let equalRunsFlag: UInt64 = 1
     static let regularTimesFlag: UInt64 = 2
@@ -189,12 +209,19 @@ package struct BlockDirectory: Sendable {
 
     /// Bytes of a column's payload in a block, 0 where nothing is present.
     package func payloadByteCount(column: Int, block: Int) throws(StorageError) -> Int {
-        try payload(array(column, DirectoryArray.end), stretch: column + 1, block).bytes.count
+        try payload(stretch: column + 1, block).bytes.count
     }
 
     /// Bytes of a block's runs and times.
     package func rowsByteCount(_ block: Int) throws(StorageError) -> Int {
-        try payload(storage.arrays[DirectoryArray.rowsEnd], stretch: 0, block).bytes.count
+        try payload(stretch: 0, block).bytes.count
+    }
+
+    /// Bytes of a column's symbol tables in all groups.
+    package func tablesByteCount(column: Int) -> Int {
+        (0..<(storage.groupFirstBlocks.count - 1)).reduce(0) {
+            $0 + storage.tableByteCount(group: $1, stretch: column + 1)
+        }
     }
 
     // MARK: for decoding, in BlockDecoding.swift
@@ -211,25 +238,33 @@ package struct BlockDirectory: Sendable {
 
     /// The bytes of a block inside one of its group's stretches.
     func payload(
-        _ ends: PackedArray, stretch: Int, _ block: Int
+        stretch: Int, _ block: Int
     ) throws(StorageError) -> (bytes: UnsafeRawBufferPointer, fileOffset: Int) {
-        let group = storage.group(of: block)
-        let index = group * (columnCount + 1) + stretch
-        let stretchStart = storage.stretchStarts[index]
-        let stretchByteCount = UInt64(storage.stretchStarts[index + 1] - stretchStart)
-        let start = block == storage.groupFirstBlocks[group] ? 0 : ends[block - 1]
-        let end = ends[block]
-        guard start <= end, end <= stretchByteCount else {
-            throw storage.corrupt(stretchStart, "block \(block) lies outside its stretch")
+        let page = try storage.page(stretch: stretch, of: block)
+        guard storage.pageBlockCount > 1 else { return (page.bytes, page.fileOffset) }
+        let byteCounts = storage.byteCounts(stretch: stretch)
+        var start: UInt64 = 0
+        for index in page.firstBlock..<block { start &+= byteCounts[index] & 0xFFFF_FFFF }
+        let count = byteCounts[block]
+        guard count <= UInt64(page.bytes.count), start <= UInt64(page.bytes.count) - count else {
+            throw storage.corrupt(page.fileOffset, "block \(block) lies outside its page")
         }
-        // Safe: stretches lie in the mapped file one after the other, checked when the directory was
-        // read, and the block lies in its stretch, as was just checked.
-        let offset = stretchStart + Int(start)
+        // Safe: the payload lies in its page, as was just checked.
+        let range = Int(start)..<Int(start + count)
         return (
-            UnsafeRawBufferPointer(
-                rebasing: storage.file.bytes[offset..<(stretchStart + Int(end))]), offset
+            UnsafeRawBufferPointer(rebasing: page.bytes[range]), page.fileOffset + range.lowerBound
         )
     }
+}
+
+/// Some blocks of a stretch, the bytes under one checksum.
+struct DirectoryPage {
+    var firstBlock: Int
+    var bytes: UnsafeRawBufferPointer
+    var fileOffset: Int
+    /// Among all pages of the stretch's column.
+    var index: Int
+    var checksum: UInt64
 }
 
 /// What a directory keeps besides the mapped arrays.
@@ -241,14 +276,15 @@ final class DirectoryStorage: Sendable {
     let arrays: [PackedArray]
     /// Keeps the first of `arrays`.
     private let blockArrays: OwnedArrays
-    /// The first block of each group, and `blockCount`.
-    let groupFirstBlocks: [Int]
-    /// File offsets of the stretches, `columnCount + 1` a group, and the end of the last.
-    let stretchStarts: [Int]
+    let layout: DirectoryLayout
+    /// A bit a page of a stretch: its checksum has matched.
+    private let matched: PageMarks
+    /// Of the symbol tables, by group and column, as they are needed.
+    private let decoders: Mutex<[SymbolDecoder?]>
 
     init(
         file: MappedFile, fields: [SegmentField], arrays: [PackedArray], blockArrays: OwnedArrays,
-        groupFirstBlocks: [Int], stretchStarts: [Int]
+        layout: DirectoryLayout
     ) {
         self.file = file
         path = file.path
@@ -258,17 +294,120 @@ final class DirectoryStorage: Sendable {
             uniquingKeysWith: { old, _ in old })
         self.arrays = arrays
         self.blockArrays = blockArrays
-        self.groupFirstBlocks = groupFirstBlocks
-        self.stretchStarts = stretchStarts
+        self.layout = layout
+        matched = PageMarks(count: layout.pageCount * (fields.count + 1))
+        decoders = Mutex(
+            Array(repeating: nil, count: layout.hasTables ? layout.groupCount * fields.count : 0))
     }
 
-    func group(of block: Int) -> Int {
-        var (low, high) = (0, groupFirstBlocks.count - 1)
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if groupFirstBlocks[middle] <= block { low = middle } else { high = middle }
+    var groupFirstBlocks: [Int] { layout.groupFirstBlocks }
+    var stretchStarts: [Int] { layout.stretchStarts }
+    var pageBlockCount: Int { layout.pageBlockCount }
+
+    func group(of block: Int) -> Int { layout.group(of: block) }
+
+    func tableByteCount(group: Int, stretch: Int) -> Int {
+        layout.tableByteCount(group: group, stretch: stretch, columnCount: fields.count)
+    }
+
+    private func firstArray(stretch: Int) -> Int {
+        stretch == 0
+            ? DirectoryArray.rowsByteCount
+            : DirectoryArray.blockArrayCount + (stretch - 1) * DirectoryArray.columnArrayCount
+                + DirectoryArray.byteCount
+    }
+
+    func byteCounts(stretch: Int) -> PackedArray { arrays[firstArray(stretch: stretch)] }
+
+    /// The page of a stretch that a block lies in.
+    func page(stretch: Int, of block: Int) throws(StorageError) -> DirectoryPage {
+        let group = group(of: block)
+        let groupStart = groupFirstBlocks[group]
+        let local = (block - groupStart) / pageBlockCount
+        let index = layout.groupFirstPages[group] + local
+        let place = group * (fields.count + 1) + stretch
+        let stretchStart = stretchStarts[place]
+        let stretchByteCount = UInt64(stretchStarts[place + 1] - stretchStart)
+        let array = firstArray(stretch: stretch)
+        let ends = arrays[array + 1]
+        let start =
+            local > 0 ? ends[index - 1] : UInt64(tableByteCount(group: group, stretch: stretch))
+        let end = ends[index]
+        guard start <= end, end <= stretchByteCount else {
+            throw corrupt(stretchStart, "block \(block) lies outside its stretch")
         }
-        return low
+        // Safe: stretches lie in the mapped file one after the other, checked when the directory was
+        // read, and the page lies in its stretch, as was just checked.
+        let offset = stretchStart + Int(start)
+        return DirectoryPage(
+            firstBlock: groupStart + local * pageBlockCount,
+            bytes: UnsafeRawBufferPointer(
+                rebasing: file.bytes[offset..<(stretchStart + Int(end))]), fileOffset: offset,
+            index: index, checksum: arrays[array + 2][index])
+    }
+
+    /// The block behind the last of a block's page.
+    func endOfPage(of block: Int) -> Int {
+        let group = group(of: block)
+        let start = groupFirstBlocks[group]
+        let end = start + ((block - start) / pageBlockCount + 1) * pageBlockCount
+        return min(end, groupFirstBlocks[group + 1])
+    }
+
+    /// Checks the page of a block, unless it was found to be whole before.
+    /// - Parameter what: Of a block, for the error.
+    func check(
+        stretch: Int, _ block: Int, _ what: @autoclosure () -> String
+    ) throws(StorageError) {
+        let page = try page(stretch: stretch, of: block)
+        let mark = stretch * layout.pageCount + page.index
+        guard !matched.has(mark) else { return }
+        guard UInt64(CRC32C.checksum(page.bytes)) == page.checksum else {
+            throw corrupt(page.fileOffset, "the checksum of \(what()) does not match")
+        }
+        try file.checkReadable()
+        matched.set(mark)
+    }
+
+    /// The symbol table of a column's payloads in the group of a block; nil if it has none.
+    func symbols(column: Int, _ block: Int) throws(StorageError) -> SymbolDecoder? {
+        guard layout.hasTables else { return nil }
+        let group = group(of: block)
+        let index = group * fields.count + column
+        if let known = decoders.withLock({ $0[index] }) { return known }
+        guard let bytes = tableBytes(group: group, column: column) else { return nil }
+        let decoder = SymbolDecoder(try Self.readTable(bytes, in: self, column, group))
+        try file.checkReadable()
+        decoders.withLock { $0[index] = decoder }
+        KeptDecoders.shared.keep(self, index)
+        return decoder
+    }
+
+    func forget(decoder index: Int) { decoders.withLock { $0[index] = nil } }
+
+    /// Where a column's stretch has its symbol table.
+    func tableBytes(group: Int, column: Int) -> UnsafeRawBufferPointer? {
+        let count = tableByteCount(group: group, stretch: column + 1)
+        guard count > 0 else { return nil }
+        let start = stretchStarts[group * (fields.count + 1) + column + 1]
+        // Safe: the layout was refused unless tables lie in their stretches.
+        return UnsafeRawBufferPointer(rebasing: file.bytes[start..<(start + count)])
+    }
+
+    static func readTable(
+        _ bytes: UnsafeRawBufferPointer, in storage: DirectoryStorage, _ column: Int, _ group: Int
+    ) throws(StorageError) -> SymbolTable {
+        let start = storage.stretchStarts[group * (storage.fields.count + 1) + column + 1]
+        let what = "symbol table of column \(column), group \(group)"
+        let content = UnsafeRawBufferPointer(rebasing: bytes.dropLast(4))
+        let stored = bytes.loadUnaligned(fromByteOffset: content.count, as: UInt32.self)
+        guard CRC32C.checksum(content) == UInt32(littleEndian: stored) else {
+            throw storage.corrupt(start, "the checksum of the \(what) does not match")
+        }
+        var reader = ByteReader(content)
+        do throws(ByteReader.Malformed) { return try SymbolTable.read(&reader) } catch {
+            throw storage.corrupt(start + error.offset, "\(what): \(error.reason)")
+        }
     }
 
     func corrupt(_ offset: Int, _ reason: String) -> StorageError {

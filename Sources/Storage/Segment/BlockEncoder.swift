@@ -16,17 +16,15 @@ struct DirectoryWriter {
             count: DirectoryArray.blockArrayCount + columnCount * DirectoryArray.columnArrayCount)
     }
 
+    /// - Parameter values: Those of the arrays before `rowsByteCounts`.
     mutating func beginBlock(_ values: [UInt64]) {
-        precondition(values.count == DirectoryArray.blockArrayCount, "BUG: arrays over blocks")
+        precondition(values.count == DirectoryArray.rowsByteCount, "BUG: arrays over blocks")
         for index in values.indices { arrays[index].append(values[index]) }
         blockCount += 1
         groupBlockCount += 1
     }
 
-    mutating func addColumn(
-        _ column: Int, end: Int, encoding: Encoding, checksum: UInt32, rowCount: Int,
-        statistics: ColumnStatistics
-    ) {
+    mutating func addColumn(_ column: Int, rowCount: Int, statistics: ColumnStatistics) {
         var (low, high, flags): (UInt64, UInt64, UInt64) = (0, 0, 0)
         switch statistics.sum {
         case .none: break
@@ -42,7 +40,6 @@ struct DirectoryWriter {
         append(
             column,
             [
-                UInt64(end), UInt64(encoding.rawValue), UInt64(checksum),
                 UInt64(rowCount - statistics.presentCount), UInt64(statistics.nanCount),
                 statistics.minimum, statistics.maximum, low, high, statistics.first,
                 statistics.last, flags,
@@ -51,10 +48,9 @@ struct DirectoryWriter {
 
     /// A block without any value of the column. What is undefined repeats the block before, since
     /// that keeps the arrays narrow.
-    mutating func addAbsentColumn(_ column: Int, end: Int, rowCount: Int) {
+    mutating func addAbsentColumn(_ column: Int, rowCount: Int) {
         let start = DirectoryArray.blockArrayCount + column * DirectoryArray.columnArrayCount
-        var values = (0..<DirectoryArray.columnArrayCount).map { arrays[start + $0].last ?? 0 }
-        values[DirectoryArray.end] = UInt64(end)
+        var values = (0..<DirectoryArray.encoding).map { arrays[start + $0].last ?? 0 }
         values[DirectoryArray.absentCount] = UInt64(rowCount)
         append(column, values)
     }
@@ -64,12 +60,57 @@ struct DirectoryWriter {
         for index in values.indices { arrays[start + index].append(values[index]) }
     }
 
-    mutating func endGroup(stretchByteCounts: [Int]) {
+    /// Rows of a block by its number in the group.
+    func groupRowCount(_ block: Int) -> Int {
+        Int(arrays[DirectoryArray.rowCount][blockCount - groupBlockCount + block])
+    }
+
+    /// Says where the payloads of the blocks since the last group lie.
+    /// - Parameter stretches: The rows stretch, then one a column.
+    mutating func endGroup(_ stretches: [StretchWriter.Stretch]) {
         guard groupBlockCount > 0 else { return }
         groups.appendVarint(UInt64(groupBlockCount))
-        for count in stretchByteCounts { groups.appendVarint(UInt64(count)) }
+        for stretch in stretches { groups.appendVarint(UInt64(stretch.bytes.count)) }
+        for stretch in stretches.dropFirst() {
+            groups.appendVarint(UInt64(stretch.tableByteCount))
+        }
         groupCount += 1
         groupBlockCount = 0
+        for (index, stretch) in stretches.enumerated() {
+            let start =
+                DirectoryArray.blockArrayCount + (index - 1) * DirectoryArray.columnArrayCount
+            if index > 0 {
+                let encodings = start + DirectoryArray.encoding
+                for payload in stretch.payloads {
+                    // One without bytes repeats the one before, as its statistics do.
+                    let before = arrays[encodings].last ?? 0
+                    arrays[encodings].append(
+                        payload.byteCount > 0 ? UInt64(payload.encoding.rawValue) : before)
+                }
+            }
+            let byteCounts =
+                index > 0 ? start + DirectoryArray.byteCount : DirectoryArray.rowsByteCount
+            appendPages(of: stretch, byteCounts: byteCounts)
+        }
+    }
+
+    /// - Parameter byteCounts: The array of payloads' sizes; ends and checksums of pages follow it.
+    private mutating func appendPages(of stretch: StretchWriter.Stretch, byteCounts: Int) {
+        var start = stretch.tableByteCount
+        var end = start
+        for (index, payload) in stretch.payloads.enumerated() {
+            arrays[byteCounts].append(UInt64(payload.byteCount))
+            end += payload.byteCount
+            let isLast = index == stretch.payloads.count - 1
+            guard isLast || (index + 1) % SegmentLayout.pageBlockCount == 0 else { continue }
+            arrays[byteCounts + 1].append(UInt64(end))
+            arrays[byteCounts + 2].append(
+                UInt64(
+                    stretch.bytes.withUnsafeBytes {
+                        CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[start..<end]))
+                    }))
+            start = end
+        }
     }
 
     func encode(fields: [SegmentField]) -> [UInt8] {
@@ -88,7 +129,8 @@ struct DirectoryWriter {
             for index in 0..<DirectoryArray.columnArrayCount {
                 let isSlot = index >= DirectoryArray.minimum && index <= DirectoryArray.last
                 packed.append(
-                    arrays[start + index], isSigned: isSlot && fields[column].type == .int64)
+                    arrays[start + index], isSigned: isSlot && fields[column].type == .int64,
+                    isFloat: isSlot && fields[column].type == .float64)
             }
         }
         packed.write(to: &writer)
@@ -101,8 +143,10 @@ struct BlockEncoder: ~Copyable {
     let schema: SegmentTableSchema
     let options: EncodeOptions
     private(set) var directory: DirectoryWriter
-    /// The rows stretch, then one a column.
-    private(set) var stretches: [ByteWriter]
+    private var rows = ByteWriter()
+    private var rowsPayloads: [StretchWriter.Payload] = []
+    private var columns: [StretchWriter]
+    /// Of the payloads without symbol tables.
     private(set) var groupByteCount = 0
     private(set) var minTime = Int64.max
     private(set) var maxTime = Int64.min
@@ -114,7 +158,7 @@ struct BlockEncoder: ~Copyable {
         self.schema = schema
         self.options = options
         directory = DirectoryWriter(columnCount: schema.fields.count)
-        stretches = Array(repeating: ByteWriter(), count: schema.fields.count + 1)
+        columns = schema.fields.map { _ in StretchWriter() }
         scratch = BlockScratch(rowsMax: blockRowsMax)
     }
 
@@ -124,60 +168,76 @@ struct BlockEncoder: ~Copyable {
         runs: ArraySlice<(series: UInt32, rowCount: Int)>
     ) {
         guard let first = runs.first, let last = runs.last else { return }
-        let rows = range.count
+        let rowCount = range.count
         // Safe: the range lies inside the rows that wait.
         let times = UnsafeBufferPointer(
-            start: UnsafePointer(pending.times + range.lowerBound), count: rows)
+            start: UnsafePointer(pending.times + range.lowerBound), count: rowCount)
         var (lowest, highest) = (Int64.max, Int64.min)
         for time in times {
             lowest = min(lowest, time)
             highest = max(highest, time)
         }
-        let before = stretches[0].count
+        let before = rows.count
         let areEqual = runs.allSatisfy { $0.rowCount == first.rowCount }
         appendRuns(runs, areEqual: areEqual)
-        let runsByteCount = stretches[0].count - before
+        let runsByteCount = rows.count - before
         let isRegular = runs.count == 1 && Self.isRegular(times)
         let encoding = isRegular ? Encoding(rawValue: 0) : appendTimes(times)
-        let checksum = Self.checksum(stretches[0], from: before)
+        rowsPayloads.append(
+            StretchWriter.Payload(encoding: encoding, byteCount: rows.count - before))
         directory.beginBlock([
-            UInt64(first.series), UInt64(last.series), UInt64(rows), UInt64(runs.count),
-            UInt64(bitPattern: lowest), UInt64(bitPattern: highest), UInt64(stretches[0].count),
-            UInt64(runsByteCount), UInt64(encoding.rawValue), UInt64(checksum),
+            UInt64(first.series), UInt64(last.series), UInt64(rowCount), UInt64(runs.count),
+            UInt64(bitPattern: lowest), UInt64(bitPattern: highest), UInt64(runsByteCount),
+            UInt64(encoding.rawValue),
             (areEqual ? DirectoryArray.equalRunsFlag : 0)
                 | (isRegular ? DirectoryArray.regularTimesFlag : 0),
         ])
-        groupByteCount += stretches[0].count - before
+        groupByteCount += rows.count - before
         for column in pending.columns.indices {
-            encodeColumn(column, pending.columns[column].slice(range), rows)
+            encodeColumn(column, pending.columns[column].slice(range), rowCount)
         }
         minTime = min(minTime, lowest)
         maxTime = max(maxTime, highest)
-        rowCount += rows
+        self.rowCount += rowCount
     }
 
-    mutating func endGroup() {
-        directory.endGroup(stretchByteCounts: stretches.map(\.count))
-        for index in stretches.indices { stretches[index].removeAll() }
+    /// The stretches of the blocks since the last group, in the order of the file.
+    mutating func endGroup() -> [[UInt8]] {
+        var stretches = [
+            StretchWriter.Stretch(bytes: rows.bytes, tableByteCount: 0, payloads: rowsPayloads)
+        ]
+        for column in columns.indices {
+            let type = schema.fields[column].type
+            stretches.append(
+                columns[column].finish { block, payload, bytes, symbols, draft in
+                    let rowCount = directory.groupRowCount(block)
+                    verify(payload.encoding, bytes, type, rowCount, symbols, draft)
+                })
+            columns[column].removeAll()
+        }
+        directory.endGroup(stretches)
+        rows.removeAll()
+        rowsPayloads.removeAll(keepingCapacity: true)
         groupByteCount = 0
+        return stretches.map(\.bytes)
     }
 
-    private mutating func encodeColumn(_ column: Int, _ slice: ColumnSlice?, _ rows: Int) {
+    private mutating func encodeColumn(_ column: Int, _ slice: ColumnSlice?, _ rowCount: Int) {
         guard let slice else {
-            directory.addAbsentColumn(column, end: stretches[column + 1].count, rowCount: rows)
+            directory.addAbsentColumn(column, rowCount: rowCount)
+            columns[column].appendAbsent()
             return
         }
         var statistics = ColumnCodec.statistics(of: slice)
         if slice.type == .string { (statistics.first, statistics.last) = (0, 0) }
         if !statistics.hasRange { (statistics.minimum, statistics.maximum) = (0, 0) }
-        let before = stretches[column + 1].count
-        let encoding = ColumnCodec.encode(slice, options: options, into: &stretches[column + 1])
-        verify(column, slice, encoding, from: before, present: statistics.presentCount)
-        directory.addColumn(
-            column, end: stretches[column + 1].count, encoding: encoding,
-            checksum: Self.checksum(stretches[column + 1], from: before), rowCount: rows,
-            statistics: statistics)
-        groupByteCount += stretches[column + 1].count - before
+        let (encoding, payload, exponent) = columns[column].append(slice, options)
+        if let exponent, case .float(let sum) = statistics.sum {
+            statistics.sum = .float(DecimalCodec.exactSum(sum, exponent: exponent))
+        }
+        verify(slice, encoding, payload, present: statistics.presentCount)
+        directory.addColumn(column, rowCount: rowCount, statistics: statistics)
+        groupByteCount += payload.count
     }
 
     private mutating func appendRuns(
@@ -187,18 +247,18 @@ struct BlockEncoder: ~Copyable {
         if Int(last.series) - Int(first.series) + 1 != runs.count {
             var previous = first.series
             for run in runs.dropFirst() {
-                stretches[0].appendVarint(UInt64(run.series - previous))
+                rows.appendVarint(UInt64(run.series - previous))
                 previous = run.series
             }
         }
-        if !areEqual { for run in runs { stretches[0].appendVarint(UInt64(run.rowCount)) } }
+        if !areEqual { for run in runs { rows.appendVarint(UInt64(run.rowCount)) } }
     }
 
     private mutating func appendTimes(_ times: UnsafeBufferPointer<Int64>) -> Encoding {
-        let before = stretches[0].count
-        let encoding = TimestampCodec.encode(times, into: &stretches[0])
+        let before = rows.count
+        let encoding = TimestampCodec.encode(times, into: &rows)
         let decoded = scratch.times
-        stretches[0].bytes.withUnsafeBytes { bytes in
+        rows.bytes.withUnsafeBytes { bytes in
             do throws(CodecError) {
                 try TimestampCodec.decode(
                     encoding, UnsafeRawBufferPointer(rebasing: bytes[before...]),
@@ -222,18 +282,18 @@ struct BlockEncoder: ~Copyable {
     /// Decodes what was just encoded and compares it, bit by bit. The codec leaves `validity` alone
     /// where all rows are present.
     private mutating func verify(
-        _ column: Int, _ slice: ColumnSlice, _ encoding: Encoding, from start: Int, present: Int
+        _ slice: ColumnSlice, _ encoding: Encoding, _ payload: [UInt8], present: Int
     ) {
         let (values, validity) = (scratch.values, scratch.validity)
         var strings = scratchStrings
         scratchStrings = []
         strings.removeAll(keepingCapacity: true)
         var count = 0
-        stretches[column + 1].bytes.withUnsafeBytes { bytes in
+        payload.withUnsafeBytes { bytes in
             do throws(CodecError) {
                 count = try ColumnCodec.decode(
-                    encoding, UnsafeRawBufferPointer(rebasing: bytes[start...]), type: slice.type,
-                    count: slice.count, values: values, validity: validity, strings: &strings)
+                    encoding, bytes, type: slice.type, count: slice.count, values: values,
+                    validity: validity, strings: &strings)
             } catch {
                 preconditionFailure("BUG: an encoded column does not decode: \(error.reason)")
             }
@@ -291,10 +351,29 @@ struct BlockEncoder: ~Copyable {
         return true
     }
 
-    private static func checksum(_ writer: ByteWriter, from start: Int) -> UInt32 {
-        writer.bytes.withUnsafeBytes {
-            CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[start...]))
-        }
+    /// The same of a coded payload, by the checksum of its draft.
+    private func verify(
+        _ encoding: Encoding, _ bytes: UnsafeRawBufferPointer, _ type: FieldType, _ rowCount: Int,
+        _ symbols: SymbolDecoder, _ draft: ColumnDraft
+    ) {
+        let (values, validity) = (scratch.values, scratch.validity)
+        var strings: [UInt8] = []
+        do throws(CodecError) {
+            let present = try ColumnCodec.decode(
+                encoding, bytes, type: type, count: rowCount, symbols: symbols, values: values,
+                validity: validity, strings: &strings)
+            if present < rowCount {
+                var next = 0
+                for row in 0..<rowCount where validity[row] != 0 {
+                    values[next] = values[row]
+                    next += 1
+                }
+            }
+            guard ColumnCodec.checksum(values, count: present) == draft.checksum else {
+                preconditionFailure(
+                    "BUG: codes decode to other values (encoding \(encoding.rawValue))")
+            }
+        } catch { preconditionFailure("BUG: codes do not decode: \(error.reason)") }
     }
 }
 

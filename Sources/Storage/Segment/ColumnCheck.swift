@@ -19,16 +19,17 @@ final class DirectoryWindow {
     /// As many as leave a core's first cache to the payloads.
     static let blockCountMax = 128
 
-    private static let rowCounts = DirectoryArray.columnArrayCount
+    // Behind the arrays over a column's blocks.
+    private static let rowCounts = DirectoryArray.pageEnd
     private let memory = UnsafeMutablePointer<UInt64>.allocate(
-        capacity: (DirectoryArray.columnArrayCount + 1) * blockCountMax)
+        capacity: (DirectoryArray.pageEnd + 1) * blockCountMax)
     private var blocks = 0..<0
 
     deinit { memory.deallocate() }
 
     func load(_ directory: BlockDirectory, column: Int, _ blocks: Range<Int>) {
         precondition(blocks.count <= Self.blockCountMax, "BUG: a window of too many blocks")
-        for which in 0..<DirectoryArray.columnArrayCount {
+        for which in 0..<DirectoryArray.pageEnd {
             directory.array(column, which).copy(blocks, into: memory + which * Self.blockCountMax)
         }
         directory.storage.arrays[DirectoryArray.rowCount].copy(
@@ -53,52 +54,82 @@ extension SegmentReader {
         _ directory: BlockDirectory, _ column: Int, _ blocks: Range<Int>, _ scratch: CheckScratch,
         _ findings: inout [Finding]
     ) {
-        let storage = directory.storage
-        let type = directory.columnType(column)
-        var group = storage.group(of: blocks.lowerBound)
-        var next = blocks.lowerBound
+        let window = scratch.window
+        var (next, loadedEnd) = (blocks.lowerBound, blocks.lowerBound)
         while next < blocks.upperBound {
-            while storage.groupFirstBlocks[group + 1] <= next { group += 1 }
-            let end = min(
-                blocks.upperBound, storage.groupFirstBlocks[group + 1],
-                next + DirectoryWindow.blockCountMax)
-            let window = scratch.window
-            window.load(directory, column: column, next..<end)
-            let index = group * (directory.columnCount + 1) + column + 1
-            let stretch = storage.stretchStarts[index]..<storage.stretchStarts[index + 1]
-            var start =
-                next == storage.groupFirstBlocks[group]
-                ? 0 : directory.array(column, DirectoryArray.end)[next - 1]
-            for block in next..<end {
-                let payloadEnd = window.value(DirectoryArray.end, block)
-                if !isSound(block, type, stretch, start, payloadEnd, window, scratch.narrow) {
-                    checkByDecoding(directory, column, block, scratch, &findings)
-                }
-                start = payloadEnd
+            let page: DirectoryPage
+            do throws(StorageError) {
+                page = try directory.storage.page(stretch: column + 1, of: next)
+            } catch {
+                note(error, at: directory.storage.stretchStarts[0], &findings)
+                next = directory.storage.endOfPage(of: next)
+                continue
             }
+            let end = min(blocks.upperBound, directory.storage.endOfPage(of: next))
+            if end > loadedEnd {
+                loadedEnd = min(blocks.upperBound, next + DirectoryWindow.blockCountMax)
+                window.load(directory, column: column, next..<loadedEnd)
+            }
+            checkPage(page, next..<end, directory, column, scratch, &findings)
             next = end
         }
     }
 
+    private func checkPage(
+        _ page: DirectoryPage, _ blocks: Range<Int>, _ directory: BlockDirectory, _ column: Int,
+        _ scratch: CheckScratch, _ findings: inout [Finding]
+    ) {
+        // In format 1 a block without values has the checksum of the one before.
+        guard page.bytes.isEmpty || UInt64(CRC32C.checksum(page.bytes)) == page.checksum else {
+            let which =
+                blocks.count == 1
+                ? "block \(blocks.lowerBound)"
+                : "blocks \(blocks.lowerBound)–\(blocks.upperBound - 1)"
+            findings.append(
+                (
+                    UInt64(page.fileOffset),
+                    "the checksum of column \(column), \(which), does not match"
+                ))
+            return
+        }
+        let type = directory.columnType(column)
+        let isWhole = directory.storage.pageBlockCount == 1
+        var start = 0
+        for block in blocks {
+            let stated = scratch.window.value(DirectoryArray.byteCount, block)
+            let left = page.bytes.count - start
+            let count = isWhole ? left : Int(min(stated, UInt64(left)))
+            // Safe: `start` and `count` were just kept inside of the page.
+            let payload = UnsafeRawBufferPointer(rebasing: page.bytes[start..<(start + count)])
+            if !isSound(
+                block, type, payload, offset: page.fileOffset + start, scratch.window,
+                scratch.narrow)
+            {
+                checkByDecoding(directory, column, block, scratch, &findings)
+            }
+            start += count
+        }
+        if start != page.bytes.count {
+            findings.append(
+                (
+                    UInt64(page.fileOffset + start),
+                    "column \(column): payloads do not fill the page of block \(blocks.lowerBound)"
+                ))
+        }
+    }
+
     /// Whether the block's bytes are found to be what was written; if not, decoding has to tell.
-    /// - Parameters `start` and `end`: The payload's place in its stretch, as stated.
     @inline(__always)
     private func isSound(
-        _ block: Int, _ type: FieldType, _ stretch: Range<Int>, _ start: UInt64, _ end: UInt64,
+        _ block: Int, _ type: FieldType, _ payload: UnsafeRawBufferPointer, offset: Int,
         _ window: DirectoryWindow, _ scratch: NarrowScratch
     ) -> Bool {
         let rowCount = window.rowCount(block)
-        guard start <= end, end <= UInt64(stretch.count) else { return false }
         if window.value(DirectoryArray.absentCount, block) >= UInt64(rowCount) {
-            return start == end
+            return payload.isEmpty
         }
-        let offset = stretch.lowerBound + Int(start)
-        let payloadEnd = stretch.lowerBound + Int(end)
-        guard payloadEnd <= file.bytes.count - NarrowFrame.slack else { return false }
-        // Safe: the stretch lies in the mapped file, and the payload in the stretch.
-        let payload = UnsafeRawBufferPointer(rebasing: file.bytes[offset..<payloadEnd])
-        guard UInt64(CRC32C.checksum(payload)) == window.value(DirectoryArray.checksum, block)
-        else { return false }
+        // Safe: so much may be read behind a payload.
+        guard offset + payload.count <= file.bytes.count - NarrowFrame.slack else { return false }
         let code = window.value(DirectoryArray.encoding, block)
         guard
             let actual = ColumnCodec.statistics(
@@ -132,8 +163,7 @@ extension SegmentReader {
             }
             let stated = directory.statistics(column: column, block: block)
             if !Self.agree(stated, actual, type: type) {
-                let ends = directory.array(column, DirectoryArray.end)
-                let place = try directory.payload(ends, stretch: column + 1, block).fileOffset
+                let place = try directory.payload(stretch: column + 1, block).fileOffset
                 findings.append(
                     (UInt64(place), "column \(column), block \(block): the statistics are wrong"))
             }

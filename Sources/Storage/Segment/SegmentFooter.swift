@@ -8,6 +8,7 @@
 //     partitionNanoseconds  8        at least 1
 //     firstSequence         8        of the log records whose rows are inside
 //     lastSequence          8        not below firstSequence
+//     level                 1        0 hot, 1 cold: how much work encoding was; not in format 1
 //     databaseName          text
 //     replaceCount          varint   segments whose rows this one has taken over
 //       number              varint   for each
@@ -53,11 +54,13 @@ package struct SegmentIdentity: Sendable, Equatable {
     package var lastSequence: UInt64
     /// Numbers of the segments whose rows this one has taken over.
     package var replaces: [UInt64]
+    /// How much work went into its blocks.
+    package var level: EncodeOptions.Level
 
     package init(
         number: UInt64, databaseID: UInt32, databaseName: String, partitionStart: Int64,
         partitionNanoseconds: Int64, firstSequence: UInt64, lastSequence: UInt64,
-        replaces: [UInt64] = []
+        replaces: [UInt64] = [], level: EncodeOptions.Level = .hot
     ) {
         self.number = number
         self.databaseID = databaseID
@@ -67,6 +70,7 @@ package struct SegmentIdentity: Sendable, Equatable {
         self.firstSequence = firstSequence
         self.lastSequence = lastSequence
         self.replaces = replaces
+        self.level = level
     }
 }
 
@@ -110,6 +114,8 @@ package struct SegmentTableSchema: Sendable, Equatable {
 
 /// A table's entry in the footer.
 struct SegmentTableEntry: Sendable, Equatable {
+    /// Of the segment.
+    var format = SegmentLayout.formatNumber
     var schema: SegmentTableSchema
     var rowCount = 0
     var blockCount = 0
@@ -144,6 +150,7 @@ struct SegmentFooter: Sendable, Equatable {
         writer.append(identity.partitionNanoseconds)
         writer.append(identity.firstSequence)
         writer.append(identity.lastSequence)
+        writer.append(identity.level.rawValue)
         writer.appendText(identity.databaseName)
         writer.appendVarint(UInt64(identity.replaces.count))
         for number in identity.replaces { writer.appendVarint(number) }
@@ -187,7 +194,7 @@ struct SegmentFooter: Sendable, Equatable {
     /// Reads a footer whose checksum has matched.
     /// - Parameter footerOffset: Where it lies in the file; sections have to end there.
     static func decode(
-        _ bytes: UnsafeRawBufferPointer, footerOffset: Int
+        _ bytes: UnsafeRawBufferPointer, footerOffset: Int, format: UInt32
     ) throws(ByteReader.Malformed) -> SegmentFooter {
         // Safe: the bytes are read through `ByteReader` alone, which checks each bound.
         var reader = ByteReader(bytes)
@@ -199,6 +206,13 @@ struct SegmentFooter: Sendable, Equatable {
         let lastSequence: UInt64 = try reader.read()
         guard partitionNanoseconds > 0, firstSequence <= lastSequence else {
             throw .init(offset: 0, reason: "an impossible partition or sequence range")
+        }
+        var level = EncodeOptions.Level.hot
+        if format > 1 {
+            guard let stated = EncodeOptions.Level(rawValue: try reader.read()) else {
+                throw .init(offset: reader.offset - 1, reason: "no known level")
+            }
+            level = stated
         }
         let databaseName = try reader.readString()
         var replaces: [UInt64] = []
@@ -214,7 +228,8 @@ struct SegmentFooter: Sendable, Equatable {
         var end = SegmentLayout.headerByteCount
         for _ in 0..<tableCount {
             let start = reader.offset
-            let table = try decodeTable(&reader, names: names, footerOffset: footerOffset)
+            var table = try decodeTable(&reader, names: names, footerOffset: footerOffset)
+            table.format = format
             guard table.dataOffset == end else {
                 throw .init(offset: start, reason: "a table does not begin where the last ended")
             }
@@ -230,7 +245,8 @@ struct SegmentFooter: Sendable, Equatable {
             identity: SegmentIdentity(
                 number: number, databaseID: databaseID, databaseName: databaseName,
                 partitionStart: partitionStart, partitionNanoseconds: partitionNanoseconds,
-                firstSequence: firstSequence, lastSequence: lastSequence, replaces: replaces),
+                firstSequence: firstSequence, lastSequence: lastSequence, replaces: replaces,
+                level: level),
             tables: tables)
     }
 

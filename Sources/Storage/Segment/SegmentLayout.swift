@@ -23,7 +23,7 @@
 //     offset  size  field
 //     ──────  ────  ──────────────────────────────────────────────────────
 //          0     8  magic           "APUSSEG" and a line feed
-//          8     4  format          1
+//          8     4  format          2
 //         12     4  checksum        CRC-32C of bytes 0 ..< 12
 //
 // Trailer, the last 48 bytes
@@ -34,7 +34,7 @@
 //          8     8  footerByteCount
 //         16     8  fileByteCount   all bytes of the file
 //         24     4  footerChecksum  CRC-32C of the footer
-//         28     4  format          1
+//         28     4  format          2
 //         32     4  reserved        zero
 //         36     4  checksum        CRC-32C of bytes 0 ..< 36 of the trailer
 //         40     8  magic           "APUSEND" and a line feed
@@ -44,7 +44,7 @@
 
 /// Constants of segment files, and their two ends.
 package enum SegmentLayout {
-    package static let formatNumber: UInt32 = 1
+    package static let formatNumber: UInt32 = 2
     package static let headerMagic = magic("APUSSEG\n")
     package static let trailerMagic = magic("APUSEND\n")
     package static let headerByteCount = 16
@@ -56,6 +56,8 @@ package enum SegmentLayout {
     package static let blockRowsLimit = 65_536
     /// Series with fewer rows than this share packed blocks, hours with fewer share series blocks.
     package static let denseRowsMin = 128
+    /// Blocks whose payloads in a stretch share a checksum.
+    package static let pageBlockCount = 8
     /// Series blocks are cut where times pass a multiple of this.
     package static let hourNanoseconds: Int64 = 3_600_000_000_000
 
@@ -98,10 +100,10 @@ package enum SegmentLayout {
     }
 
     /// Checks both ends of a mapped file and the footer's checksum.
-    /// - Returns: Where the footer lies.
+    /// - Returns: Where the footer lies, and the file's format.
     static func locateFooter(
         _ bytes: UnsafeRawBufferPointer, file: String
-    ) throws(StorageError) -> Range<Int> {
+    ) throws(StorageError) -> (range: Range<Int>, format: UInt32) {
         func corrupt(_ offset: Int, _ reason: String) -> StorageError {
             .corrupt(file: file, offset: UInt64(offset), reason: reason)
         }
@@ -119,7 +121,8 @@ package enum SegmentLayout {
         guard load(12, as: UInt32.self) == headerChecksum else {
             throw corrupt(12, "the header's checksum does not match")
         }
-        try checkFormat(load(8), file: file)
+        let format: UInt32 = load(8)
+        try checkFormat(format, file: file)
         let trailer = bytes.count - trailerByteCount
         guard load(trailer + 40, as: UInt64.self) == trailerMagic else {
             throw corrupt(trailer + 40, "no segment ends like this: cut short or appended to")
@@ -129,6 +132,9 @@ package enum SegmentLayout {
             throw corrupt(trailer + 36, "the trailer's checksum does not match")
         }
         try checkFormat(load(trailer + 28), file: file)
+        guard load(trailer + 28, as: UInt32.self) == format else {
+            throw corrupt(trailer + 28, "header and trailer differ in the format")
+        }
         let offset: UInt64 = load(trailer)
         let count: UInt64 = load(trailer + 8)
         guard load(trailer + 16, as: UInt64.self) == UInt64(bytes.count) else {
@@ -143,11 +149,13 @@ package enum SegmentLayout {
         guard checksum == load(trailer + 24) else {
             throw corrupt(footer.lowerBound, "the footer's checksum does not match")
         }
-        return footer
+        return (footer, format)
     }
 
     /// Where a footer lies whose checksum matches, whatever else is wrong with the file.
-    static func salvageFooter(_ bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+    static func salvageFooter(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (range: Range<Int>, format: UInt32)? {
         guard bytes.count >= headerByteCount + trailerByteCount else { return nil }
         let trailer = bytes.count - trailerByteCount
         // Safe (all loads of this function): the file holds a trailer, checked above.
@@ -155,16 +163,17 @@ package enum SegmentLayout {
             T(littleEndian: bytes.loadUnaligned(fromByteOffset: trailer + offset, as: T.self))
         }
         let (offset, count): (UInt64, UInt64) = (load(0), load(8))
-        guard load(28, as: UInt32.self) == formatNumber, offset >= UInt64(headerByteCount),
+        let format: UInt32 = load(28)
+        guard (1...formatNumber).contains(format), offset >= UInt64(headerByteCount),
             offset <= UInt64(trailer), count <= UInt64(trailer) - offset
         else { return nil }
         let footer = Int(offset)..<Int(offset + count)
         let checksum = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[footer]))
-        return checksum == load(24) ? footer : nil
+        return checksum == load(24) ? (footer, format) : nil
     }
 
     private static func checkFormat(_ found: UInt32, file: String) throws(StorageError) {
-        guard found == formatNumber else {
+        guard (1...formatNumber).contains(found) else {
             throw .unsupportedFormat(file: file, found: found, newestKnown: formatNumber)
         }
     }

@@ -12,6 +12,8 @@ package final class SegmentReader: Sendable {
     package let byteCount: Int
     let file: MappedFile
     let footer: Range<Int>
+    /// Number of the file's format.
+    package let format: UInt32
     private let tableIndexes: [UInt32: Int]
 
     /// Maps a segment and reads its footer.
@@ -24,13 +26,13 @@ package final class SegmentReader: Sendable {
     }
 
     private init(file: MappedFile, path: String) throws(StorageError) {
-        let footerRange = try SegmentLayout.locateFooter(file.bytes, file: path)
+        let (footerRange, format) = try SegmentLayout.locateFooter(file.bytes, file: path)
         // Safe: `locateFooter` gives a range of the file; the bytes live as long as `file`.
         let decoded: SegmentFooter
         do throws(ByteReader.Malformed) {
             decoded = try SegmentFooter.decode(
                 UnsafeRawBufferPointer(rebasing: file.bytes[footerRange]),
-                footerOffset: footerRange.lowerBound)
+                footerOffset: footerRange.lowerBound, format: format)
         } catch {
             throw .corrupt(
                 file: path, offset: UInt64(footerRange.lowerBound + error.offset),
@@ -41,6 +43,7 @@ package final class SegmentReader: Sendable {
         self.path = path
         byteCount = file.bytes.count
         footer = footerRange
+        self.format = format
         identity = decoded.identity
         tables = decoded.tables.map { SegmentTable(file: file, path: path, entry: $0) }
         tableIndexes = Dictionary(
@@ -60,10 +63,10 @@ package final class SegmentReader: Sendable {
     ) -> (identity: SegmentIdentity, times: [UInt32: ClosedRange<Int64>])? {
         // Safe: `salvageFooter` gives a range of the file; the bytes live as long as `file`.
         guard let file = try? fileSystem.map(path),
-            let range = SegmentLayout.salvageFooter(file.bytes),
+            let (range, format) = SegmentLayout.salvageFooter(file.bytes),
             let footer = try? SegmentFooter.decode(
                 UnsafeRawBufferPointer(rebasing: file.bytes[range]),
-                footerOffset: range.lowerBound),
+                footerOffset: range.lowerBound, format: format),
             !file.isPoisoned
         else { return nil }
         var times: [UInt32: ClosedRange<Int64>] = [:]

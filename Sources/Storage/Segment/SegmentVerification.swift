@@ -41,7 +41,10 @@ extension SegmentReader {
             var (first, rows) = (0, 0)
             for block in 0..<directory.blockCount {
                 rows += directory.rowCount(block)
-                guard rows >= rowsMax || block == directory.blockCount - 1 else { continue }
+                let endsPage = directory.storage.endOfPage(of: block) == block + 1
+                guard rows >= rowsMax && endsPage || block == directory.blockCount - 1 else {
+                    continue
+                }
                 ranges.append(first..<(block + 1))
                 (first, rows) = (block + 1, 0)
             }
@@ -129,22 +132,24 @@ extension SegmentReader {
         }
     }
 
-    /// Blocks of a group fill their stretches to the last byte.
+    /// Pages of a group fill their stretches to the last byte, and symbol tables are whole.
     private func checkStretches(_ directory: BlockDirectory, _ findings: inout [Finding]) {
         let storage = directory.storage
-        for group in 0..<(storage.groupFirstBlocks.count - 1) {
+        for group in 0..<storage.layout.groupCount {
             let lastBlock = storage.groupFirstBlocks[group + 1] - 1
             for stretch in 0...directory.columnCount {
-                let ends =
-                    stretch == 0
-                    ? storage.arrays[DirectoryArray.rowsEnd]
-                    : directory.array(stretch - 1, DirectoryArray.end)
                 let index = group * (directory.columnCount + 1) + stretch
-                let byteCount = storage.stretchStarts[index + 1] - storage.stretchStarts[index]
-                if ends[lastBlock] != UInt64(byteCount) {
-                    findings.append(
-                        (UInt64(storage.stretchStarts[index]), "a stretch is not filled"))
-                }
+                let start = storage.stretchStarts[index]
+                do throws(StorageError) {
+                    let page = try storage.page(stretch: stretch, of: lastBlock)
+                    if page.fileOffset + page.bytes.count != storage.stretchStarts[index + 1] {
+                        findings.append((UInt64(start), "a stretch is not filled"))
+                    }
+                    guard stretch > 0,
+                        let table = storage.tableBytes(group: group, column: stretch - 1)
+                    else { continue }
+                    _ = try DirectoryStorage.readTable(table, in: storage, stretch - 1, group)
+                } catch { note(error, at: start, &findings) }
             }
         }
     }

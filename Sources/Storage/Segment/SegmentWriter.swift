@@ -157,8 +157,7 @@ package final class SegmentWriter {
     }
 
     private func writeGroup(_ table: OpenTable) throws(StorageError) {
-        for stretch in table.encoder.stretches { try output.append(stretch.bytes) }
-        table.encoder.endGroup()
+        for stretch in table.encoder.endGroup() { try output.append(stretch) }
     }
 }
 
@@ -179,7 +178,8 @@ private final class OpenTable {
         self.schema = schema
         self.dataOffset = dataOffset
         cutter = BlockCutter(
-            blockRowsMax: options.blockRowsMax, columnCount: schema.fields.count)
+            blockRowsMax: options.blockRowsMax, columnCount: schema.fields.count,
+            level: options.encoding.level)
         pending = PendingRows(
             types: schema.fields.map(\.type), rowsExpected: options.blockRowsMax)
         encoder = BlockEncoder(

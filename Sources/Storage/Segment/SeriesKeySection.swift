@@ -1,5 +1,3 @@
-internal import CZstd
-
 // The keys of a table's series, so that the catalog can be rebuilt from segments.
 //
 // A section is a row of chunks, each readable alone:
@@ -26,7 +24,6 @@ enum SeriesKeySection {
     static let chunkBytesTarget = 256 << 10
     static let chunkBytesMax = 1 << 20
     static let restartInterval = 16
-    static let compressionLevel: Int32 = 3
 }
 
 /// Collects the keys of one table while its rows are written.
@@ -37,13 +34,6 @@ struct SeriesKeySectionWriter: ~Copyable {
     private var entryCount = 0
     private var previousID: UInt32 = 0
     private var previousKey: [UInt8] = []
-    private let context: OpaquePointer?
-
-    init() {
-        context = ZSTD_createCCtx()
-    }
-
-    deinit { ZSTD_freeCCtx(context) }
 
     mutating func removeAll() {
         section.removeAll()
@@ -71,7 +61,7 @@ struct SeriesKeySectionWriter: ~Copyable {
     mutating func closeChunk() {
         guard entryCount > 0 else { return }
         let raw = entries.bytes
-        let compressed = compress(raw)
+        let compressed = ZstdFrame.compress(raw)
         section.appendVarint(UInt64(entryCount))
         section.append(UInt8(compressed == nil ? 0 : 1))
         section.appendVarint(UInt64(raw.count))
@@ -79,23 +69,6 @@ struct SeriesKeySectionWriter: ~Copyable {
         section.append(compressed ?? raw)
         entries.removeAll()
         entryCount = 0
-    }
-
-    /// Nil where it would not save an eighth, or on any failure of the library.
-    private func compress(_ raw: [UInt8]) -> [UInt8]? {
-        guard raw.count >= 128, let context else { return nil }
-        let bound = ZSTD_compressBound(raw.count)
-        let compressed = [UInt8](unsafeUninitializedCapacity: bound) { buffer, count in
-            // Safe: the library writes at most the capacity given to it.
-            let written = raw.withUnsafeBytes { source in
-                ZSTD_compressCCtx(
-                    context, buffer.baseAddress, bound, source.baseAddress, source.count,
-                    SeriesKeySection.compressionLevel)
-            }
-            count = ZSTD_isError(written) != 0 ? 0 : written
-        }
-        guard !compressed.isEmpty, compressed.count < raw.count - raw.count / 8 else { return nil }
-        return compressed
     }
 }
 
@@ -122,10 +95,16 @@ extension SeriesKeySection {
                 if compression == 0 {
                     try readEntries(stored, count, at: start, &previousID, body)
                 } else if compression == 1 {
-                    let raw = try decompress(stored, rawByteCount: rawByteCount, at: start)
-                    defer { raw.deallocate() }
-                    try readEntries(
-                        UnsafeRawBufferPointer(raw), count, at: start, &previousID, body)
+                    guard let raw = ZstdFrame.decompress(stored, countMax: chunkBytesMax),
+                        raw.count == rawByteCount
+                    else {
+                        throw ByteReader.Malformed(
+                            offset: start, reason: "a key chunk does not decompress")
+                    }
+                    // Safe: `readEntries` reads through `ByteReader` alone and keeps nothing.
+                    try raw.withUnsafeBytes {
+                        try readEntries($0, count, at: start, &previousID, body)
+                    }
                 } else {
                     throw SectionError.unsupported(UInt32(compression))
                 }
@@ -180,20 +159,5 @@ extension SeriesKeySection {
         guard reader.isAtEnd else {
             throw ByteReader.Malformed(offset: start, reason: "bytes behind a chunk's last key")
         }
-    }
-
-    private static func decompress(
-        _ stored: UnsafeRawBufferPointer, rawByteCount: Int, at start: Int
-    ) throws(ByteReader.Malformed) -> UnsafeMutableRawBufferPointer {
-        let raw = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(rawByteCount, 1), alignment: 8)
-        // Safe: the library writes at most the capacity given to it.
-        let written = ZSTD_decompress(
-            raw.baseAddress, rawByteCount, stored.baseAddress, stored.count)
-        guard ZSTD_isError(written) == 0, written == rawByteCount else {
-            raw.deallocate()
-            throw .init(offset: start, reason: "a key chunk does not decompress")
-        }
-        return UnsafeMutableRawBufferPointer(rebasing: raw[0..<rawByteCount])
     }
 }

@@ -63,7 +63,7 @@ func encode(_ column: TestColumn, _ level: EncodeOptions.Level = .hot) -> Encode
 
 /// The decoded column and what `decode` returned. Canaries stand behind the room a decoder may use.
 func decode(
-    _ encoded: Encoded, type: FieldType, count: Int
+    _ encoded: Encoded, type: FieldType, count: Int, symbols: SymbolDecoder? = nil
 ) throws(CodecError) -> (column: TestColumn, present: Int) {
     let canary: UInt64 = 0xDEAD_BEEF_0BAD_F00D
     var slots = [UInt64](repeating: canary, count: count + 72)
@@ -81,8 +81,8 @@ func decode(
                 outcome = .success(
                     try ColumnCodec.decode(
                         encoded.encoding, UnsafeRawBufferPointer(exact), type: type, count: count,
-                        values: slotBuffer.start, validity: validityBuffer.start,
-                        strings: &strings))
+                        symbols: symbols, values: slotBuffer.start,
+                        validity: validityBuffer.start, strings: &strings))
             } catch {
                 outcome = .failure(error)
             }

@@ -21,7 +21,7 @@ import Testing
         let report = try Self.check(disk)
         #expect(report.findings == [] && report.notes == [])
         #expect(report.wasClosedCleanly)
-        #expect(report.filesChecked == 8)
+        #expect(report.filesChecked == 9)
         #expect(report.bytesChecked == before.reduce(0) { $0 + ($1?.count ?? 0) })
         #expect(!disk.callLog.contains { $0.kind.changes })
         #expect(disk.paths.map { disk.contents($0) } == before)
@@ -189,7 +189,7 @@ import Testing
         var manifest = try Manifest.decode(try #require(disk.contents(Manifest.path)), path: "m")
         manifest.segments.removeLast()
         disk.setContents(Manifest.path, manifest.encoded())
-        let path = GoldenStore.compressedPath
+        let path = GoldenStore.codedPath
         #expect(try Self.check(disk).findings == [])
         #expect(try Self.check(disk).notes.map(\.file) == [path])
         disk.flipBit(path, offset: 40)
@@ -214,14 +214,14 @@ import Testing
     @Test func `a newer format is refused, not called damage`() throws {
         let disk = try GoldenStore.make()
         var bytes = try #require(disk.contents(GoldenStore.catalogPath))
-        bytes[8] = 2
+        bytes[8] = 3
         var head = ByteWriter()
         head.append(Array(bytes[..<12]))
         head.append(CRC32C.checksum(Array(bytes[..<12])))
         disk.setContents(GoldenStore.catalogPath, head.bytes + bytes[16...])
         #expect(
             throws: StorageError.unsupportedFormat(
-                file: GoldenStore.catalogPath, found: 2, newestKnown: 1)
+                file: GoldenStore.catalogPath, found: 3, newestKnown: 2)
         ) { try Self.check(disk) }
     }
 

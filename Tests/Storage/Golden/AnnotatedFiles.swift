@@ -60,7 +60,7 @@ enum AnnotatedFiles {
 
     private static func annotateCatalog(_ file: inout AnnotatedBytes) {
         file.raw(8, "magic \"\(ascii(Array(file.bytes.prefix(8))))\"")
-        file.number(4, "format")
+        let format = file.number(4, "format")
         file.checksum("checksum of 0 ..< 12", of: 0..<12)
         while file.offset < file.bytes.count {
             file.title("frame")
@@ -71,6 +71,9 @@ enum AnnotatedFiles {
             if size == 0 {
                 file.number(4, "frameCount")
                 continue
+            }
+            if format > 1, file.number(1, "compression") == 1 {
+                file.raw(end - file.offset, "entries, compressed")
             }
             while file.offset < end { annotateEntry(&file) }
         }

@@ -13,18 +13,54 @@ enum AnnotatedSegment {
         var keysByteCount = 0
     }
 
-    private static let blockArrays = [
-        "firstSeries", "lastSeries", "rowCount", "runCount", "minTime", "maxTime", "rowsEnd",
-        "runsByteCount", "timeEncoding", "rowsChecksum", "rowsFlags",
-    ]
-    private static let columnArrays = [
-        "end", "encoding", "checksum", "absentCount", "nanCount", "minimum", "maximum", "sumLow",
-        "sumHigh", "first", "last", "flags",
-    ]
+    /// The arrays of a directory, by format; those in `overPages` have a number a page.
+    private struct Arrays {
+        var block: [String]
+        var column: [String]
+
+        static let overPages: Set = ["rowsPageEnd", "rowsPageChecksum", "pageEnd", "pageChecksum"]
+
+        init(format: UInt64) {
+            guard format > 1 else {
+                block = [
+                    "firstSeries", "lastSeries", "rowCount", "runCount", "minTime", "maxTime",
+                    "rowsEnd", "runsByteCount", "timeEncoding", "rowsChecksum", "rowsFlags",
+                ]
+                column = [
+                    "end", "encoding", "checksum", "absentCount", "nanCount", "minimum", "maximum",
+                    "sumLow", "sumHigh", "first", "last", "flags",
+                ]
+                return
+            }
+            block = [
+                "firstSeries", "lastSeries", "rowCount", "runCount", "minTime", "maxTime",
+                "runsByteCount", "timeEncoding", "rowsFlags", "rowsByteCount", "rowsPageEnd",
+                "rowsPageChecksum",
+            ]
+            column = [
+                "absentCount", "nanCount", "minimum", "maximum", "sumLow", "sumHigh", "first",
+                "last", "flags", "encoding", "byteCount", "pageEnd", "pageChecksum",
+            ]
+        }
+
+        /// Where an array stands, of a column or over the blocks.
+        func place(_ name: String, column number: Int? = nil) -> Int {
+            guard let number else { return block.firstIndex(of: name) ?? 0 }
+            return block.count + number * column.count + (column.firstIndex(of: name) ?? 0)
+        }
+    }
+
+    private struct Group {
+        var blocks: Int
+        var byteCounts: [Int]
+        var tableByteCounts: [Int]
+
+        var pages: Int { (blocks + 7) / 8 }
+    }
 
     static func annotate(_ file: inout AnnotatedBytes) {
         file.raw(8, "magic \"APUSSEG\\n\"")
-        file.number(4, "format")
+        let format = file.number(4, "format")
         file.checksum("checksum of 0 ..< 12", of: 0..<12)
         let trailer = file.bytes.count - 48
         file.seek(trailer)
@@ -41,17 +77,19 @@ enum AnnotatedSegment {
         file.seek(footerOffset + footerByteCount)
         file.zeros(trailer - file.offset)
         file.seek(footerOffset)
-        let tables = annotateFooter(&file)
+        let tables = annotateFooter(&file, format)
         var end = 16
         for table in tables {
-            annotateTable(table, &file)
+            annotateTable(table, format, &file)
             end = table.directoryOffset + table.directoryByteCount + table.keysByteCount
         }
         file.seek(end)
         file.zeros(footerOffset - end)
     }
 
-    private static func annotateFooter(_ file: inout AnnotatedBytes) -> [Table] {
+    private static func annotateFooter(
+        _ file: inout AnnotatedBytes, _ format: UInt64
+    ) -> [Table] {
         file.title("footer")
         file.number(8, "number")
         file.number(4, "databaseID")
@@ -59,6 +97,7 @@ enum AnnotatedSegment {
         file.signed("partitionNanoseconds")
         file.number(8, "firstSequence")
         file.number(8, "lastSequence")
+        if format > 1 { file.number(1, "level") }
         file.text("databaseName")
         for _ in 0..<file.varint("replaceCount") { file.varint("· replaces") }
         var names: [String] = []
@@ -104,15 +143,25 @@ enum AnnotatedSegment {
         var width: Int
         var base: UInt64
         var factor: UInt64
+        /// Of decimals.
+        var exponent: UInt64?
+        var count: Int
         var values: [UInt64] = []
+
+        func text(_ value: UInt64) -> String {
+            guard let exponent else { return "\(value)" }
+            return "\(Int64(bitPattern: value)) / 10^\(exponent)"
+        }
     }
 
-    private static func annotateTable(_ table: Table, _ file: inout AnnotatedBytes) {
+    private static func annotateTable(
+        _ table: Table, _ format: UInt64, _ file: inout AnnotatedBytes
+    ) {
         file.seek(table.directoryOffset)
         file.title("directory")
         let blockCount = Int(file.varint("blockCount"))
         let columnCount = Int(file.varint("columnCount"))
-        var groups: [(blocks: Int, byteCounts: [Int])] = []
+        var groups: [Group] = []
         for _ in 0..<file.varint("groupCount") {
             let blocks = Int(file.varint("· blockCount"))
             var byteCounts = [Int(file.varint("  bytes of the rows stretch"))]
@@ -120,29 +169,46 @@ enum AnnotatedSegment {
                 byteCounts.append(
                     Int(file.varint("  bytes of \(table.columns[column].name)'s stretch")))
             }
-            groups.append((blocks, byteCounts))
+            var tableByteCounts: [Int] = []
+            for column in table.columns where format > 1 {
+                tableByteCounts.append(
+                    Int(file.varint("  of them \(column.name)'s symbol table")))
+            }
+            groups.append(
+                Group(blocks: blocks, byteCounts: byteCounts, tableByteCounts: tableByteCounts))
         }
-        var names = blockArrays
-        for column in table.columns { names += columnArrays.map { "\(column.name).\($0)" } }
+        let kinds = Arrays(format: format)
+        var names = kinds.block.map { ($0, $0) }
+        for column in table.columns { names += kinds.column.map { ("\(column.name).\($0)", $0) } }
+        let pageCount = groups.reduce(0) { $0 + $1.pages }
         var arrays: [PackedValues] = []
-        for name in names {
-            let width = Int(file.number(1, "\(name): width"))
+        for (name, kind) in names {
+            let head = file.number(1, "\(name): width") {
+                $0 & 128 == 0 ? "\($0)" : "\($0 & 127), decimals"
+            }
+            let width = Int(head & 127)
+            let exponent = head & 128 != 0 ? file.number(1, "  exponent") : nil
             let base = UInt64(bitPattern: file.zigzag("  base"))
             let factor = width > 0 ? file.varint("  factor") : 1
-            arrays.append(PackedValues(name: name, width: width, base: base, factor: factor))
+            arrays.append(
+                PackedValues(
+                    name: name, width: width, base: base, factor: factor, exponent: exponent,
+                    count: Arrays.overPages.contains(kind) ? pageCount : blockCount))
         }
         align(&file, to: 8, from: table.directoryOffset)
         file.title("elements")
         for index in arrays.indices {
             let array = arrays[index]
-            if array.width > 0 { align(&file, to: array.width, from: table.directoryOffset) }
-            for block in 0..<blockCount {
+            if array.width > 0, array.width != 3 {
+                align(&file, to: array.width, from: table.directoryOffset)
+            }
+            for block in 0..<array.count {
                 guard array.width > 0 else {
                     arrays[index].values.append(array.base)
                     continue
                 }
                 let element = file.number(array.width, "\(array.name)[\(block)] =") {
-                    "\(array.base &+ array.factor &* $0)"
+                    array.text(array.base &+ array.factor &* $0)
                 }
                 arrays[index].values.append(array.base &+ array.factor &* element)
             }
@@ -150,7 +216,7 @@ enum AnnotatedSegment {
         let directoryEnd = table.directoryOffset + table.directoryByteCount
         file.zeros(directoryEnd - file.offset)
         annotateKeys(&file, end: directoryEnd + table.keysByteCount)
-        let dataEnd = annotateStretches(table, groups, arrays, &file)
+        let dataEnd = annotateStretches(table, groups, kinds, arrays, &file)
         file.seek(dataEnd)
         file.zeros(table.directoryOffset - dataEnd)
     }
@@ -161,7 +227,7 @@ enum AnnotatedSegment {
     }
 
     private static func annotateStretches(
-        _ table: Table, _ groups: [(blocks: Int, byteCounts: [Int])], _ arrays: [PackedValues],
+        _ table: Table, _ groups: [Group], _ kinds: Arrays, _ arrays: [PackedValues],
         _ file: inout AnnotatedBytes
     ) -> Int {
         var position = table.dataOffset
@@ -169,25 +235,39 @@ enum AnnotatedSegment {
         for group in groups {
             for (stretch, byteCount) in group.byteCounts.enumerated() {
                 file.seek(position)
-                let isRows = stretch == 0
+                let column = stretch == 0 ? nil : stretch - 1
                 if byteCount > 0 {
-                    file.title(isRows ? "rows" : "column \(table.columns[stretch - 1].name)")
+                    file.title(column.map { "column \(table.columns[$0].name)" } ?? "rows")
                 }
-                let first = blockArrays.count + (stretch - 1) * columnArrays.count
-                let ends = arrays[isRows ? 6 : first].values
+                if let column, let size = group.tableByteCounts.dropFirst(column).first, size > 0 {
+                    file.raw(size - 4, "symbol table")
+                    file.checksum("checksum of it", of: position..<(position + size - 4))
+                }
                 var start = 0
                 for block in firstBlock..<(firstBlock + group.blocks) {
-                    let end = Int(ends[block])
-                    defer { start = end }
-                    guard end > start else { continue }
-                    if isRows {
-                        let runs = Int(arrays[7].values[block])
-                        file.raw(runs, "block \(block): runs")
-                        let encoding = Encoding(rawValue: UInt8(arrays[8].values[block]))
-                        file.raw(end - start - runs, "block \(block): times, \(encoding.name)")
+                    let size: Int
+                    if kinds.block.contains("rowsEnd") {
+                        let ends =
+                            column.map { kinds.place("end", column: $0) } ?? kinds.place("rowsEnd")
+                        size = Int(arrays[ends].values[block]) - start
+                        start += size
                     } else {
-                        let encoding = Encoding(rawValue: UInt8(arrays[first + 1].values[block]))
-                        file.raw(end - start, "block \(block): \(encoding.name)")
+                        let sizes =
+                            column.map { kinds.place("byteCount", column: $0) }
+                            ?? kinds.place("rowsByteCount")
+                        size = Int(arrays[sizes].values[block])
+                    }
+                    guard size > 0 else { continue }
+                    if let column {
+                        let code = arrays[kinds.place("encoding", column: column)].values[block]
+                        let encoding = Encoding(rawValue: UInt8(code))
+                        file.raw(size, "block \(block): \(encoding.name)")
+                    } else {
+                        let runs = Int(arrays[kinds.place("runsByteCount")].values[block])
+                        file.raw(runs, "block \(block): runs")
+                        let code = arrays[kinds.place("timeEncoding")].values[block]
+                        let encoding = Encoding(rawValue: UInt8(code))
+                        file.raw(size - runs, "block \(block): times, \(encoding.name)")
                     }
                 }
                 position += byteCount

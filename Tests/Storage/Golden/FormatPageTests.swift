@@ -5,7 +5,7 @@ import Testing
 /// `docs/format.md` says what the code does: its numbers, registries and examples.
 @Suite struct FormatPageTests {
     private static func page() throws -> String {
-        let root = GoldenTests.directory.dropLast("/Tests/Storage/Golden/1".count)
+        let root = GoldenTests.directory.dropLast("/Tests/Storage/Golden/2".count)
         let files = try PosixFileSystem(root: String(root), create: false)
         return String(decoding: try files.readFile("docs/format.md"), as: UTF8.self)
     }
@@ -25,7 +25,9 @@ import Testing
         let expected: [(what: String, value: Int)] = [
             ("format of MANIFEST", Int(Manifest.formatNumber)),
             ("format of log files", Int(LogRecord.formatNumber)),
+            ("format of catalog files", Int(CatalogFile.format)),
             ("format of segments", Int(SegmentLayout.formatNumber)),
+            ("blocks of a page", SegmentLayout.pageBlockCount),
             ("log header page bytes", LogFileHeader.pageBytes),
             ("log record header bytes", LogRecord.headerBytes),
             ("log terminator bytes", LogRecord.terminatorBytes),

@@ -1,7 +1,7 @@
 import ApusStorage
 import ApusTestKit
 
-/// A small closed store of format 1 with one of everything, the same bytes every time.
+/// A small closed store of format 2 with one of everything, the same bytes every time.
 ///
 /// Only what the machine's Zstandard and LZ4 make of their input may differ (`compressedPath`).
 enum GoldenStore {
@@ -12,11 +12,12 @@ enum GoldenStore {
     static let packedPath = "data/1/0/000002.segment"
     static let seriesPath = "data/1/0/000003.segment"
     static let compressedPath = "data/1/86400000000000/000004.segment"
+    static let codedPath = "data/1/172800000000000/000005.segment"
     static let lastSequence: UInt64 = 6
 
     static func make() throws -> SimulatedFileSystem {
         let disk = SimulatedFileSystem()
-        for directory in ["catalog", "data/1/0", "data/1/\(day)"] {
+        for directory in ["catalog", "data/1/0", "data/1/\(day)", "data/1/\(2 * day)"] {
             try disk.createDirectory(directory)
         }
         let catalog = CatalogFile.encode { add in entries.forEach(add) }
@@ -37,7 +38,7 @@ enum GoldenStore {
         disk.setContents(Manifest.previousPath, manifest.encoded())
         manifest.version = 2
         manifest.flushedThrough = 3
-        manifest.nextFileNumber = 5
+        manifest.nextFileNumber = 6
         manifest.segments = segments
         manifest.cleanEnd = try writeLog(disk)
         disk.setContents(Manifest.path, manifest.encoded())
@@ -83,7 +84,7 @@ enum GoldenStore {
 
     private static let segmentPlans: [(UInt64, Int64, [PlainTable])] = [
         (2, 0, [packedTable(1), packedTable(2)]), (3, 0, [seriesTable()]),
-        (4, day, [compressedTable()]),
+        (4, day, [compressedTable()]), (5, 2 * day, [codedTable()]),
     ]
 
     /// What each segment holds.
@@ -91,6 +92,7 @@ enum GoldenStore {
         switch path {
         case packedPath: [packedTable(1), packedTable(2)]
         case seriesPath: [seriesTable()]
+        case codedPath: [codedTable()]
         default: [compressedTable()]
         }
     }
@@ -176,18 +178,44 @@ enum GoldenStore {
             ])
     }
 
+    /// Enough numbers for symbol tables: a walk, decimals with a hole, a counter that resets.
+    private static func codedTable() -> PlainTable {
+        var random = SplitMix(state: 2)
+        let times = (0..<720).map { 2 * day + Int64($0) * 10 * second }
+        let series = (0..<3).map { id in
+            var (walk, decimal, counter) = (50, 1_000, 0)
+            let columns: [[PlainValue?]?] = [
+                times.indices.map {
+                    decimal += random.below(41) - 20
+                    return $0 % 100 == 99 ? nil : double(Double(decimal) / 100)
+                },
+                times.map { _ in
+                    walk += random.below(3) + random.below(3) - 2
+                    return integer(walk)
+                },
+                times.map { _ in
+                    counter = random.below(300) == 0 ? 0 : counter + 10_000 + random.below(60)
+                    return .slot(UInt64(counter))
+                },
+                nil, nil,
+            ]
+            return PlainSeries(id: UInt32(id), key: key(id), times: times, columns: columns)
+        }
+        return PlainTable(schema: schema(1), series: series)
+    }
+
     private static func writeSegment(
         _ number: UInt64, _ start: Int64, _ tables: [PlainTable], to disk: SimulatedFileSystem
     ) throws -> Manifest.Segment {
         let identity = SegmentIdentity(
             number: number, databaseID: databaseID, databaseName: "fleet", partitionStart: start,
-            partitionNanoseconds: day, firstSequence: number == 4 ? 3 : 1,
-            lastSequence: number == 4 ? 3 : 2, replaces: number == 3 ? [1] : [])
+            partitionNanoseconds: day, firstSequence: number > 3 ? 3 : 1,
+            lastSequence: number > 3 ? 3 : 2, replaces: number == 3 ? [1] : [],
+            level: number > 3 ? .cold : .hot)
         let writer = try SegmentWriter(
             fileSystem: disk, path: Manifest.Segment.path(databaseID, start, number),
             identity: identity,
-            options: SegmentWriterOptions(
-                encoding: EncodeOptions(level: number == 4 ? .cold : .hot)))
+            options: SegmentWriterOptions(encoding: EncodeOptions(level: identity.level)))
         for table in tables {
             var schema = table.schema
             schema.firstSequence = identity.firstSequence

@@ -3,11 +3,12 @@ import ApusTestKit
 import Glibc
 import Testing
 
-/// `1/store` is a store of format 1 as a release wrote it; `1/annotated` says what its bytes mean.
-/// Both stay for ever: every later release reads them. `APUS_GOLDEN_WRITE=1` writes them anew, which
+/// `2/store` is a store of format 2 as a release wrote it; `2/annotated` says what its bytes mean.
+/// Both stay for ever, as those of format 1 do: every later release reads them. `APUS_GOLDEN_WRITE=1` writes them anew, which
 /// is right only before a format's first release, or when a writer chooses other encodings.
 @Suite struct GoldenTests {
-    static let directory = String(#filePath.dropLast("GoldenTests.swift".count)) + "1"
+    static let directory = String(#filePath.dropLast("GoldenTests.swift".count)) + "2"
+    static let formerDirectory = String(directory.dropLast()) + "1"
     static let isWriting = getenv("APUS_GOLDEN_WRITE") != nil
 
     static func files() throws -> PosixFileSystem {
@@ -33,7 +34,19 @@ import Testing
         try files.writeFileAtomically(path, bytes)
     }
 
-    @Test func `the writers still make the bytes of format 1`() throws {
+    /// The golden store of format 1, which lacks the coded segment.
+    private static func loadFormer() throws -> SimulatedFileSystem {
+        let files = try PosixFileSystem(root: formerDirectory, create: false)
+        let disk = SimulatedFileSystem()
+        for path in try GoldenStore.make().paths where path != GoldenStore.codedPath {
+            let parts = path.split(separator: "/").dropLast().joined(separator: "/")
+            if !parts.isEmpty { try disk.createDirectory(parts) }
+            disk.setContents(path, try files.readFile("store/" + path))
+        }
+        return disk
+    }
+
+    @Test func `the writers still make the bytes of format 2`() throws {
         let made = try GoldenStore.make()
         for path in made.paths {
             let bytes = try #require(made.contents(path))
@@ -57,12 +70,35 @@ import Testing
 
     @Test(.enabled(if: !isWriting))
     func `the golden store is sound and holds what was written`() throws {
-        let disk = try Self.load()
+        try Self.expectSound(
+            try Self.load(),
+            [
+                GoldenStore.packedPath, GoldenStore.seriesPath, GoldenStore.compressedPath,
+                GoldenStore.codedPath,
+            ])
+    }
+
+    @Test func `the golden store of format 1 is sound and holds what was written`() throws {
+        let disk = try Self.loadFormer()
+        let segments = [
+            GoldenStore.packedPath, GoldenStore.seriesPath, GoldenStore.compressedPath,
+        ]
+        try Self.expectSound(disk, segments)
+        let files = try PosixFileSystem(root: Self.formerDirectory, create: false)
+        for path in disk.paths where path != "LOCK" {
+            let text = AnnotatedFiles.annotate(path, try #require(disk.contents(path))).description
+            let golden = try files.readFile("annotated/\(path).txt")
+            #expect(text == String(decoding: golden, as: UTF8.self), "\(path)")
+        }
+        for path in segments {
+            #expect(try SegmentReader.open(disk, path: path).format == 1)
+        }
+    }
+
+    private static func expectSound(_ disk: SimulatedFileSystem, _ segments: [String]) throws {
         let report = try IntegrityCheck.run(fileSystem: disk)
         #expect(report.findings == [] && report.notes == [])
-        for path in [
-            GoldenStore.packedPath, GoldenStore.seriesPath, GoldenStore.compressedPath,
-        ] {
+        for path in segments {
             let reader = try SegmentReader.open(disk, path: path)
             for (table, expected) in zip(reader.tables, GoldenStore.tables(path)) {
                 #expect(
@@ -136,7 +172,7 @@ import Testing
         }
         let expected: [Encoding] = [
             .constant, .packed, .deltaPacked, .gorilla, .decimal, .booleanBitmap, .dictionary,
-            .rawStrings,
+            .rawStrings, .deltaCoded,
         ]
         for encoding in expected {
             #expect(text.contains(": \(encoding.name)\n"), "\(encoding.name)")

@@ -33,6 +33,26 @@ private func smallTables() -> [PlainTable] {
     ]
 }
 
+/// Walks of integers and decimals, long enough for symbol tables.
+private func codedTables() -> [PlainTable] {
+    var random = SplitMix(state: 4)
+    let times = (0..<1_200).map { Int64($0) * second }
+    var walks = [0, 0]
+    func step(_ walk: Int) -> Int {
+        walks[walk] += random.below(3) + random.below(3) - 2
+        return walks[walk]
+    }
+    let columns: [[PlainValue?]?] = [
+        times.map { _ in .slot(UInt64(bitPattern: Int64(step(0)))) },
+        times.map { $0 % (90 * second) == 0 ? nil : .slot((Double(step(1)) / 100).bitPattern) },
+    ]
+    return [
+        PlainTable(
+            schema: plainSchema(1, [.int64, .float64]),
+            series: [PlainSeries(id: 3, key: plainKey(3), times: times, columns: columns)])
+    ]
+}
+
 /// Opens and reads everything. Nil if some error was thrown, after checking that it names the file.
 private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable], findings: Int)? {
     do {
@@ -53,16 +73,21 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
 }
 
 @Suite struct `Damaged segments` {
-    private func smallSegment() throws -> (bytes: [UInt8], tables: [PlainTable]) {
-        let tables = smallTables()
+    private func smallSegment(
+        _ level: EncodeOptions.Level = .hot
+    ) throws -> (bytes: [UInt8], tables: [PlainTable]) {
+        let tables = level == .hot ? smallTables() : codedTables()
         let fileSystem = SimulatedFileSystem()
         _ = try writeSegment(
-            tables, to: fileSystem, options: SegmentWriterOptions(blockRowsMax: 16))
+            tables, to: fileSystem,
+            options: SegmentWriterOptions(
+                blockRowsMax: level == .hot ? 16 : 128, encoding: EncodeOptions(level: level)))
         return (try #require(fileSystem.contents("s")), tables.map(normalized))
     }
 
-    @Test func `every changed byte is found and no answer is wrong`() throws {
-        let (bytes, tables) = try smallSegment()
+    @Test(arguments: [EncodeOptions.Level.hot, .cold])
+    func `every changed byte is found and no answer is wrong`(level: EncodeOptions.Level) throws {
+        let (bytes, tables) = try smallSegment(level)
         let fileSystem = SimulatedFileSystem()
         fileSystem.setContents("s", bytes)
         let sound = readAll(fileSystem)
@@ -79,8 +104,9 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
         }
     }
 
-    @Test func `every cut and every addition is refused at opening`() throws {
-        let (bytes, _) = try smallSegment()
+    @Test(arguments: [EncodeOptions.Level.hot, .cold])
+    func `every cut and every addition is refused at opening`(level: EncodeOptions.Level) throws {
+        let (bytes, _) = try smallSegment(level)
         let fileSystem = SimulatedFileSystem()
         for length in 0..<bytes.count {
             fileSystem.setContents("s", Array(bytes[..<length]))
@@ -96,7 +122,7 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
     /// hold: no trap, no endless loop. Answers may be wrong.
     @Test(arguments: [1, 2] as [UInt64])
     func `a forged segment never traps`(seed: UInt64) throws {
-        let (bytes, _) = try smallSegment()
+        let (bytes, _) = try smallSegment(seed == 1 ? .hot : .cold)
         var random = SplitMix(state: seed)
         let fileSystem = SimulatedFileSystem()
         let range = SegmentForgery.footerRange(bytes)
@@ -117,7 +143,7 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
 
     @Test(arguments: [1, 2] as [UInt64])
     func `a forged directory never traps`(seed: UInt64) throws {
-        let (bytes, _) = try smallSegment()
+        let (bytes, _) = try smallSegment(seed == 1 ? .hot : .cold)
         var random = SplitMix(state: seed)
         let fileSystem = SimulatedFileSystem()
         fileSystem.setContents("s", bytes)
@@ -140,11 +166,11 @@ private func readAll(_ fileSystem: SimulatedFileSystem) -> (tables: [PlainTable]
 
     @Test func `a newer format is refused as such`() throws {
         var (bytes, _) = try smallSegment()
-        bytes[8] = 2
+        bytes[8] = 3
         SegmentForgery.store(CRC32C.checksum(Array(bytes[..<12])), &bytes, 12)
         let fileSystem = SimulatedFileSystem()
         fileSystem.setContents("s", bytes)
-        #expect(throws: StorageError.unsupportedFormat(file: "s", found: 2, newestKnown: 1)) {
+        #expect(throws: StorageError.unsupportedFormat(file: "s", found: 3, newestKnown: 2)) {
             try SegmentReader.open(fileSystem, path: "s")
         }
     }

@@ -160,6 +160,79 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
         #expect(directory.firstBlock(reaching: 9) == directory.blockCount)
     }
 
+    @Test func `in a cold segment hours share a block where they fit`() throws {
+        func series(_ id: Int, rows: Int, interval: Int64) -> PlainSeries {
+            let times = (0..<rows).map { Int64($0) * interval * second }
+            return PlainSeries(
+                id: UInt32(id), key: plainKey(id), times: times,
+                columns: [times.map { .slot(UInt64($0 / second)) }])
+        }
+        let table = PlainTable(
+            schema: plainSchema(1, [.int64]),
+            series: [
+                series(1, rows: 2_160, interval: 10), series(2, rows: 1_440, interval: 60),
+                series(3, rows: 700, interval: 5), series(4, rows: 288, interval: 300),
+            ])
+        let fileSystem = SimulatedFileSystem()
+        _ = try writeSegment(
+            [table], to: fileSystem,
+            options: SegmentWriterOptions(encoding: EncodeOptions(level: .cold)))
+        let directory = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
+            .directory()
+        let blocks = (0..<directory.blockCount).map {
+            [Int(directory.firstSeries($0)), directory.rowCount($0)]
+        }
+        #expect(
+            blocks == [
+                // Two hours of 360 rows, half a day of 60, an hour of 720, a day of 12.
+                [1, 720], [1, 720], [1, 720], [2, 720], [2, 720], [3, 700], [4, 288],
+            ])
+    }
+
+    @Test func `a column's statistics as decimals are the doubles that were written`() throws {
+        var random = SplitMix(state: 5)
+        let times = (0..<600).map { Int64($0) * second }
+        func column(_ make: () -> Double) -> [PlainValue?] {
+            times.map { _ in .slot(make().bitPattern) }
+        }
+        let columns: [[PlainValue?]?] = [
+            column { Double(random.below(20_000) - 10_000) / 100 },
+            column { Double(random.below(1 << 30)) * 0.1 },
+            column { Double(random.below(3)) / 10 },
+            column { random.below(200) == 0 ? .nan : Double(random.below(50)) / 8 },
+        ]
+        let table = PlainTable(
+            schema: plainSchema(1, [.float64, .float64, .float64, .float64]),
+            series: (0..<3).map {
+                PlainSeries(id: UInt32($0), key: plainKey($0), times: times, columns: columns)
+            })
+        let fileSystem = SimulatedFileSystem()
+        _ = try writeSegment(
+            [table], to: fileSystem, options: SegmentWriterOptions(blockRowsMax: 100))
+        let directory = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
+            .directory()
+        for (index, values) in columns.enumerated() {
+            for block in 0..<directory.blockCount {
+                let rows = block % 6 * 100..<block % 6 * 100 + 100
+                let doubles = rows.compactMap { row -> Double? in
+                    guard case .slot(let slot)? = values?[row] else { return nil }
+                    return Double(bitPattern: slot)
+                }
+                let numbers = doubles.filter { !$0.isNaN }
+                let statistics = directory.statistics(column: index, block: block)
+                #expect(statistics.minimum == numbers.min()?.bitPattern)
+                #expect(statistics.maximum == numbers.max()?.bitPattern)
+                #expect(statistics.first == doubles.first?.bitPattern)
+                #expect(statistics.last == doubles.last?.bitPattern)
+                guard case .float(let sum) = statistics.sum else {
+                    Issue.record("no sum")
+                    continue
+                }
+                #expect(abs(sum - numbers.reduce(0, +)) <= abs(sum) * 1e-12)
+            }
+        }
+    }
+
     @Test func `times at both ends of what is representable are stored`() throws {
         let times = [Int64.min, Int64.min + 1, -1, 0, 1, Int64.max - 1, Int64.max]
         let many = (0..<300).map { Int64.max - 300 + Int64($0) } + [Int64.max]
