@@ -6,6 +6,8 @@
 # make shell-test        an answer of 10 million rows through `apus sql`, in 64 MiB
 # make backup-test       50 backups under load, flushes and merges, opened and compared
 # make fuzz              distorted statements and requests (FUZZ_ROUNDS=100000 APUS_SEED=1)
+# make fuzz-blocks       distorted payloads of blocks under libFuzzer (RUNS=100000000)
+# make round-trip        a billion numbers through all encodings (VALUES=1000000000 APUS_SEED=1)
 # make soak              the simulations of crashes, faults and damage at length (ROUNDS=100)
 # make bench             the micro-benchmarks of the layers (FILTER=codec RESULT=FILE)
 # make bench-compare BASE=main  the same of two commits, interleaved: ratios of CPU time (PAIRS=5)
@@ -33,8 +35,8 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test shell-test backup-test fuzz soak bench bench-compare bench-programs \
-  bench-first-step bench-peers bench-tool release install uninstall dist lint format clean
+.PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip soak \
+  bench bench-compare bench-programs bench-first-step bench-peers bench-tool release install uninstall dist lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -75,6 +77,16 @@ FUZZ_ROUNDS ?= 100000
 fuzz:
 	$(SWIFT_BUILD) --build-tests
 	APUS_FUZZ_ROUNDS=$(FUZZ_ROUNDS) swift test $(SWIFT_FLAGS) --skip-build --filter 'Distorted(Statement|Request)Tests'
+
+RUNS ?= 100000000
+fuzz-blocks:
+	@scripts/setup.sh test
+	scripts/fuzz-blocks.sh .build-fuzz -runs=$(RUNS)
+
+VALUES ?= 1000000000
+round-trip: build
+	$(SWIFT_BUILD) --build-tests
+	APUS_ROUND_TRIP_VALUES=$(VALUES) swift test $(SWIFT_FLAGS) --skip-build --filter RoundTripTests
 
 ROUNDS ?= 20
 soak:

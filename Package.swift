@@ -115,7 +115,7 @@ let package = Package(
             path: "Tests/TestKit", swiftSettings: strict),
         .testTarget(
             name: "StorageTests", dependencies: ["ApusStorage", "ApusKernels", "ApusTestKit"],
-            path: "Tests/Storage", exclude: ["Golden/1"], swiftSettings: strict),
+            path: "Tests/Storage", exclude: ["Golden/1", "Golden/2"], swiftSettings: strict),
         .testTarget(
             name: "IngestTests", dependencies: ["ApusIngest", "ApusStorage", "ApusTestKit"],
             path: "Tests/Ingest", exclude: ["Corpus"], swiftSettings: strict),

@@ -13,7 +13,7 @@ enum CodecCases {
         + columns("integer-walk", .deltaPacked) { .integerWalk($0) }
         + columns("integer-noise", .packed) { .integerNoise($0) }
         + columns("decimal-walk", .decimal) { .decimalWalk($0) }
-        + columns("double-plateaus", .gorilla) { .doublePlateaus($0) }
+        + columns("double-plateaus", .splitGorilla) { .doublePlateaus($0) }
         + columns("constant", .constant) { .constant($0) }
         + columns("booleans", .booleanBitmap) { .booleans($0) }
         + columns("states", .dictionary) { .states($0) }

@@ -111,6 +111,17 @@ WIDE void apus_int64_range(const int64_t *values, size_t count, int64_t *low, in
     *high = largest;
 }
 
+WIDE size_t apus_count_outside(const uint64_t *numbers, size_t count, uint64_t base, uint64_t mask) {
+    eight outside = {0};
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        outside -= (eight)(((*(const eight *)(numbers + i) - base) & ~mask) != 0);
+    size_t total = 0;
+    for (int lane = 0; lane < 8; lane++) total += outside[lane];
+    for (; i < count; i++) total += ((numbers[i] - base) & ~mask) != 0;
+    return total;
+}
+
 WIDE void apus_int64_summary(const int64_t *values, size_t count, int64_t *low, int64_t *high,
                              uint64_t *sum) {
     int64_t smallest = values[0], largest = values[0];

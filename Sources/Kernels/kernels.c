@@ -109,10 +109,28 @@ uint32_t apus_crc32c_portable(uint32_t crc, const void *bytes, size_t count) {
     return ~crc32c_table(~crc, (const uint8_t *)bytes, count);
 }
 
-WIDE void apus_restore_decimals(uint64_t *values, size_t count, double power) {
-    const double magic = 6755399441055744.0;  // 1.5 × 2^52
-    uint64_t magic_bits;
-    memcpy(&magic_bits, &magic, 8);
+// Division by a power of ten, rounded once, with and without dividing: with q = n × 1/p, rounded, the
+// remainder r = n − q × p is exact in one fused step, and q + r × 1/p is the quotient (Markstein 1990).
+// That it is the correctly rounded one needs p's odd part, 5^22 at most, to be below 2^51.4, and n below
+// 2^51, so that no quotient lies halfway between two doubles.
+
+typedef uint64_t words8 __attribute__((vector_size(64), aligned(8), may_alias));
+typedef double doubles8 __attribute__((vector_size(64), aligned(8), may_alias));
+
+static int has_fused_steps;
+
+__attribute__((constructor)) static void find_fused_steps(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    has_fused_steps = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+}
+
+// Adding it to a small integer's double puts the integer into the low bits of the mantissa: 1.5 × 2^52.
+static const double magic = 6755399441055744.0;
+static const uint64_t magic_bits = 0x4338000000000000;
+
+static void restore_by_division(uint64_t *values, size_t count, double power) {
     for (size_t i = 0; i < count; i++) {
         uint64_t shifted = values[i] + magic_bits;
         double number;
@@ -120,6 +138,83 @@ WIDE void apus_restore_decimals(uint64_t *values, size_t count, double power) {
         number = (number - magic) / power;
         memcpy(&values[i], &number, 8);
     }
+}
+
+// By address: vectors of this size are no arguments without AVX-512.
+static inline void divide(const doubles8 *number, double power, double inverse, doubles8 *result) {
+    const doubles8 powers = {power, power, power, power, power, power, power, power};
+    const doubles8 inverses = {inverse, inverse, inverse, inverse, inverse, inverse, inverse, inverse};
+    const doubles8 quotient = *number * inverses;
+    const doubles8 rest = __builtin_elementwise_fma(-quotient, powers, *number);
+    *result = __builtin_elementwise_fma(rest, inverses, quotient);
+}
+
+WIDE static void restore_by_fused_steps(uint64_t *values, size_t count, double power) {
+    const double inverse = 1 / power;
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const words8 shifted = *(words8 *)(values + i) + magic_bits;
+        const doubles8 number = (doubles8)shifted - magic;
+        divide(&number, power, inverse, (doubles8 *)(values + i));
+    }
+    restore_by_division(values + i, count - i, power);
+}
+
+// 2^51 or more has bits that the sum with `magic` would lose.
+static const double integer_max = 2251799813685248.0;
+
+static uint64_t scale_by_division(const uint64_t *values, size_t count, double power,
+                                  uint64_t *integers) {
+    uint64_t exceptions = 0;
+    for (size_t i = 0; i < count; i++) {
+        double value;
+        memcpy(&value, values + i, 8);
+        const double scaled = value * power, sum = scaled + magic;
+        uint64_t shifted;
+        memcpy(&shifted, &sum, 8);
+        const double restored = (sum - magic) / power;
+        uint64_t bits;
+        memcpy(&bits, &restored, 8);
+        const int is_exact = scaled > -integer_max && scaled < integer_max && bits == values[i];
+        integers[i] = is_exact ? shifted - magic_bits : APUS_NO_INTEGER;
+        exceptions += !is_exact;
+    }
+    return exceptions;
+}
+
+WIDE static uint64_t scale_by_fused_steps(const uint64_t *values, size_t count, double power,
+                                          uint64_t *integers) {
+    const double inverse = 1 / power;
+    words8 exceptions = {0};
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const words8 bits = *(const words8 *)(values + i);
+        const doubles8 scaled = (doubles8)bits * power;
+        const doubles8 sum = scaled + magic;
+        const doubles8 number = sum - magic;
+        doubles8 restored;
+        divide(&number, power, inverse, &restored);
+        const words8 is_exact = (words8)(scaled > -integer_max) & (words8)(scaled < integer_max) &
+                                (words8)((words8)restored == bits);
+        *(words8 *)(integers + i) =
+            (((words8)sum - magic_bits) & is_exact) | (APUS_NO_INTEGER & ~is_exact);
+        exceptions += is_exact + 1;
+    }
+    uint64_t total = scale_by_division(values + i, count - i, power, integers + i);
+    for (int lane = 0; lane < 8; lane++) total += exceptions[lane];
+    return total;
+}
+
+size_t apus_scale_decimals(const uint64_t *values, size_t count, double power, uint64_t *integers) {
+    return has_fused_steps ? scale_by_fused_steps(values, count, power, integers)
+                           : scale_by_division(values, count, power, integers);
+}
+
+void apus_restore_decimals(uint64_t *values, size_t count, double power) {
+    if (has_fused_steps)
+        restore_by_fused_steps(values, count, power);
+    else
+        restore_by_division(values, count, power);
 }
 
 // Each lane counts up to 255 hits before it is added up.

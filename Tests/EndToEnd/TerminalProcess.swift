@@ -22,11 +22,14 @@ final class TerminalProcess {
         var size = winsize(
             ws_row: UInt16(rows), ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
         var (controller, terminal): (Int32, Int32) = (-1, -1)
-        guard openpty(&controller, &terminal, nil, nil, &size) == 0, let name = ttyname(terminal)
+        // Not `ttyname`, whose one buffer all threads share.
+        var name = [CChar](repeating: 0, count: 64)
+        guard openpty(&controller, &terminal, nil, nil, &size) == 0,
+            ttyname_r(terminal, &name, name.count) == 0
         else {
             throw ClientFault("no pseudo-terminal: errno \(errno)")
         }
-        let path = String(cString: name)
+        let path = name.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
         self.controller = controller
         for end in [controller, terminal] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         // Open until the process has it too: a terminal that nobody has open hangs up.

@@ -22,6 +22,19 @@ void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t
 void apus_int64_summary(const int64_t *values, size_t count, int64_t *low, int64_t *high,
                         uint64_t *sum);
 
+// How many numbers are not base + 0 ... mask.
+size_t apus_count_outside(const uint64_t *numbers, size_t count, uint64_t base, uint64_t mask);
+
+// Decodes `count` >= 1 doubles, the first known, from the flags and windows of their XORs
+// (GorillaCodec.swift). 0 if flags or bits are not used up exactly, or are impossible. Reads up to
+// APUS_XORS_SLACK bytes behind both.
+int apus_decode_xors(const void *flags, size_t flag_count, const void *packed, size_t bit_count,
+                     size_t count, uint64_t first, uint64_t *values);
+
+#define APUS_XORS_STEP 28
+// So many doubles of 75 bits each, and a load.
+#define APUS_XORS_SLACK 288
+
 // Unpacks `rows` × 8 numbers of `width` 1 ... 64 bits, one after another with low bits first, and
 // adds `base` to each. Reads up to nine bytes behind the last row.
 void apus_unpack_rows(const void *packed, size_t rows, unsigned width, uint64_t base,
@@ -71,6 +84,12 @@ int apus_narrow_running_summary(const int16_t *numbers, size_t count, int16_t be
 
 // Replaces integers (two's complement, below 2^51) by the bits of integer / power, rounded once.
 void apus_restore_decimals(uint64_t *values, size_t count, double power);
+
+// The integer n below 2^51 of each double x with x == n / power, rounded once; APUS_NO_INTEGER where
+// there is none. Returns how many those are.
+size_t apus_scale_decimals(const uint64_t *values, size_t count, double power, uint64_t *integers);
+
+#define APUS_NO_INTEGER ((uint64_t)1 << 63)
 
 // How many of `count` bytes are newlines; sets `has_quote` to 1 if one is a double quote.
 size_t apus_count_newlines(const void *bytes, size_t count, int *has_quote);

@@ -7,9 +7,10 @@
 //                    bytes, high zero bytes left out
 //     packed         frame
 //     deltaPacked    first varint, frame           (see IntegerFrame)
-//     gorilla        bits                          (see GorillaCodec)
+//     gorilla, splitGorilla                        (see GorillaCodec)
 //     decimal        exponent, exceptions, frame   (see DecimalCodec)
 //     deltaCoded     coded frame                   (see CodedFrame)
+//     nested         nested frame                  (see IntegerFrame)
 //     booleanBitmap  a bit a value, low bits first, unused bits zero
 //     dictionary, rawStrings                       (see StringCodec)
 //     lz4, zstd      instead of the presence: another encoding and its payload, compressed
@@ -158,7 +159,13 @@ private struct ColumnEncoder {
         switch type {
         case .float64: return encodeFloats(into: &writer)
         case .bool: return encodeBools(into: &writer)
-        default: return encodeIntegers(into: &writer)
+        default:
+            guard let factored = FactoredIntegers(values, count: count) else {
+                return encodeIntegers(into: &writer)
+            }
+            factored.writeHead(into: &writer)
+            IntegerFrame.writeOrdered(factored.numbers, count: count, into: &writer)
+            return .nested
         }
     }
 
@@ -166,9 +173,14 @@ private struct ColumnEncoder {
         let deltas = Scratch(count: count)
         let scratch = Scratch(count: count)
         let choice = OrderChoice(values, count: count, deltas: deltas.pointer)
+        if choice.order == .doubleDelta { writer.append(choice.order.rawValue) }
         choice.write(
             values, count: count, deltas: deltas.pointer, scratch: scratch.pointer, into: &writer)
-        return choice.order == .plain ? .packed : .deltaPacked
+        switch choice.order {
+        case .plain: return .packed
+        case .delta: return .deltaPacked
+        default: return .nested
+        }
     }
 
     /// A bitmap, unless the bools change so seldom that patched deltas are smaller.
@@ -206,7 +218,7 @@ private struct ColumnEncoder {
         // It decodes several times slower than the others.
         if other.count < best.count &- best.count / 16 {
             best = other
-            encoding = .gorilla
+            encoding = .splitGorilla
         }
         writer.append(best.bytes)
         return encoding

@@ -9,7 +9,7 @@ enum ColumnDecoder {
         symbols: SymbolDecoder?, values: UnsafeMutablePointer<UInt64>,
         validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8]
     ) throws(ByteReader.Malformed) -> Int {
-        guard (1...9).contains(encoding.rawValue) else {
+        guard (1...11).contains(encoding.rawValue) else {
             throw ByteReader.Malformed(offset: 0, reason: unknownReason)
         }
         guard count >= 0, fits(encoding, type) else {
@@ -33,9 +33,9 @@ enum ColumnDecoder {
     private static func fits(_ encoding: Encoding, _ type: FieldType) -> Bool {
         switch encoding {
         case .constant: true
-        case .packed, .deltaPacked: type != .string
+        case .packed, .deltaPacked, .nested: type != .string
         case .deltaCoded: type == .int64 || type == .uint64
-        case .gorilla, .decimal: type == .float64
+        case .gorilla, .splitGorilla, .decimal: type == .float64
         case .booleanBitmap: type == .bool
         default: type == .string
         }
@@ -55,8 +55,12 @@ enum ColumnDecoder {
             try IntegerFrame.read(&reader, order: .delta, count: count, into: values)
         case .gorilla:
             try GorillaCodec.read(&reader, count: count, into: values)
+        case .splitGorilla:
+            try GorillaCodec.readSplit(&reader, count: count, into: values)
         case .decimal:
             try DecimalCodec.read(&reader, count: count, symbols: symbols, into: values)
+        case .nested:
+            try IntegerFrame.readNested(&reader, count: count, symbols: symbols, into: values)
         case .deltaCoded:
             guard let symbols else {
                 throw ByteReader.Malformed(offset: 0, reason: "codes without a table")

@@ -33,18 +33,30 @@ extension ColumnCodec {
     ) -> ColumnDraft? {
         let checksum = checksum(values, count: count)
         guard type == .float64 else {
-            return drafts.add(values, count: count).map {
-                ColumnDraft(
-                    encoding: .deltaCoded, head: head.bytes, block: $0, checksum: checksum)
+            let factored = FactoredIntegers(values, count: count)
+            return drafts.add(factored?.numbers ?? values, count: count).map {
+                var head = head
+                if let factored { append(factored, to: &head) }
+                return ColumnDraft(
+                    encoding: factored == nil ? .deltaCoded : .nested, head: head.bytes, block: $0,
+                    checksum: checksum)
             }
         }
         guard let plan = DecimalCodec.plan(values, count: count) else { return nil }
-        return drafts.add(plan.integers.scratch.pointer, count: count).map {
+        let integers = UnsafePointer(plan.integers.scratch.pointer)
+        let factored = FactoredIntegers(integers, count: count)
+        return drafts.add(factored?.numbers ?? integers, count: count).map {
             var head = head
             DecimalCodec.writeHead(plan, values: values, count: count, into: &head)
-            head.append(FrameOrder.coded.rawValue)
+            append(factored, to: &head)
             return ColumnDraft(encoding: .decimal, head: head.bytes, block: $0, checksum: checksum)
         }
+    }
+
+    /// What a nested frame has before its codes.
+    private static func append(_ factored: FactoredIntegers?, to head: inout ByteWriter) {
+        factored?.writeHead(into: &head)
+        head.append(FrameOrder.coded.rawValue)
     }
 
     /// Of the slots of present values.

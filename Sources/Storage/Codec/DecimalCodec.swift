@@ -20,13 +20,8 @@ internal import ApusKernels
 struct DecimalPlan {
     let exponent: Int
     let exceptions: [Int]
-    let integers: Scratchpad
-
-    /// Owns the integers between planning and writing.
-    final class Scratchpad {
-        let scratch: Scratch
-        init(count: Int) { scratch = Scratch(count: count) }
-    }
+    /// Owned between planning and writing.
+    let integers: Scratch.Shared
 }
 
 enum DecimalCodec {
@@ -34,6 +29,8 @@ enum DecimalCodec {
     private static let exceptionsFlag: UInt8 = 0x80
     /// Adding it to a small integer's double puts the integer into the low bits of the mantissa.
     private static let magic = 6_755_399_441_055_744.0  // 1.5 × 2^52
+    /// What the kernel gives for a double that is none, APUS_NO_INTEGER.
+    private static let noInteger: UInt64 = 1 << 63
     private static let integerMax = 2_251_799_813_685_248.0  // 2^51
 
     static let powers: [Double] = [
@@ -88,17 +85,19 @@ enum DecimalCodec {
         guard count > 0 else { return nil }
         guard let exponent = sampledExponent(values, count: count) else { return nil }
         let power = powers[exponent]
-        let pad = DecimalPlan.Scratchpad(count: count)
+        let pad = Scratch.Shared(count: count)
         var exceptions: [Int] = []
-        var before: UInt64 = 0
-        for index in 0..<count {
-            if let integer = integer(values[index], power) {
-                before = integer
-            } else {
-                exceptions.append(index)
-                guard exceptions.count &* 4 <= count &+ 4 else { return nil }
+        let missing = apus_scale_decimals(values, count, power, pad.scratch.pointer)
+        guard missing &* 4 <= count &+ 4 else { return nil }
+        if missing > 0 {
+            var before: UInt64 = 0
+            for index in 0..<count {
+                if pad.scratch.pointer[index] == noInteger {
+                    exceptions.append(index)
+                    pad.scratch.pointer[index] = before
+                }
+                before = pad.scratch.pointer[index]
             }
-            pad.scratch.pointer[index] = before
         }
         return DecimalPlan(exponent: exponent, exceptions: exceptions, integers: pad)
     }

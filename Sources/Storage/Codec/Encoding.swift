@@ -14,7 +14,7 @@ package struct Encoding: RawRepresentable, Hashable, Sendable {
     package static let packed = Encoding(rawValue: 2)
     /// Deltas, bit-packed over a frame of reference.
     package static let deltaPacked = Encoding(rawValue: 3)
-    /// float64: XOR with the value before.
+    /// float64: XOR with the value before, in one stream of bits. Only read.
     package static let gorilla = Encoding(rawValue: 4)
     /// float64: integers divided by a power of ten.
     package static let decimal = Encoding(rawValue: 5)
@@ -27,6 +27,12 @@ package struct Encoding: RawRepresentable, Hashable, Sendable {
 
     /// Deltas under the symbol table of the column's group of blocks.
     package static let deltaCoded = Encoding(rawValue: 9)
+
+    /// float64: XOR with the value before, flags apart.
+    package static let splitGorilla = Encoding(rawValue: 10)
+
+    /// A nested frame: differences of differences, or integers divided by a common factor.
+    package static let nested = Encoding(rawValue: 11)
 
     // Any column's payload, compressed as a whole
     package static let lz4 = Encoding(rawValue: 32)
@@ -58,6 +64,8 @@ package struct Encoding: RawRepresentable, Hashable, Sendable {
         case .dictionary: "dictionary"
         case .rawStrings: "rawStrings"
         case .deltaCoded: "deltaCoded"
+        case .splitGorilla: "splitGorilla"
+        case .nested: "nested"
         case .lz4: "lz4"
         case .zstd: "zstd"
         case .regularTimes: "regularTimes"
@@ -113,4 +121,10 @@ struct Scratch: ~Copyable {
     init(count: Int) { pointer = .allocate(capacity: count &+ 64) }
 
     deinit { pointer.deallocate() }
+
+    /// The same for who hands it on.
+    final class Shared {
+        let scratch: Scratch
+        init(count: Int) { scratch = Scratch(count: count) }
+    }
 }

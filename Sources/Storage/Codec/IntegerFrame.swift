@@ -26,6 +26,11 @@ enum FrameOrder: UInt8 {
     case delta = 1
     /// Differences under a symbol table: see CodedFrame.
     case coded = 2
+    /// Differences of differences: zig-zag varints with the first number and the first difference
+    /// precede the frame, whose distances 0 and 1 are 0.
+    case doubleDelta = 3
+    /// Divided by a common factor: see FactorCodec.
+    case factored = 4
 }
 
 enum IntegerFrame {
@@ -73,8 +78,19 @@ enum IntegerFrame {
         appendBits(scratch, count: count, width: plan.width, into: &writer)
     }
 
-    /// Writes numbers in the cheaper order: the order's byte, and what that order consists of.
+    /// Writes numbers in the cheapest order: the order's byte, and what that order consists of.
     static func writeNested(
+        _ numbers: UnsafePointer<UInt64>, count: Int, into writer: inout ByteWriter
+    ) {
+        guard let factored = FactoredIntegers(numbers, count: count) else {
+            return writeOrdered(numbers, count: count, into: &writer)
+        }
+        factored.writeHead(into: &writer)
+        writeOrdered(factored.numbers, count: count, into: &writer)
+    }
+
+    /// The same without looking for a factor.
+    static func writeOrdered(
         _ numbers: UnsafePointer<UInt64>, count: Int, into writer: inout ByteWriter
     ) {
         let work = Scratch(count: count)
@@ -160,8 +176,21 @@ enum IntegerFrame {
             try readBody(&reader, header: header, count: count, into: out)
             // Safe: `out` holds the `count` differences just read.
             apus_running_sums(out, count, first &- header.base)
-        case .coded:
-            throw ByteReader.Malformed(offset: reader.offset, reason: "codes without a table")
+        case .doubleDelta:
+            let first = UInt64(bitPattern: try reader.readSignedVarint())
+            let difference = UInt64(bitPattern: try reader.readSignedVarint())
+            guard count > 2 else {
+                throw ByteReader.Malformed(offset: reader.offset, reason: "too few differences")
+            }
+            let header = try readHeader(&reader, count: count)
+            try readBody(&reader, header: header, count: count, into: out)
+            // Safe: `out` holds the `count` numbers just read.
+            out[1] = difference
+            apus_running_sums(out + 1, count &- 1, 0)
+            out[0] = first
+            apus_running_sums(out, count, 0)
+        case .coded, .factored:
+            throw ByteReader.Malformed(offset: reader.offset, reason: "no such frame here")
         }
     }
 
@@ -174,16 +203,28 @@ enum IntegerFrame {
 
     /// - Parameter symbols: Under which coded frames are read; without it they are refused.
     static func readNested(
-        _ reader: inout ByteReader, count: Int, symbols: SymbolDecoder? = nil,
+        _ reader: inout ByteReader, count: Int, symbols: SymbolDecoder? = nil, mayNest: Bool = true,
         into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
         let start = reader.offset
         guard let order = FrameOrder(rawValue: try reader.read(UInt8.self)) else {
             throw ByteReader.Malformed(offset: start, reason: "an unknown order of a frame")
         }
-        if order == .coded, let symbols {
+        switch order {
+        case .coded:
+            guard let symbols else {
+                throw ByteReader.Malformed(offset: start, reason: "codes without a table")
+            }
             try CodedFrame.read(&reader, count: count, decoder: symbols, into: out)
-        } else {
+        case .factored:
+            let factored = try FactoredIntegers.Head(&reader)
+            guard mayNest else {
+                throw ByteReader.Malformed(offset: start, reason: "a factor of a factor")
+            }
+            try readNested(
+                &reader, count: count, symbols: symbols, mayNest: false, into: out)
+            factored.apply(to: out, count: count)
+        default:
             try read(&reader, order: order, count: count, into: out)
         }
     }
@@ -285,18 +326,17 @@ enum IntegerFrame {
     }
 }
 
-/// Which order of a frame is the smaller one for some numbers, and how it is laid out.
+/// Which order of a frame is the smallest for some numbers, and how it is laid out.
 struct OrderChoice {
-    let order: FrameOrder
-    let plan: FramePlan
+    private(set) var order: FrameOrder
+    private(set) var plan: FramePlan
     private let first: UInt64
 
     /// Fills `deltas`, which has room for `count`, with the differences.
     init(_ numbers: UnsafePointer<UInt64>, count: Int, deltas: UnsafeMutablePointer<UInt64>) {
-        let plain = FramePlan.choose(numbers, count: count)
-        guard count > 2, plain.bits > 0 else {
+        guard count > 2 else {
             order = .plain
-            plan = plain
+            plan = FramePlan.choose(numbers, count: count)
             first = 0
             return
         }
@@ -304,21 +344,54 @@ struct OrderChoice {
         let delta = FramePlan.choose(deltas + 1, count: count &- 1)
         first = numbers[0]
         let firstBits = 8 &* (1 &+ BitPacking.width(of: first &+ first) / 7) &+ delta.width
+        let plain = FramePlan.choose(numbers, count: count, against: delta)
         if delta.bits &+ firstBits < plain.bits {
             order = .delta
             plan = delta
             deltas[0] = delta.base
+            if Self.doubleMayFit(deltas + 1, count: count &- 1, width: delta.width) {
+                tryDouble(deltas, count: count, spent: firstBits)
+            }
         } else {
             order = .plain
             plan = plain
         }
     }
 
-    /// Estimated size in bits, without a block's own header.
-    var bits: Int { plan.bits }
+    /// Whether differences of differences, a few of them, are two bits smaller.
+    private static func doubleMayFit(
+        _ deltas: UnsafePointer<UInt64>, count: Int, width: Int
+    ) -> Bool {
+        let samples = 16
+        guard width > 6, count > 2 &* samples else { return false }
+        var fitting = 0
+        let reach = BitPacking.mask(width &- 3)
+        for sample in 0..<samples {
+            let place = sample &* (count &- 1) / samples
+            let second = Int64(bitPattern: deltas[place &+ 1] &- deltas[place])
+            if second.magnitude < reach { fitting += 1 }
+        }
+        return fitting &* 8 >= samples &* 7
+    }
+
+    private mutating func tryDouble(
+        _ deltas: UnsafeMutablePointer<UInt64>, count: Int, spent: Int
+    ) {
+        let seconds = Scratch(count: count)
+        for index in 2..<count { seconds.pointer[index] = deltas[index] &- deltas[index &- 1] }
+        let double = FramePlan.choose(seconds.pointer + 2, count: count &- 2)
+        let firstBits = 16 &+ BitPacking.width(of: deltas[1] &+ deltas[1])
+        guard double.bits &+ firstBits < plan.bits else { return }
+        order = .doubleDelta
+        plan = double
+        // What `write` takes: the first difference, then the others' differences.
+        let difference = deltas[1]
+        deltas.update(from: seconds.pointer, count: count)
+        deltas[0] = difference
+    }
 
     func write(
-        _ numbers: UnsafePointer<UInt64>, count: Int, deltas: UnsafePointer<UInt64>,
+        _ numbers: UnsafePointer<UInt64>, count: Int, deltas: UnsafeMutablePointer<UInt64>,
         scratch: UnsafeMutablePointer<UInt64>, into writer: inout ByteWriter
     ) {
         switch order {
@@ -327,8 +400,14 @@ struct OrderChoice {
         case .delta:
             writer.appendSignedVarint(Int64(bitPattern: first))
             IntegerFrame.write(deltas, count: count, plan: plan, scratch: scratch, into: &writer)
-        case .coded:
-            preconditionFailure("BUG: a frame without a symbol table is never coded")
+        case .doubleDelta:
+            writer.appendSignedVarint(Int64(bitPattern: first))
+            writer.appendSignedVarint(Int64(bitPattern: deltas[0]))
+            deltas[0] = plan.base
+            deltas[1] = plan.base
+            IntegerFrame.write(deltas, count: count, plan: plan, scratch: scratch, into: &writer)
+        case .coded, .factored:
+            preconditionFailure("BUG: an order that is not chosen here")
         }
     }
 }

@@ -52,7 +52,7 @@ extension ColumnCodec {
     ) -> ColumnStatistics? {
         let exponent = Int(cursor.byte())
         guard exponent <= DecimalCodec.exponentMax,
-            let order = FrameOrder(rawValue: cursor.byte()), order != .coded,
+            let order = FrameOrder(rawValue: cursor.byte()), order == .plain || order == .delta,
             let summary = NarrowFrame.read(&cursor, order: order, count: count, scratch: scratch),
             summary.origin > -decimalOriginMax, summary.origin < decimalOriginMax
         else { return nil }

@@ -363,6 +363,8 @@ final class Maintenance: @unchecked Sendable {
         while let inputs = CompactionPolicy.everything(currentSegments(), databaseID: databaseID) {
             try merge(inputs, level: .cold)
         }
+        // Whoever asked for it wants the room now.
+        try removeObsolete(ifStillAt: manifest.version)
     }
 
     private func compactOnce() throws(StorageError) {

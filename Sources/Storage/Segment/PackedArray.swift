@@ -153,7 +153,7 @@ struct PackedArrayWriter {
         for value in values {
             let distance = value &- base
             largest = max(largest, distance)
-            if divisor != 1 { divisor = Self.greatestCommonDivisor(divisor, distance) }
+            if divisor != 1 { divisor = CommonDivisor.greatest(divisor, distance) }
         }
         var factor = max(divisor, 1)
         let width = Self.width(largest / factor)
@@ -200,12 +200,6 @@ struct PackedArrayWriter {
         case ...0xFFFF_FFFF: 4
         default: 8
         }
-    }
-
-    static func greatestCommonDivisor(_ left: UInt64, _ right: UInt64) -> UInt64 {
-        var (a, b) = (left, right)
-        while b != 0 { (a, b) = (b, a % b) }
-        return a
     }
 }
 

@@ -100,6 +100,46 @@ func decode(
     return (column, present)
 }
 
+/// Some blocks of a column as a segment has them, in a cold one under a symbol table.
+struct CodedColumn {
+    let stretch: StretchWriter.Stretch
+    let table: SymbolTable?
+    let decoder: SymbolDecoder?
+
+    init(_ blocks: [TestColumn], _ level: EncodeOptions.Level = .cold) throws {
+        var writer = StretchWriter()
+        for block in blocks {
+            block.withSlice { _ = writer.append($0, EncodeOptions(level: level)) }
+        }
+        stretch = writer.finish { _, _, _, _, _ in }
+        guard stretch.tableByteCount > 0 else {
+            (table, decoder) = (nil, nil)
+            return
+        }
+        let table = try Self.readTable(Array(stretch.bytes[..<(stretch.tableByteCount - 4)]))
+        (self.table, decoder) = (table, SymbolDecoder(table))
+    }
+
+    static func readTable(_ bytes: [UInt8]) throws -> SymbolTable {
+        try bytes.withUnsafeBytes {
+            var reader = ByteReader($0)
+            return try SymbolTable.read(&reader)
+        }
+    }
+
+    func payload(_ index: Int) -> Encoded {
+        let start =
+            stretch.tableByteCount
+            + stretch.payloads[..<index].reduce(0) { $0 + $1.byteCount }
+        let payload = stretch.payloads[index]
+        return Encoded(
+            encoding: payload.encoding,
+            payload: Array(stretch.bytes[start..<(start + payload.byteCount)]))
+    }
+
+    var isCoded: Bool { stretch.tableByteCount > 0 }
+}
+
 func encodeTimes(_ times: [Int64]) -> Encoded {
     var writer = ByteWriter()
     let encoding = times.withUnsafeBufferPointer { TimestampCodec.encode($0, into: &writer) }

@@ -3,46 +3,6 @@ import ApusTestKit
 import Glibc
 import Testing
 
-/// Some blocks of a column as a cold segment has them: under one symbol table.
-private struct CodedColumn {
-    let stretch: StretchWriter.Stretch
-    let table: SymbolTable?
-    let decoder: SymbolDecoder?
-
-    init(_ blocks: [TestColumn]) throws {
-        var writer = StretchWriter()
-        for block in blocks {
-            block.withSlice { _ = writer.append($0, EncodeOptions(level: .cold)) }
-        }
-        stretch = writer.finish { _, _, _, _, _ in }
-        guard stretch.tableByteCount > 0 else {
-            (table, decoder) = (nil, nil)
-            return
-        }
-        let table = try Self.readTable(Array(stretch.bytes[..<(stretch.tableByteCount - 4)]))
-        (self.table, decoder) = (table, SymbolDecoder(table))
-    }
-
-    static func readTable(_ bytes: [UInt8]) throws -> SymbolTable {
-        try bytes.withUnsafeBytes {
-            var reader = ByteReader($0)
-            return try SymbolTable.read(&reader)
-        }
-    }
-
-    func payload(_ index: Int) -> Encoded {
-        let start =
-            stretch.tableByteCount
-            + stretch.payloads[..<index].reduce(0) { $0 + $1.byteCount }
-        let payload = stretch.payloads[index]
-        return Encoded(
-            encoding: payload.encoding,
-            payload: Array(stretch.bytes[start..<(start + payload.byteCount)]))
-    }
-
-    var isCoded: Bool { stretch.tableByteCount > 0 }
-}
-
 @Suite struct CodedFrameTests {
     private static let seeds: [UInt64] = [1, 2, 3, SeededRandom.fromEnvironment(otherwise: 4).seed]
 

@@ -84,7 +84,10 @@ import Testing
         var random = SeededRandom(seed: 9)
         #expect(encoding(.int64, [5, 5, 5]) == .constant)
         #expect(encoding(.int64, (0..<360).map { _ in random.next() % 9 }) == .packed)
-        #expect(encoding(.int64, (0..<360).map { UInt64($0 * 7) }) == .deltaPacked)
+        #expect(encoding(.int64, (0..<360).map { UInt64($0 * 7 + $0 % 2) }) == .deltaPacked)
+        let pages = (0..<360).map { _ in (random.next() % 999) * 4_096 }
+        #expect(encoding(.int64, pages) == .nested)
+        #expect(encoding(.int64, (0..<360).map { UInt64($0 * $0 * $0) }) == .nested)
         let decimals = (0..<360).map { _ in (Double(random.below(1000)) / 10).bitPattern }
         #expect(encoding(.float64, decimals) == .decimal)
         var level = 1.0
@@ -92,7 +95,7 @@ import Testing
             if random.oneIn(3) { level = random.unit() }
             return level.bitPattern
         }
-        #expect(encoding(.float64, smooth) == .gorilla)
+        #expect(encoding(.float64, smooth) == .splitGorilla)
         #expect(encoding(.bool, (0..<360).map { _ in random.next() & 1 }) == .booleanBitmap)
         let states = TestColumn.strings(
             (0..<360).map { _ in Array("state-\(random.below(4))".utf8) })

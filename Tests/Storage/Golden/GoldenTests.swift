@@ -171,7 +171,7 @@ import Testing
             text += AnnotatedFiles.annotate(path, try #require(disk.contents(path))).description
         }
         let expected: [Encoding] = [
-            .constant, .packed, .deltaPacked, .gorilla, .decimal, .booleanBitmap, .dictionary,
+            .constant, .packed, .deltaPacked, .splitGorilla, .decimal, .booleanBitmap, .dictionary,
             .rawStrings, .deltaCoded,
         ]
         for encoding in expected {
