@@ -169,14 +169,19 @@ final class DecodeRoom {
         validity.deallocate()
     }
 
-    func decode(_ block: EncodedBlock, _ type: FieldType) throws {
+    func decode(_ block: EncodedBlock, _ type: FieldType, _ symbols: SymbolDecoder? = nil) throws {
+        try block.bytes.withUnsafeBytes { try decode(block.encoding, $0, type, symbols) }
+    }
+
+    // Safe: all have the room that `decode` asks for.
+    func decode(
+        _ encoding: Encoding, _ bytes: UnsafeRawBufferPointer, _ type: FieldType,
+        _ symbols: SymbolDecoder? = nil
+    ) throws {
         text.removeAll(keepingCapacity: true)
-        // Safe: all have the room that `decode` asks for.
-        let present = try block.bytes.withUnsafeBytes { bytes in
-            try ColumnCodec.decode(
-                block.encoding, bytes, type: type, count: Self.rows, values: slots,
-                validity: validity, strings: &text)
-        }
+        let present = try ColumnCodec.decode(
+            encoding, bytes, type: type, count: Self.rows, symbols: symbols, values: slots,
+            validity: validity, strings: &text)
         guard present == Self.rows else { throw CaseError("\(present) rows of \(Self.rows)") }
     }
 

@@ -57,7 +57,8 @@ package struct MicroCase: Sendable {
     }
 
     package static let all: [MicroCase] =
-        CodecCases.all + LogCases.all + ParserCases.all + IndexCases.all + ScanCases.all
+        CodecCases.all + ColdCodecCases.all + LogCases.all + ParserCases.all + IndexCases.all
+        + ScanCases.all
         + QueryCases.all
 }
 

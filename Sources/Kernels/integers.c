@@ -111,6 +111,34 @@ WIDE void apus_int64_range(const int64_t *values, size_t count, int64_t *low, in
     *high = largest;
 }
 
+WIDE void apus_differences(const uint64_t *numbers, size_t count, uint64_t slope,
+                           uint64_t *differences) {
+    for (size_t i = 1; i < count; i++) differences[i - 1] = numbers[i] - numbers[i - 1] - slope;
+}
+
+WIDE void apus_multiply(uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin) {
+    for (size_t i = 0; i < count; i++) numbers[i] = numbers[i] * factor + origin;
+}
+
+// Through doubles, since no vector divides integers: below 2^51 the quotient's double is near enough to
+// be rounded to the right integer, and a product tells whether it is.
+WIDE int apus_divide_exactly(const uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin,
+                             uint64_t *quotients) {
+    const uint64_t limit = (uint64_t)1 << 51, magic_bits = 0x4338000000000000;
+    const double magic = 6755399441055744.0, inverse = 1 / (double)factor;
+    uint64_t wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t distance = numbers[i] - origin;
+        wrong |= (distance + limit) >> 52;
+        const union { uint64_t bits; double value; } shifted = {distance + magic_bits};
+        const union { double value; uint64_t bits; } sum = {(shifted.value - magic) * inverse + magic};
+        const uint64_t quotient = sum.bits - magic_bits;
+        wrong |= quotient * factor ^ distance;
+        quotients[i] = quotient;
+    }
+    return wrong == 0;
+}
+
 WIDE size_t apus_count_outside(const uint64_t *numbers, size_t count, uint64_t base, uint64_t mask) {
     eight outside = {0};
     size_t i = 0;

@@ -40,6 +40,14 @@ import Testing
     /// Of the results, at small size. They change with the cases, and with what a result is: never
     /// because something became faster.
     private static let hashes: [String: UInt64] = [
+        "codec.encode.coded-walk": 0x309E_2F6B_42E5_2246,
+        "codec.decode.coded-walk": 0x309E_2F6B_42E5_2246,
+        "codec.encode.coded-decimals": 0x6AFA_C5DB_B349_AAF9,
+        "codec.decode.coded-decimals": 0x6AFA_C5DB_B349_AAF9,
+        "codec.flush.integer-walk": 0x4FDF_79BB_FA3F_A56A,
+        "codec.flush.integer-noise": 0xB103_D9E7_1BCE_D333,
+        "codec.flush.decimal-walk": 0x3DAB_4967_6E06_26F8,
+        "codec.sum.integer-walk": 0x905F_F19C_7F51_4E90,
         "codec.encode.times-regular": 0x4A98_1005_0477_61B6,
         "codec.decode.times-regular": 0x4A98_1005_0477_61B6,
         "codec.encode.times-jittered": 0x1751_FC4F_24E0_DE77,

@@ -17,6 +17,20 @@ enum Room {
         capacity: rowsMax + 64)
     nonisolated(unsafe) static let times = UnsafeMutablePointer<Int64>.allocate(
         capacity: rowsMax + 64)
+    nonisolated(unsafe) private static var decoders: [[UInt8]: SymbolDecoder] = [:]
+
+    /// Most inputs differ from others behind their tables, which take longer than all the rest.
+    static func decoder(
+        of table: UnsafeRawBufferPointer
+    ) throws(ByteReader.Malformed) -> SymbolDecoder {
+        let key = Array(table)
+        if let known = decoders[key] { return known }
+        var reader = ByteReader(table)
+        let decoder = SymbolDecoder(try SymbolTable.read(&reader))
+        if decoders.count >= 256 { decoders.removeAll() }
+        decoders[key] = decoder
+        return decoder
+    }
 }
 
 /// Decodes one input. Whatever is thrown is an answer; what traps or never ends is not.
@@ -29,8 +43,7 @@ func decode(_ input: UnsafeRawBufferPointer) {
         var symbols: SymbolDecoder?
         if kind & 0x80 != 0 {
             let size = Int(try reader.read(UInt16.self))
-            var table = ByteReader(try reader.readBytes(min(size, reader.remaining)))
-            symbols = SymbolDecoder(try SymbolTable.read(&table))
+            symbols = try Room.decoder(of: try reader.readBytes(min(size, reader.remaining)))
         }
         let payload = try reader.readBytes(reader.remaining)
         guard let type = FieldType(rawValue: kind & 0x7F) else {

@@ -22,6 +22,17 @@ void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t
 void apus_int64_summary(const int64_t *values, size_t count, int64_t *low, int64_t *high,
                         uint64_t *sum);
 
+// differences[i] = numbers[i + 1] - numbers[i] - slope, modulo 2^64, count - 1 of them.
+void apus_differences(const uint64_t *numbers, size_t count, uint64_t slope, uint64_t *differences);
+
+// Replaces every number by number × factor + origin, modulo 2^64.
+void apus_multiply(uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin);
+
+// The quotients of numbers - origin, as signed numbers, by a factor below 2^51; 0 if one is no integer
+// or some distance has more than 51 bits and a sign.
+int apus_divide_exactly(const uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin,
+                        uint64_t *quotients);
+
 // How many numbers are not base + 0 ... mask.
 size_t apus_count_outside(const uint64_t *numbers, size_t count, uint64_t base, uint64_t mask);
 

@@ -69,13 +69,27 @@ struct CodedDrafts {
             differences.removeLast(count - 1)
             return nil
         }
-        for index in block.differences {
-            counts[Int(differences[index]) + SymbolTable.differenceMax] += 1
-        }
+        Self.count(differences[block.differences], into: &counts)
         IntegerFrame.appendBits(
             scratch.pointer, count: count - 1, width: block.lowBits, into: &lows)
         block.lows = block.lows.lowerBound..<lows.count
         return block
+    }
+
+    /// In two tables by turns: one count would wait for the one before, mostly of the same.
+    private static func count(_ differences: ArraySlice<Int8>, into counts: inout [Int]) {
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 64) { tables in
+            tables.initialize(repeating: 0)
+            differences.withUnsafeBufferPointer { differences in
+                for index in differences.indices {
+                    let place = Int(differences[index]) &+ SymbolTable.differenceMax
+                    tables[place &+ (index & 1) &* 32] &+= 1
+                }
+            }
+            for place in counts.indices {
+                counts[place] += Int(tables[place]) + Int(tables[place + 32])
+            }
+        }
     }
 
     /// Puts differences and low bits of numbers 1 … into their places.
@@ -178,19 +192,16 @@ private struct CodedShape {
 
     init(_ numbers: UnsafePointer<UInt64>, count: Int) {
         slope = Self.slope(numbers, count: count)
-        let widths = UnsafeMutablePointer<Int>.allocate(capacity: 65)
-        defer { widths.deallocate() }
-        widths.initialize(repeating: 0, count: 65)
-        for index in 1..<count {
-            let difference = numbers[index] &- numbers[index &- 1] &- UInt64(bitPattern: slope)
-            let size = Int64(bitPattern: difference).magnitude
-            widths[64 &- size.leadingZeroBitCount] &+= 1
-        }
-        // All but one in 400 fit into so many bits and a sign.
-        var (width, wider) = (64, 0)
-        while width > 0, (wider + widths[width]) * 400 <= count {
-            wider += widths[width]
-            width -= 1
+        // All but one in 400 fit into so many bits and a sign: found by halving.
+        let differences = Scratch(count: count)
+        apus_differences(numbers, count, UInt64(bitPattern: slope), differences.pointer)
+        var (width, high) = (0, 63)
+        while width < high {
+            let middle = (width + high) / 2
+            let reach: UInt64 = 1 &<< UInt64(middle)
+            let missed = apus_count_outside(
+                differences.pointer, count &- 1, 0 &- reach, 2 &* reach &- 1)
+            if missed &* 400 <= count { high = middle } else { width = middle + 1 }
         }
         // Differences of up to three bits have short codes, several of which fit into a look-up;
         // the fourth is for the few. Without low bits it is for all: they cost a pass of their own.

@@ -10,6 +10,8 @@
 //
 //     value = origin + factor × number                        (modulo 2^64)
 
+internal import ApusKernels
+
 /// Integers divided by their common factor.
 struct FactoredIntegers {
     let factor: UInt64
@@ -19,26 +21,42 @@ struct FactoredIntegers {
 
     var numbers: UnsafePointer<UInt64> { UnsafePointer(room.scratch.pointer) }
 
-    /// Nil if the integers' distances have no factor but 1. Hardly any time where that shows early.
+    /// Nil if the integers' distances have no factor but 1, which mostly shows after a few of them.
     init?(_ values: UnsafePointer<UInt64>, count: Int) {
         guard count >= 8 else { return nil }
         origin = values[0]
         self.count = count
         var factor: UInt64 = 0
+        for sample in 1...8 {
+            factor = Self.common(factor, values, sample &* (count &- 1) / 8)
+            if factor == 1 { return nil }
+        }
+        room = Scratch.Shared(count: count)
+        if factor > 1, factor < 1 << 51,
+            apus_divide_exactly(values, count, factor, origin, room.scratch.pointer) != 0
+        {
+            self.factor = factor
+            return
+        }
         for index in 1..<count {
-            // Distances as signed numbers: those of a falling gauge have the factor too.
-            let distance = Int64(bitPattern: values[index] &- values[0]).magnitude
-            factor = CommonDivisor.greatest(distance, factor)
+            factor = Self.common(factor, values, index)
             if factor == 1 { return nil }
         }
         guard factor > 1, factor <= UInt64(Int64.max) else { return nil }
         self.factor = factor
-        room = Scratch.Shared(count: count)
         let divisor = Int64(factor)
         for index in 0..<count {
             let distance = Int64(bitPattern: values[index] &- values[0])
             room.scratch.pointer[index] = UInt64(bitPattern: distance / divisor)
         }
+    }
+
+    /// Of a factor and a distance, as a signed number: those of a falling gauge have it, too.
+    private static func common(
+        _ factor: UInt64, _ values: UnsafePointer<UInt64>, _ index: Int
+    ) -> UInt64 {
+        CommonDivisor.greatest(
+            Int64(bitPattern: values[index] &- values[0]).magnitude, factor)
     }
 
     /// Writes the order's byte, factor and origin: all that comes before the numbers.
@@ -62,7 +80,7 @@ struct FactoredIntegers {
 
         /// Safe: `numbers` has `count`.
         func apply(to numbers: UnsafeMutablePointer<UInt64>, count: Int) {
-            for index in 0..<count { numbers[index] = origin &+ factor &* numbers[index] }
+            apus_multiply(numbers, count, factor, origin)
         }
     }
 }

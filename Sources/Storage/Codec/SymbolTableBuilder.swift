@@ -80,7 +80,7 @@ struct SymbolTrie {
 
 package enum SymbolTableBuilder {
     /// Differences that are enough to tell how often strings occur.
-    static let sampleMax = 1 << 16
+    static let sampleMax = 1 << 15
     private static let rounds = 4
     private static let stringsMax = 640
     /// Strings that are more than one in so many get longer …

@@ -84,7 +84,7 @@ import Testing
         var random = SeededRandom(seed: 9)
         #expect(encoding(.int64, [5, 5, 5]) == .constant)
         #expect(encoding(.int64, (0..<360).map { _ in random.next() % 9 }) == .packed)
-        #expect(encoding(.int64, (0..<360).map { UInt64($0 * 7 + $0 % 2) }) == .deltaPacked)
+        #expect(encoding(.int64, (0..<360).map { UInt64($0 * 7 + $0 % 3) }) == .deltaPacked)
         let pages = (0..<360).map { _ in (random.next() % 999) * 4_096 }
         #expect(encoding(.int64, pages) == .nested)
         #expect(encoding(.int64, (0..<360).map { UInt64($0 * $0 * $0) }) == .nested)
