@@ -95,6 +95,34 @@ import Testing
         }
     }
 
+    /// Each flipped bit and each cut is refused, found by a check, or changes no answer.
+    @Test(
+        .enabled(if: !isWriting),
+        arguments: [
+            GoldenStore.packedPath, GoldenStore.seriesPath, GoldenStore.compressedPath,
+            GoldenStore.codedPath,
+        ])
+    func `no bit of a golden segment can change unnoticed`(path: String) throws {
+        let bytes = try Self.files().readFile("store/" + path)
+        let disk = SimulatedFileSystem()
+        let expected = GoldenStore.tables(path).map { normalized($0).series }
+        func answers() -> [[PlainSeries]]? {
+            guard let reader = try? SegmentReader.open(disk, path: "s") else { return nil }
+            return try? reader.tables.map { normalized(try readTable($0)).series }
+        }
+        for bit in 0..<(bytes.count * 8) {
+            var flipped = bytes
+            flipped[bit / 8] ^= 1 << UInt8(bit % 8)
+            disk.setContents("s", flipped)
+            guard let found = answers() else { continue }
+            #expect(found == expected, "bit \(bit): a wrong answer")
+        }
+        for count in bytes.indices {
+            disk.setContents("s", Array(bytes[..<count]))
+            #expect(throws: StorageError.self) { try SegmentReader.open(disk, path: "s") }
+        }
+    }
+
     private static func expectSound(_ disk: SimulatedFileSystem, _ segments: [String]) throws {
         let report = try IntegrityCheck.run(fileSystem: disk)
         #expect(report.findings == [] && report.notes == [])
