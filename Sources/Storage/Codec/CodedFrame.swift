@@ -144,7 +144,9 @@ struct CodedDrafts {
     }
 
     /// Writes a block as a coded frame. About 3 ns a number.
-    func write(_ block: Block, _ encoder: SymbolEncoder, into writer: inout ByteWriter) {
+    /// - Returns: False, and nothing is written, where differences that have no code were what kept
+    ///   the sums of the others in 16 bits.
+    func write(_ block: Block, _ encoder: SymbolEncoder, into writer: inout ByteWriter) -> Bool {
         var patches = block.patches
         var symbols = Array(differences[block.differences])
         if !encoder.knowsAll {
@@ -152,7 +154,10 @@ struct CodedDrafts {
                 patches.append((index + 1, Int64(symbols[index])))
                 symbols[index] = 0
             }
-            if patches.count > block.patches.count { patches.sort { $0.position < $1.position } }
+            if patches.count > block.patches.count {
+                patches.sort { $0.position < $1.position }
+                guard Self.isNear(symbols, count: block.count) else { return false }
+            }
         }
         let slopeFlag: UInt8 = block.slope != 0 ? CodedFrame.slopeFlag : 0
         let patchesFlag: UInt8 = patches.isEmpty ? 0 : CodedFrame.patchesFlag
@@ -167,6 +172,18 @@ struct CodedDrafts {
             writer.append(
                 encoder.encode(UnsafeBufferPointer(rebasing: symbols[half...])).reversed())
         }
+        return true
+    }
+
+    /// Whether the sums of each stream stay in 16 bits.
+    private static func isNear(_ symbols: [Int8], count: Int) -> Bool {
+        let half = CodedFrame.firstStreamCount(count)
+        var sum = 0
+        for index in symbols.indices {
+            sum = index == half ? Int(symbols[index]) : sum + Int(symbols[index])
+            guard abs(sum) <= Int(Int16.max) else { return false }
+        }
+        return true
     }
 
     private static func write(

@@ -66,12 +66,15 @@ extension ColumnCodec {
         CRC32C.checksum(UnsafeRawBufferPointer(start: values, count: count &* 8))
     }
 
-    /// Appends the payload of a draft.
+    /// Appends the payload of a draft; nothing, and false, where codes can't hold it.
     static func write(
         _ draft: ColumnDraft, of drafts: CodedDrafts, _ encoder: SymbolEncoder,
         into writer: inout ByteWriter
-    ) {
+    ) -> Bool {
+        let before = writer.count
         writer.append(draft.head)
-        drafts.write(draft.block, encoder, into: &writer)
+        if drafts.write(draft.block, encoder, into: &writer) { return true }
+        writer.truncate(to: before)
+        return false
     }
 }

@@ -63,7 +63,8 @@ enum DecimalCodec {
     /// The sum of decimals, freed from the errors of adding doubles: there is but one decimal near.
     static func exactSum(_ sum: Double, exponent: Int) -> Double {
         let scaled = (sum * powers[exponent]).rounded()
-        return abs(scaled) < integerMax ? scaled / powers[exponent] : sum
+        // Adding zero turns −0 into 0, as which its integer comes back.
+        return abs(scaled) < integerMax ? scaled / powers[exponent] + 0 : sum
     }
 
     /// All doubles as integers over one power of ten; nil if there is none. 2 ns a double.

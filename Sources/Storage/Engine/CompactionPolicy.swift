@@ -29,8 +29,12 @@ enum CompactionPolicy {
     }
 
     /// All segments of some partition that has more than one, or one that isn't cold; or nil.
-    static func everything(_ segments: [LoadedSegment], databaseID: UInt32?) -> [LoadedSegment]? {
-        partitions(segments, databaseID: databaseID).first { $0.count > 1 || !isCold($0[0]) }
+    static func everything(
+        _ segments: [LoadedSegment], databaseID: UInt32?, but isDone: (Manifest.Segment) -> Bool
+    ) -> [LoadedSegment]? {
+        partitions(segments, databaseID: databaseID).first {
+            ($0.count > 1 || !isCold($0[0])) && !isDone($0[0].entry)
+        }
     }
 
     /// Segments of a partition that gets no more rows, and that are not cold yet: the first run of

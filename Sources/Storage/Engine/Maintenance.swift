@@ -360,8 +360,15 @@ final class Maintenance: @unchecked Sendable {
     // MARK: Merging
 
     private func compactAll(_ databaseID: UInt32?) throws(StorageError) {
-        while let inputs = CompactionPolicy.everything(currentSegments(), databaseID: databaseID) {
+        // Each run of segments once: what is flushed meanwhile is left to the next time, or this
+        // would go on for as long as rows come.
+        var done: Set<UInt64> = []
+        while let inputs = CompactionPolicy.everything(
+            currentSegments(), databaseID: databaseID, but: { done.contains($0.number) })
+        {
+            let number = manifest.nextFileNumber
             try merge(inputs, level: .cold)
+            done.insert(number)
         }
         // Whoever asked for it wants the room now.
         try removeObsolete(ifStillAt: manifest.version)
@@ -371,8 +378,14 @@ final class Maintenance: @unchecked Sendable {
         let segments = currentSegments()
         if let inputs = CompactionPolicy.choose(segments, fanIn: shared.options.compactionFanIn) {
             try merge(inputs, level: CompactionPolicy.level(merging: inputs))
-        } else if let inputs = CompactionPolicy.coolable(segments, isQuiet: isQuiet) {
-            try merge(inputs, level: .cold)
+        } else if let inputs = CompactionPolicy.coolable(segments, isQuiet: isQuiet),
+            let first = inputs.first
+        {
+            do throws(StorageError) { try merge(inputs, level: .cold) } catch {
+                // Not again at the next tick: others wait, and so does who needs the room.
+                lastFlush[Partition(first.entry)] = monotonicNanoseconds()
+                throw error
+            }
         }
     }
 

@@ -185,9 +185,9 @@ private struct SegmentFeed: ScanConsumer {
     var isDone: Bool { false }
 
     mutating func consume(_ rows: ScanRows) throws(StorageError) {
+        if maintenance.shared.isStopping.load(ordering: .relaxed) { throw .closed }
+        if isMerge { maintenance.makeRoom() }
         if rows.series != series {
-            if maintenance.shared.isStopping.load(ordering: .relaxed) { throw .closed }
-            if isMerge { maintenance.makeRoom() }
             series = rows.series
             key = table.series.withLock { $0.key(of: rows.series) }
         }

@@ -289,7 +289,10 @@ enum SegmentAnnotation {
             var pageCount = 0
             for group in 0..<(try annotator.count("groups:")) {
                 let blocks = Int(clamping: try annotator.varint("  group \(group), blocks"))
-                pageCount += (blocks - 1) / SegmentLayout.pageBlockCount + 1
+                guard blocks > 0, blocks <= blockCount else {
+                    throw .init(offset: annotator.offset, reason: "a group of \(blocks) blocks")
+                }
+                pageCount &+= (blocks - 1) / SegmentLayout.pageBlockCount + 1
                 try annotator.varint("    bytes of rows")
                 for field in table.schema.fields {
                     try annotator.varint("    bytes of \(ByteAnnotator.visible(field.sqlName))")

@@ -237,7 +237,8 @@ struct BlockEncoder: ~Copyable {
         }
         verify(slice, encoding, payload, present: statistics.presentCount)
         directory.addColumn(column, rowCount: rowCount, statistics: statistics)
-        groupByteCount += payload.count
+        // Differences that wait for a symbol table take a byte each, however few bytes they become.
+        groupByteCount += options.level == .cold ? max(payload.count, rowCount / 8) : payload.count
     }
 
     private mutating func appendRuns(
@@ -354,7 +355,7 @@ struct BlockEncoder: ~Copyable {
     /// The same of a coded payload, by the checksum of its draft.
     private func verify(
         _ encoding: Encoding, _ bytes: UnsafeRawBufferPointer, _ type: FieldType, _ rowCount: Int,
-        _ symbols: SymbolDecoder, _ draft: ColumnDraft
+        _ symbols: SymbolDecoder?, _ draft: ColumnDraft
     ) {
         let (values, validity) = (scratch.values, scratch.validity)
         var strings: [UInt8] = []

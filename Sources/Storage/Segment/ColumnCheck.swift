@@ -101,9 +101,10 @@ extension SegmentReader {
             let count = isWhole ? left : Int(min(stated, UInt64(left)))
             // Safe: `start` and `count` were just kept inside of the page.
             let payload = UnsafeRawBufferPointer(rebasing: page.bytes[start..<(start + count)])
-            if !isSound(
-                block, type, payload, offset: page.fileOffset + start, scratch.window,
-                scratch.narrow)
+            if !isWhole && stated > UInt64(left)
+                || !isSound(
+                    block, type, payload, offset: page.fileOffset + start, scratch.window,
+                    scratch.narrow)
             {
                 checkByDecoding(directory, column, block, scratch, &findings)
             }

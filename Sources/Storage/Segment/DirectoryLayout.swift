@@ -1,5 +1,6 @@
 // Where the blocks of a table lie: groups, their stretches, the pages of these.
 
+internal import Glibc
 internal import Synchronization
 
 /// The head of a directory.
@@ -75,27 +76,25 @@ struct DirectoryLayout: Sendable {
 
 /// A bit for each of some pages, set once.
 ///
-/// Safe: owns its words, which are only ever changed atomically; a mark is below `count`.
+/// Safe: owns its words, which are only ever changed atomically; a mark is below `count`. Memory that
+/// nobody has touched is the system's zeros, so that what a file claims costs nothing; without any,
+/// nothing is ever marked.
 final class PageMarks: @unchecked Sendable {
-    private let words: UnsafeMutablePointer<Atomic<UInt64>>
-    private let wordCount: Int
+    private let words: UnsafeMutablePointer<Atomic<UInt64>>?
 
     init(count: Int) {
-        wordCount = count / 64 + 1
-        words = .allocate(capacity: wordCount)
-        for index in 0..<wordCount { (words + index).initialize(to: Atomic(0)) }
+        words = calloc(count / 64 + 1, 8)?.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    deinit {
-        words.deinitialize(count: wordCount)
-        words.deallocate()
-    }
+    deinit { free(words) }
 
     func has(_ mark: Int) -> Bool {
-        words[mark >> 6].load(ordering: .relaxed) >> UInt64(mark & 63) & 1 != 0
+        guard let words else { return false }
+        return words[mark >> 6].load(ordering: .relaxed) >> UInt64(mark & 63) & 1 != 0
     }
 
     func set(_ mark: Int) {
+        guard let words else { return }
         _ = words[mark >> 6].bitwiseOr(1 << UInt64(mark & 63), ordering: .relaxed)
     }
 }

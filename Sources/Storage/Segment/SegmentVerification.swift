@@ -165,7 +165,13 @@ extension SegmentReader {
         for block in blocks {
             let start = directory.storage.stretchStarts[0]
             do throws(StorageError) {
-                let (_, offset) = try directory.runsAndTimes(block)
+                let (bytes, offset) = try directory.runsAndTimes(block)
+                let page = try directory.storage.page(stretch: 0, of: block)
+                let isLast = directory.storage.endOfPage(of: block) == block + 1
+                if isLast, offset + bytes.count != page.fileOffset + page.bytes.count {
+                    findings.append(
+                        (UInt64(offset), "rows of block \(block) do not fill their page"))
+                }
                 try directory.decodeRuns(block, into: &runs)
                 let reason: String?
                 if let step = directory.regularStep(block) {

@@ -27,6 +27,8 @@ package struct StretchWriter {
 
     /// Payloads this small gain nothing that matters.
     private static let plainBytesMin = 12
+    /// What a column has to have in a group for a table of some 130 bytes to pay.
+    private static let tableBytesMin = 512
     /// Less than that isn't worth decoding codes: 1 part in 32.
     private static let gainShift = 5
 
@@ -66,50 +68,96 @@ package struct StretchWriter {
     }
 
     /// The group's stretch, coded where that is smaller.
-    /// - Parameter verify: Called with each coded payload; stops the process if it decodes to other
-    ///   values than those of its draft.
+    /// - Parameter verify: Called with each payload that is another than `append` gave; stops the
+    ///   process if it decodes to other values than those of its draft.
     package func finish(
-        verify: (Int, Payload, UnsafeRawBufferPointer, SymbolDecoder, ColumnDraft) -> Void
+        verify: (Int, Payload, UnsafeRawBufferPointer, SymbolDecoder?, ColumnDraft) -> Void
     ) -> Stretch {
-        let plainStretch = Stretch(bytes: plain.bytes, tableByteCount: 0, payloads: payloads)
-        guard drafts.differenceCount > 0 else { return plainStretch }
-        let table = drafts.table()
-        let encoder = SymbolEncoder(table)
-        let decoder = SymbolDecoder(table)
+        guard drafts.differenceCount > 0 else {
+            return Stretch(bytes: plain.bytes, tableByteCount: 0, payloads: payloads)
+        }
+        if plain.count >= Self.tableBytesMin {
+            let coded = finish(Self.Codes(drafts.table()), verify)
+            if coded.bytes.count < plain.count - plain.count >> Self.gainShift { return coded }
+        }
+        return finish(nil, verify)
+    }
+
+    /// A symbol table as it will be read.
+    private struct Codes {
+        let bytes: [UInt8]
+        let encoder: SymbolEncoder
+        let decoder: SymbolDecoder
+
+        init(_ table: SymbolTable) {
+            var writer = ByteWriter()
+            table.write(to: &writer)
+            // Safe: the reader keeps nothing.
+            let read = writer.bytes.withUnsafeBytes { bytes in
+                var reader = ByteReader(bytes)
+                return try? SymbolTable.read(&reader)
+            }
+            guard let read, read == table else {
+                preconditionFailure("BUG: a symbol table reads as another")
+            }
+            writer.append(CRC32C.checksum(writer.bytes))
+            bytes = writer.bytes
+            encoder = SymbolEncoder(table)
+            decoder = SymbolDecoder(read)
+        }
+    }
+
+    private func finish(
+        _ codes: Codes?,
+        _ verify: (Int, Payload, UnsafeRawBufferPointer, SymbolDecoder?, ColumnDraft) -> Void
+    ) -> Stretch {
         var writer = ByteWriter(capacity: plain.count)
-        table.write(to: &writer)
-        writer.append(CRC32C.checksum(writer.bytes))
-        let tableByteCount = writer.count
+        if let codes { writer.append(codes.bytes) }
         var result: [Payload] = []
         var place = 0
         for index in payloads.indices {
             let before = writer.count
+            let end = place + payloads[index].byteCount
             var payload = payloads[index]
-            if let draft = blocks[index] {
-                ColumnCodec.write(draft, of: drafts, encoder, into: &writer)
-                let coded = writer.count - before
-                if coded < payload.byteCount - payload.byteCount >> Self.gainShift {
-                    payload = Payload(encoding: draft.encoding, byteCount: coded)
-                    // Safe: the payload was just appended, and `verify` keeps nothing.
-                    writer.bytes.withUnsafeBytes { bytes in
-                        verify(
-                            index, payload, UnsafeRawBufferPointer(rebasing: bytes[before...]),
-                            decoder, draft)
-                    }
-                } else {
-                    writer.truncate(to: before)
+            if let draft = blocks[index],
+                let smaller = append(draft, codes, place..<end, payload, &writer)
+            {
+                payload = smaller
+                // Safe: the payload was just appended, and `verify` keeps nothing.
+                writer.bytes.withUnsafeBytes { bytes in
+                    verify(
+                        index, payload, UnsafeRawBufferPointer(rebasing: bytes[before...]),
+                        codes?.decoder, draft)
                 }
+            } else {
+                writer.append(Array(plain.bytes[place..<end]))
             }
-            let plainByteCount = payloads[index].byteCount
-            if writer.count == before {
-                writer.append(Array(plain.bytes[place..<(place + plainByteCount)]))
-            }
-            place += plainByteCount
+            place = end
             result.append(payload)
         }
-        guard writer.count < plain.count - plain.count >> Self.gainShift else {
-            return plainStretch
+        return Stretch(
+            bytes: writer.bytes, tableByteCount: codes?.bytes.count ?? 0, payloads: result)
+    }
+
+    /// Appends a block coded, or compressed, if that is smaller than it is plain.
+    private func append(
+        _ draft: ColumnDraft, _ codes: Codes?, _ place: Range<Int>, _ payload: Payload,
+        _ writer: inout ByteWriter
+    ) -> Payload? {
+        let before = writer.count
+        if let codes, ColumnCodec.write(draft, of: drafts, codes.encoder, into: &writer) {
+            let byteCount = writer.count - before
+            if byteCount < payload.byteCount - payload.byteCount >> Self.gainShift {
+                return Payload(encoding: draft.encoding, byteCount: byteCount)
+            }
+            writer.truncate(to: before)
         }
-        return Stretch(bytes: writer.bytes, tableByteCount: tableByteCount, payloads: result)
+        var bytes = ByteWriter(capacity: place.count)
+        bytes.append(Array(plain.bytes[place]))
+        let packed = ColumnCodec.compressed(
+            payload.encoding, bytes, EncodeOptions(level: .cold))
+        guard packed.encoding != payload.encoding else { return nil }
+        writer.append(packed.payload.bytes)
+        return Payload(encoding: packed.encoding, byteCount: packed.payload.count)
     }
 }

@@ -205,6 +205,50 @@ import Testing
         }
     }
 
+    /// Found by review: sums were bounded with differences that then got no code.
+    @Test func `a block whose sums need differences without a code stays plain`() throws {
+        var random = SeededRandom(seed: 8)
+        let count = 65_536
+        func slots(_ step: (Int) -> Int) -> TestColumn {
+            var level = 0
+            return TestColumn(
+                type: .int64,
+                slots: (0..<count).map { row in
+                    level += row == 0 ? 0 : step(row - 1)
+                    return UInt64(bitPattern: Int64(level))
+                })
+        }
+        let ordinary = slots { _ in random.below(5) == 0 ? 1 : 0 }
+        // −15 is too rare for a code; without it the streams' sums pass 16 bits.
+        let special = slots { index in
+            index % (count / 2) < 300 ? -15 : random.below(20) == 0 ? 2 : 1
+        }
+        var writer = StretchWriter()
+        for _ in 0..<320 {
+            ordinary.withSlice { _ = writer.append($0, EncodeOptions(level: .cold)) }
+        }
+        special.withSlice { _ = writer.append($0, EncodeOptions(level: .cold)) }
+        let stretch = writer.finish { _, _, _, _, _ in }
+        #expect(stretch.payloads[0].encoding == .deltaCoded)
+        let last = try #require(stretch.payloads.last)
+        #expect(last.encoding != .deltaCoded)
+        let decoded = try decode(
+            Encoded(encoding: last.encoding, payload: Array(stretch.bytes.suffix(last.byteCount))),
+            type: .int64, count: count)
+        #expect(decoded.column.slots == special.slots)
+    }
+
+    @Test func `numbers that codes don't suit are compressed`() throws {
+        var random = SeededRandom(seed: 9)
+        let ids = (0..<100).map { _ in random.next() >> 24 }
+        let column = try CodedColumn(
+            (0..<8).map { _ in
+                TestColumn(type: .uint64, slots: (0..<1_024).map { ids[$0 % 100] })
+            })
+        #expect(column.stretch.payloads.allSatisfy { $0.encoding == .zstd })
+        #expect(column.stretch.bytes.count < 8 * 2_000)
+    }
+
     @Test func `code lengths fill the room exactly and grow as weights fall`() {
         for seed in Self.seeds {
             var random = SeededRandom(seed: seed)
