@@ -141,3 +141,24 @@ def compare(name, expected, found, tolerance=1e-9):
                 same = math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
             if not same:
                 raise WrongAnswer(f"{name}: {key} is {others}, not {values}")
+
+
+def memory_of_self(field):
+    """A field of this process's memory in /proc, in bytes."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith(field + ":"))
+
+
+def reset_peak_memory():
+    """Begins anew with the peak of this process's memory: what it has now, or None where that can't be done."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        return None
+    return memory_of_self("VmRSS")
+
+
+def peak_memory(before):
+    """What the process has taken at most beyond what it had when the peak began."""
+    return None if before is None else max(0, memory_of_self("VmHWM") - before)

@@ -6,7 +6,7 @@ is what is timed. Their CPU seconds are this process's."""
 import os
 import time
 
-from common import METRICS, START, disk_bytes, rfc3339
+from common import METRICS, START, disk_bytes, peak_memory, reset_peak_memory, rfc3339
 from engine_apus import sql_answer, sql_text
 
 TAGS = {"cpu": ["hostname", "region", "datacenter", "rack", "os", "arch", "team", "service",
@@ -97,13 +97,13 @@ class DuckDB(Embedded):
         columns = ["raw DOUBLE"] + [f"{tag} VARCHAR" for tag in TAGS[table]]
         columns += [f"{field} {'BIGINT' if table == 'cpu' or field == 'mem_used' else 'DOUBLE'}"
                     for field in FIELDS[table]]
-        begin, cpu = time.monotonic(), self.cpu()
+        begin, cpu, before = time.monotonic(), self.cpu(), reset_peak_memory()
         types = ", ".join(f"'{column.split()[0]}': '{column.split()[1]}'" for column in columns)
         self.connection.execute(
             f"CREATE TABLE {table} AS SELECT make_timestamp(CAST(round(raw * 1e6) AS BIGINT)) AS time, "
             f"* EXCLUDE raw FROM read_csv('{source}', header = true, columns = {{{types}}})")
         seconds, answered = time.monotonic() - begin, self.cpu() - cpu
-        return {"seconds": seconds, "serverCPUSeconds": answered}
+        return {"seconds": seconds, "serverCPUSeconds": answered, "serverPeakRSSBytes": peak_memory(before)}
 
     def states(self):
         """It has nothing to merge."""
@@ -163,7 +163,7 @@ class ClickHouse(Embedded):
         key = TAGS[table][0]
         self.session.query(f"CREATE TABLE {table} (time DateTime64(3, 'UTC'), {tags}, {fields}) "
                            f"ENGINE = MergeTree ORDER BY ({key}, time)")
-        begin, cpu = time.monotonic(), self.cpu()
+        begin, cpu, before = time.monotonic(), self.cpu(), reset_peak_memory()
         names = ", ".join(["time"] + TAGS[table] + FIELDS[table])
         structure = f"time Float64, {tags.replace('LowCardinality(String)', 'String')}, {fields}"
         self.session.query(
@@ -171,7 +171,7 @@ class ClickHouse(Embedded):
             f"FROM file('{source}', 'CSVWithNames', '{structure}')")
         seconds, answered = time.monotonic() - begin, self.cpu() - cpu
         self.table = table
-        return {"seconds": seconds, "serverCPUSeconds": answered}
+        return {"seconds": seconds, "serverCPUSeconds": answered, "serverPeakRSSBytes": peak_memory(before)}
 
     def states(self):
         """What is inserted is on disk at once."""

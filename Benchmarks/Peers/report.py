@@ -111,8 +111,8 @@ def write(options, cpu_set, vm_set, outcomes, failures):
         f"Seed {options.seed}, n = {options.n} (fewer where {options.query_seconds:g} s were not enough).", "",
         "Versions: " + "; ".join(outcome["version"].replace("\n", " ") for outcome in outcomes) + ".", "",
         "Default settings but for paths, ports and limits that would refuse the set. DuckDB and ClickHouse run "
-        "in the client's process: no network in their latency, and they load CSV, not line protocol. Only Apus "
-        "acknowledges after a sync.", ""]
+        "in the client's process: no network in their latency, they load CSV, not line protocol, and their memory is "
+        "what a load added to the client's. Only Apus acknowledges after a sync.", ""]
     if failures:
         lines += ["**Failed:** " + "; ".join(failures), ""]
     for set_name in ("cpu-only", "cardinality"):
