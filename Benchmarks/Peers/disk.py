@@ -16,24 +16,11 @@ import subprocess
 import sys
 import tempfile
 
+from bench import load, say
 from common import disk_bytes
 from engine_apus import Apus
 from engine_victoria import VictoriaMetrics
 from report import commit, machine
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def load(options, engine, path):
-    with tempfile.NamedTemporaryFile("r") as result:
-        command = [options.bench, "load", path, "--url", engine.write_url, "--senders", "4", "--pid",
-                   str(engine.process.pid), "--json", result.name, "--idle-seconds-max", "120"]
-        if engine.idle_url:
-            command += ["--idle-metrics", engine.idle_url]
-        subprocess.run(command, check=True)
-        return json.load(result)
 
 
 def main():
@@ -62,7 +49,7 @@ def main():
             engine.start()
             try:
                 say(f"{engine.name}: load {name}")
-                load(options, engine, path)
+                load(options, engine, path, None)
                 for state in engine.states():
                     say(f"{engine.name}: {state}")
                 bytes_of[engine.name] = engine.disk() if engine_type is Apus else disk_bytes(folder)

@@ -66,44 +66,38 @@ enum BlockCompression {
         let packed = try reader.readBytes(reader.remaining)
         // LZ4 gains at most 255-fold. Zstandard can gain more, but then says how much.
         guard size > 0, let from = packed.baseAddress, packed.count > 0,
-            encoding != .lz4, encoding != .zstd,
-            wrapper == .lz4
-                ? size <= packed.count &* 255
-                : ZSTD_getFrameContentSize(from, packed.count) == UInt64(size)
+            encoding != .lz4, encoding != .zstd, wrapper != .lz4 || size <= packed.count &* 255
         else {
             throw ByteReader.Malformed(
                 offset: start, reason: "a compressed payload of another size")
         }
-        var got = -1
-        let payload = [UInt8](unsafeUninitializedCapacity: size) { target, count in
-            // Safe: both buffers are live, and the libraries keep to the sizes passed.
-            if let to = target.baseAddress {
-                got =
-                    wrapper == .lz4
-                    ? Int(
-                        LZ4_decompress_safe(
-                            from.assumingMemoryBound(to: CChar.self),
-                            UnsafeMutableRawPointer(to).assumingMemoryBound(to: CChar.self),
-                            Int32(truncatingIfNeeded: packed.count),
-                            Int32(truncatingIfNeeded: size)))
-                    : unpackZstd(packed, into: to, size: size)
-            }
-            // Bytes that a damaged payload left unwritten must not be read.
-            count = got == size ? size : 0
-        }
-        guard got == size else {
+        let payload =
+            wrapper == .lz4
+            ? unpackLZ4(from, packed.count, size: size)
+            : ZstdFrame.decompress(packed, countMax: size)
+        guard let payload, payload.count == size else {
             throw ByteReader.Malformed(offset: start, reason: "a compressed payload is damaged")
         }
         return (encoding, payload)
     }
 
-    private static func unpackZstd(
-        _ packed: UnsafeRawBufferPointer, into target: UnsafeMutablePointer<UInt8>, size: Int
-    ) -> Int {
-        guard ZSTD_findFrameCompressedSize(packed.baseAddress, packed.count) == packed.count else {
-            return -1
+    /// Nil if the block doesn't hold exactly `size` bytes.
+    private static func unpackLZ4(
+        _ packed: UnsafeRawPointer, _ packedCount: Int, size: Int
+    ) -> [UInt8]? {
+        var got = -1
+        let payload = [UInt8](unsafeUninitializedCapacity: size) { target, count in
+            // Safe: both buffers are live, and the library keeps to the sizes passed.
+            if let to = target.baseAddress {
+                got = Int(
+                    LZ4_decompress_safe(
+                        packed.assumingMemoryBound(to: CChar.self),
+                        UnsafeMutableRawPointer(to).assumingMemoryBound(to: CChar.self),
+                        Int32(truncatingIfNeeded: packedCount), Int32(truncatingIfNeeded: size)))
+            }
+            // Bytes that a damaged payload left unwritten must not be read.
+            count = got == size ? size : 0
         }
-        let used = ZSTD_decompress(target, size, packed.baseAddress, packed.count)
-        return ZSTD_isError(used) != 0 ? -1 : used
+        return got == size ? payload : nil
     }
 }

@@ -21,7 +21,7 @@
 /// Encodes, decodes and summarises the columns of blocks.
 package enum ColumnCodec {
     /// Appends the payload in the smallest of the fitting encodings; of two alike, the one that
-    /// decodes faster. 5–15 ns a value for numbers.
+    /// decodes faster. 4–6 ns a value for numbers, 20 for doubles that are no decimals.
     package static func encode(
         _ slice: ColumnSlice, options: EncodeOptions, into writer: inout ByteWriter
     ) -> Encoding {

@@ -91,7 +91,8 @@ extension BlockDirectory {
     ) throws(StorageError) -> Int {
         let rows = rowCount(block)
         let expected = presentCount(column: column, block: block)
-        let (bytes, offset) = try payload(stretch: column + 1, block)
+        let page = try storage.page(stretch: column + 1, of: block)
+        let (bytes, offset) = try payload(in: page, stretch: column + 1, block)
         guard expected > 0 else {
             guard bytes.isEmpty else {
                 throw storage.corrupt(
@@ -101,7 +102,7 @@ extension BlockDirectory {
             values.update(repeating: 0, count: rows)
             return 0
         }
-        try storage.check(stretch: column + 1, block, "column \(column), block \(block),")
+        try storage.check(page, stretch: column + 1, "column \(column), block \(block),")
         let code = array(column, DirectoryArray.encoding)[block]
         let present: Int
         let symbols = try storage.symbols(column: column, block)
@@ -131,8 +132,9 @@ extension BlockDirectory {
     func runsAndTimes(
         _ block: Int
     ) throws(StorageError) -> (bytes: UnsafeRawBufferPointer, fileOffset: Int) {
-        try storage.check(stretch: 0, block, "block \(block)'s rows")
-        return try payload(stretch: 0, block)
+        let page = try storage.page(stretch: 0, of: block)
+        try storage.check(page, stretch: 0, "block \(block)'s rows")
+        return try payload(in: page, stretch: 0, block)
     }
 
     private func failure(

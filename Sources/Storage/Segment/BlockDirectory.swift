@@ -240,7 +240,13 @@ package struct BlockDirectory: Sendable {
     func payload(
         stretch: Int, _ block: Int
     ) throws(StorageError) -> (bytes: UnsafeRawBufferPointer, fileOffset: Int) {
-        let page = try storage.page(stretch: stretch, of: block)
+        try payload(in: try storage.page(stretch: stretch, of: block), stretch: stretch, block)
+    }
+
+    /// The same in a page that is at hand.
+    func payload(
+        in page: DirectoryPage, stretch: Int, _ block: Int
+    ) throws(StorageError) -> (bytes: UnsafeRawBufferPointer, fileOffset: Int) {
         guard storage.pageBlockCount > 1 else { return (page.bytes, page.fileOffset) }
         let byteCounts = storage.byteCounts(stretch: stretch)
         var start: UInt64 = 0
@@ -354,12 +360,11 @@ final class DirectoryStorage: Sendable {
         return min(end, groupFirstBlocks[group + 1])
     }
 
-    /// Checks the page of a block, unless it was found to be whole before.
-    /// - Parameter what: Of a block, for the error.
+    /// Checks a page, unless it was found to be whole before.
+    /// - Parameter what: For the error: whose page it is.
     func check(
-        stretch: Int, _ block: Int, _ what: @autoclosure () -> String
+        _ page: DirectoryPage, stretch: Int, _ what: @autoclosure () -> String
     ) throws(StorageError) {
-        let page = try page(stretch: stretch, of: block)
         let mark = stretch * layout.pageCount + page.index
         guard !matched.has(mark) else { return }
         guard UInt64(CRC32C.checksum(page.bytes)) == page.checksum else {
