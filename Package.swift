@@ -59,7 +59,7 @@ let package = Package(
             name: "ApusIngest", dependencies: ["ApusStorage", "ApusKernels"],
             path: "Sources/Ingest", swiftSettings: strict),
         .target(
-            name: "ApusQuery", dependencies: ["ApusStorage", "ApusRegexShim"],
+            name: "ApusQuery", dependencies: ["ApusStorage", "ApusKernels", "ApusRegexShim"],
             path: "Sources/Query", swiftSettings: strict),
         .target(
             name: "Apus", dependencies: ["ApusStorage", "ApusIngest", "ApusQuery", "ApusKernels"],
@@ -165,7 +165,7 @@ let package = Package(
         // What the micro-benchmarks do. The tests run it at small size, `make bench` at full size.
         .target(
             name: "ApusBenchmarkCases",
-            dependencies: ["ApusStorage", "ApusIngest", "ApusQuery", "ApusTestKit"],
+            dependencies: ["ApusStorage", "ApusKernels", "ApusIngest", "ApusQuery", "ApusTestKit"],
             path: "Benchmarks/Cases", swiftSettings: strict),
         .testTarget(
             name: "BenchmarkTests", dependencies: ["ApusBenchmarkCases"],

@@ -17,7 +17,7 @@ enum CodecCases {
         + columns("constant", .constant) { .constant($0) }
         + columns("booleans", .booleanBitmap) { .booleans($0) }
         + columns("states", .dictionary) { .states($0) }
-        + [checksum]
+        + [checksum("pages-4k", pageCount: 64), checksum("pages-in-memory", pageCount: .max)]
 
     // MARK: Columns
 
@@ -135,15 +135,19 @@ enum CodecCases {
 
     // MARK: Checksums
 
-    private static let checksum = MicroCase("codec.checksum.pages-4k") { size in
-        var random = SeededRandom(seed: 19)
-        let pages = (0..<size.choose(4, 4_096)).map { _ in
-            (0..<512).map { _ in random.next() }
-        }
-        return PreparedCase(itemCount: pages.count, byteCount: pages.count * 4_096) { digest in
-            for page in pages {
-                let sum = page.withUnsafeBytes { CRC32C.checksum($0) }
-                digest?.add(UInt64(sum))
+    /// Of pages that lie in the cache, as those that were just written do, or in memory.
+    private static func checksum(_ name: String, pageCount: Int) -> MicroCase {
+        MicroCase("codec.checksum.\(name)") { size in
+            var random = SeededRandom(seed: 19)
+            let total = size.choose(4, 4_096)
+            let pages = (0..<min(total, pageCount)).map { _ in
+                (0..<512).map { _ in random.next() }
+            }
+            return PreparedCase(itemCount: total, byteCount: total * 4_096) { digest in
+                for index in 0..<total {
+                    let sum = pages[index % pages.count].withUnsafeBytes { CRC32C.checksum($0) }
+                    digest?.add(UInt64(sum))
+                }
             }
         }
     }

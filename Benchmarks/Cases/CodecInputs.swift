@@ -72,11 +72,12 @@ extension ColumnBlocks {
         ColumnBlocks(type: .int64, size, seed: 12) { $0.next() % 1000 }
     }
 
-    /// Two decimals that walk by about one.
+    /// Two decimals that walk by about one, in steps of a hundredth.
     static func decimalWalk(_ size: CaseSize) -> ColumnBlocks {
         var hundredths = 5_000
         return ColumnBlocks(type: .float64, size, seed: 13) { random in
-            hundredths = max(0, min(10_000, hundredths + random.step(bits: 64) * 25))
+            hundredths = max(
+                0, min(10_000, hundredths + random.step(bits: 64) * 25 + random.below(25) - 12))
             return (Double(hundredths) / 100).bitPattern
         }
     }

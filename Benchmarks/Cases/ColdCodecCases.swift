@@ -40,12 +40,17 @@ enum ColdCodecCases {
         }
     }
 
-    /// Encodes as a segment's writer does, which decodes each payload once.
-    private static func encode(_ blocks: ColumnBlocks, _ room: DecodeRoom) throws -> Coded {
-        var writer = StretchWriter()
+    /// Encodes as a segment's writer does, which decodes each payload once and has one `writer` for
+    /// all groups of blocks.
+    private static func encode(
+        _ blocks: ColumnBlocks, _ writer: inout StretchWriter, _ room: DecodeRoom
+    ) throws -> Coded {
+        writer.removeAll()
         try blocks.forEachBlock { slice in
-            let (encoding, payload, _) = writer.append(slice, EncodeOptions(level: .cold))
-            try room.decode(EncodedBlock(encoding: encoding, bytes: payload), blocks.type)
+            let appended = writer.append(slice, EncodeOptions(level: .cold))
+            if let (encoding, payload) = appended.payload {
+                try room.decode(EncodedBlock(encoding: encoding, bytes: payload), blocks.type)
+            }
         }
         var failure: (any Error)?
         let stretch = writer.finish { _, payload, bytes, symbols, _ in
@@ -65,10 +70,10 @@ enum ColdCodecCases {
             MicroCase("codec.encode.\(dataset)") { size in
                 let blocks = make(size)
                 let room = DecodeRoom()
-                return PreparedCase(
-                    itemCount: blocks.slots.count, byteCount: try encode(blocks, room).byteCount
-                ) { digest in
-                    let coded = try encode(blocks, room)
+                var writer = StretchWriter()
+                let byteCount = try encode(blocks, &writer, room).byteCount
+                return PreparedCase(itemCount: blocks.slots.count, byteCount: byteCount) { digest in
+                    let coded = try encode(blocks, &writer, room)
                     guard digest != nil else { return }
                     for block in coded.blocks {
                         try room.decode(block, blocks.type, coded.symbols)
@@ -79,7 +84,8 @@ enum ColdCodecCases {
             MicroCase("codec.decode.\(dataset)") { size in
                 let blocks = make(size)
                 let room = DecodeRoom()
-                let coded = try encode(blocks, room)
+                var writer = StretchWriter()
+                let coded = try encode(blocks, &writer, room)
                 // A few blocks are too few for a table.
                 guard size == .small || coded.blocks.allSatisfy({ $0.encoding == expected }),
                     size == .small || coded.symbols != nil
@@ -107,7 +113,8 @@ enum ColdCodecCases {
                 var writer = StretchWriter()
                 try blocks.forEachBlock { slice in
                     let statistics = ColumnCodec.statistics(of: slice)
-                    let (encoding, payload, _) = writer.append(slice, EncodeOptions())
+                    guard let (encoding, payload) = writer.append(slice, EncodeOptions()).payload
+                    else { throw CaseError("a hot payload waits") }
                     try room.decode(EncodedBlock(encoding: encoding, bytes: payload), blocks.type)
                     digest?.add(statistics.minimum)
                     room.add(to: &digest, blocks.type)

@@ -58,8 +58,7 @@ package struct MicroCase: Sendable {
 
     package static let all: [MicroCase] =
         CodecCases.all + ColdCodecCases.all + LogCases.all + ParserCases.all + IndexCases.all
-        + ScanCases.all
-        + QueryCases.all
+        + ScanCases.all + FilterCases.all + QueryCases.all
 }
 
 /// The input isn't what the case is about, or the result isn't one.

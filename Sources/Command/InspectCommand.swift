@@ -10,8 +10,13 @@ struct InspectCommand: ParsableCommand {
         commandName: "inspect",
         abstract: "Shows what is inside a segment, a log file, a catalog file or MANIFEST.",
         discussion: """
-            Reads headers, footers, directories and a log's records, no blocks, and changes nothing; \
-            a server may be running. Use apus check to verify every byte.
+            Reads headers, footers, directories, a log's records and the first block of each \
+            table, and changes nothing; a server may be running. Use apus check to verify every byte.
+
+            Of the first block it says what each column would take in other encodings. The smallest \
+            is chosen, unless it decodes slower and saves too little: symbol tables (deltaCoded) have \
+            to save 1 part in 32, Gorilla 1 in 16, LZ4 and Zstandard a tenth of strings and a quarter \
+            of numbers.
 
             Exits with 0, 1 if something is damaged (what is readable is shown), 65 if it is no \
             file of Apus, 74 if it can't be read.

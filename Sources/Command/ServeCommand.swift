@@ -67,6 +67,9 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .setting(.acceptFuture), help: .setting(.acceptFuture))
     var acceptFuture: String?
 
+    @Option(name: .setting(.coldAfter), help: .setting(.coldAfter))
+    var coldAfter: String?
+
     @Option(
         name: .setting(.logLevel), help: .setting(.logLevel),
         completion: .list(["trace", "debug", "info", "notice", "warning", "error"]))
@@ -86,7 +89,8 @@ struct ServeCommand: ParsableCommand {
             (.durability, durability), (.memory, memory), (.tokenFile, tokenFile),
             (.allowUnauthenticated, allowUnauthenticated ? "on" : nil),
             (.createOnWrite, createOnWrite), (.retention, retention),
-            (.acceptFuture, acceptFuture), (.logLevel, logLevel), (.config, config),
+            (.acceptFuture, acceptFuture), (.coldAfter, coldAfter), (.logLevel, logLevel),
+            (.config, config),
         ]
         var flags: [String: [String]] = [
             Setting.allow.name: allow, Setting.allowHost.name: allowHost,

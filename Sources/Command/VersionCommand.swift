@@ -15,7 +15,7 @@ struct VersionCommand: ParsableCommand {
             """)
 
     /// The number of the newest format on disk that this release writes.
-    static let formatNumber = Manifest.formatNumber
+    static let formatNumber = max(Manifest.formatNumber, SegmentLayout.formatNumber)
 
     static var text: String {
         "apus \(ServerVersion.apus) commit \(String(cString: apus_build_commit())) format \(formatNumber)"

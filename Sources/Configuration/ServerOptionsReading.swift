@@ -84,6 +84,10 @@ extension EffectiveSettings {
             let milliseconds = try OptionText.milliseconds(text)
             storage.acceptFutureSeconds = milliseconds == 0 ? 0 : max(1, milliseconds / 1_000)
         }
+        try value(.coldAfter) { text throws(OptionError) in
+            storage.coldAfterSeconds =
+                text == "never" ? nil : try OptionText.milliseconds(text) / 1_000
+        }
     }
 
     /// Calls `body` for every text of a setting, and puts its place in front of what is wrong.

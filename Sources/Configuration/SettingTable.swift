@@ -3,7 +3,8 @@
 extension Setting {
     package static let all = [
         data, http, lineTCP, lineUDP, durability, memory, tokenFile, allow, allowHost,
-        allowUnauthenticated, createOnWrite, retention, acceptFuture, logLevel, config, checkConfig,
+        allowUnauthenticated, createOnWrite, retention, acceptFuture, coldAfter, logLevel, config,
+        checkConfig,
     ]
 
     package static let data = Setting(
@@ -77,6 +78,11 @@ extension Setting {
     package static let acceptFuture = Setting(
         "accept-future", .quantity, valueName: "time", default: "1d",
         "Rows further ahead than this are refused line by line; 0 takes any.", example: #""1h""#)
+
+    package static let coldAfter = Setting(
+        "cold-after", .quantity, valueName: "time", default: "1h",
+        "How long a partition gets no rows before it is encoded as small as it gets, or never.",
+        notes: "With `never` only `COMPACT` does it.", example: #""6h""#)
 
     package static let logLevel = Setting(
         "log-level", valueName: "level", default: "info",

@@ -64,24 +64,26 @@ WIDE void apus_unpack_rows(const void *packed, size_t rows, unsigned width, uint
 
 WIDE void apus_unpack_group(const void *packed, unsigned width, uint64_t base, uint64_t *numbers) {
     const uint64_t keep = width < 64 ? ((uint64_t)1 << width) - 1 : ~(uint64_t)0;
-    for (int half = 0; half < 2; half++) {
-        const uint64_t *word = (const uint64_t *)packed + half * 8;
-        uint64_t *to = numbers + half * 8;
-        eight current = *(const eight *)word;
-        unsigned used = 0;
-        for (int row = 0; row < 64; row++, to += 16) {
-            eight value = current >> used;
-            used += width;
-            if (used >= 64) {
-                used -= 64;
-                if (row < 63) {
-                    word += 16;
-                    current = *(const eight *)word;
-                }
-                if (used > 0) value |= current << (width - used);
+    const eight *word = packed;
+    eight low = word[0], high = word[1];
+    unsigned used = 0;
+    for (int row = 0; row < 64; row++, numbers += 16) {
+        eight low_value = low >> used, high_value = high >> used;
+        used += width;
+        if (used >= 64) {
+            used -= 64;
+            if (row < 63) {
+                word += 2;
+                low = word[0];
+                high = word[1];
             }
-            *(eight *)to = (value & keep) + base;
+            if (used > 0) {
+                low_value |= low << (width - used);
+                high_value |= high << (width - used);
+            }
         }
+        *(eight *)numbers = (low_value & keep) + base;
+        *(eight *)(numbers + 8) = (high_value & keep) + base;
     }
 }
 
@@ -90,6 +92,7 @@ WIDE void apus_running_sums(uint64_t *numbers, size_t count, uint64_t sum) {
     const four zero = {0, 0, 0, 0};
     four before = {sum, sum, sum, sum};
     size_t i = 0;
+#pragma clang loop unroll_count(4)
     for (; i + 4 <= count; i += 4) {
         four local = *(four *)(numbers + i);
         local += __builtin_shufflevector(local, zero, 4, 0, 4, 2);
@@ -114,6 +117,44 @@ WIDE void apus_int64_range(const int64_t *values, size_t count, int64_t *low, in
 WIDE void apus_differences(const uint64_t *numbers, size_t count, uint64_t slope,
                            uint64_t *differences) {
     for (size_t i = 1; i < count; i++) differences[i - 1] = numbers[i] - numbers[i - 1] - slope;
+}
+
+typedef struct {
+    const uint64_t *numbers;
+    uint64_t slope;
+    unsigned low_bits;
+} line;
+
+static inline uint64_t distance_from(const line *l, size_t i) {
+    return l->numbers[i] - l->numbers[0] - l->slope * i;
+}
+
+static inline int64_t difference_at(const line *l, size_t i) {
+    return ((int64_t)distance_from(l, i) >> l->low_bits) -
+           ((int64_t)distance_from(l, i - 1) >> l->low_bits);
+}
+
+static inline int is_large(int64_t difference) { return (uint64_t)difference + 15 > 30; }
+
+WIDE size_t apus_split_differences(const uint64_t *numbers, size_t count, uint64_t slope,
+                                   unsigned low_bits, int8_t *differences, uint64_t *lows,
+                                   uint32_t *large) {
+    const line l = {numbers, slope, low_bits};
+    const uint64_t keep = ((uint64_t)1 << low_bits) - 1;
+    size_t total = 0;
+    for (size_t start = 1; start < count; start += 64) {
+        const size_t end = count - start < 64 ? count : start + 64;
+        uint64_t found = 0;
+        for (size_t i = start; i < end; i++) {
+            const int64_t difference = difference_at(&l, i);
+            lows[i - 1] = distance_from(&l, i) & keep;
+            differences[i - 1] = is_large(difference) ? 0 : (int8_t)difference;
+            found += is_large(difference);
+        }
+        for (size_t i = start; found > 0 && i < end; i++)
+            if (is_large(difference_at(&l, i))) large[total++] = (uint32_t)i;
+    }
+    return total;
 }
 
 WIDE void apus_multiply(uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin) {

@@ -152,6 +152,7 @@ static inline void divide(const doubles8 *number, double power, double inverse, 
 WIDE static void restore_by_fused_steps(uint64_t *values, size_t count, double power) {
     const double inverse = 1 / power;
     size_t i = 0;
+#pragma clang loop unroll_count(2)
     for (; i + 8 <= count; i += 8) {
         const words8 shifted = *(words8 *)(values + i) + magic_bits;
         const doubles8 number = (doubles8)shifted - magic;

@@ -7,11 +7,13 @@
 #include <immintrin.h>
 #endif
 
+typedef uint64_t eight __attribute__((vector_size(64), aligned(8), may_alias));
 typedef uint64_t four __attribute__((vector_size(32), aligned(8), may_alias));
 typedef uint16_t narrow4 __attribute__((vector_size(8), aligned(2), may_alias));
 typedef int16_t lanes __attribute__((vector_size(32), aligned(2), may_alias));
 typedef uint16_t ulanes __attribute__((vector_size(32), aligned(2), may_alias));
 typedef int32_t signed_halves __attribute__((vector_size(32), aligned(2), may_alias));
+typedef uint16_t unsigned8 __attribute__((vector_size(16), aligned(2), may_alias));
 typedef int16_t narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
 typedef uint32_t quarters __attribute__((vector_size(16), aligned(2), may_alias));
 typedef uint32_t halves __attribute__((vector_size(32), aligned(2), may_alias));
@@ -86,6 +88,30 @@ void apus_unpack_narrow_rows(const void *packed, size_t rows, unsigned width, ui
     }
 #endif
     unpack_rows(packed, rows, width, base, numbers);
+}
+
+WIDE void apus_unpack_narrow_group(const void *packed, unsigned width, uint16_t base,
+                                   uint16_t *numbers) {
+    const uint64_t keep = ((uint64_t)1 << width) - 1;
+    for (int half = 0; half < 2; half++) {
+        const uint64_t *word = (const uint64_t *)packed + half * 8;
+        uint16_t *to = numbers + half * 8;
+        eight current = *(const eight *)word;
+        unsigned used = 0;
+        for (int row = 0; row < 64; row++, to += 16) {
+            eight value = current >> used;
+            used += width;
+            if (used >= 64) {
+                used -= 64;
+                if (row < 63) {
+                    word += 16;
+                    current = *(const eight *)word;
+                }
+                if (used > 0) value |= current << (width - used);
+            }
+            *(unsigned8 *)to = __builtin_convertvector(value & keep, unsigned8) + base;
+        }
+    }
 }
 
 // Whole vectors, whatever lies behind the last code.

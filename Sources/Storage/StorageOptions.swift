@@ -40,8 +40,9 @@ public struct StorageOptions: Sendable {
     public var createTables = true
     /// How many segments of a partition wait before they are merged.
     public var compactionFanIn = 4
-    /// Seconds without new rows after which a partition is encoded as small as it gets.
-    public var coldAfterSeconds = 3_600
+    /// Seconds without new rows after which a partition is encoded as small as it gets; nil leaves
+    /// that to `COMPACT`.
+    public var coldAfterSeconds: Int? = 3_600
 
     public init() {}
 
@@ -51,7 +52,7 @@ public struct StorageOptions: Sendable {
         var options = self
         options.partitionSeconds = min(max(partitionSeconds, 60), secondsMax)
         options.acceptFutureSeconds = min(max(acceptFutureSeconds, 0), secondsMax)
-        options.coldAfterSeconds = min(max(coldAfterSeconds, 0), secondsMax)
+        options.coldAfterSeconds = coldAfterSeconds.map { min(max($0, 0), secondsMax) }
         options.defaultRetentionSeconds = defaultRetentionSeconds.map {
             min(max($0, 0), secondsMax)
         }

@@ -65,16 +65,18 @@ func corpus() -> [[UInt8]] {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         return state >> 11
     }
-    func add(_ type: FieldType, _ slots: [UInt64]) {
+    func add(_ type: FieldType, _ slots: [UInt64], text: [UInt8] = []) {
         for level in [EncodeOptions.Level.hot, .cold] {
             var writer = StretchWriter()
             slots.withUnsafeBufferPointer { slots in
-                guard let values = slots.baseAddress else { return }
-                for _ in 0..<20 {
-                    _ = writer.append(
-                        ColumnSlice(
-                            type: type, count: slots.count, values: values, validity: nil,
-                            stringBytes: nil), EncodeOptions(level: level))
+                text.withUnsafeBufferPointer { text in
+                    guard let values = slots.baseAddress else { return }
+                    for _ in 0..<20 {
+                        _ = writer.append(
+                            ColumnSlice(
+                                type: type, count: slots.count, values: values, validity: nil,
+                                stringBytes: text.baseAddress), EncodeOptions(level: level))
+                    }
                 }
             }
             let stretch = writer.finish { _, _, _, _, _ in }
@@ -91,6 +93,29 @@ func corpus() -> [[UInt8]] {
             input.append(Array(stretch.bytes.suffix(payload.byteCount)))
             inputs.append(input.bytes)
         }
+    }
+    func addTexts(_ texts: [String]) {
+        var text: [UInt8] = []
+        let slots = texts.map { part in
+            defer { text += Array(part.utf8) }
+            return StringSlot(offset: text.count, length: part.utf8.count).rawValue
+        }
+        add(.string, slots, text: text)
+    }
+    func hex(_ digits: Int) -> String {
+        let text = String(next() | 1 << 52, radix: 16) + String(next() | 1 << 52, radix: 16)
+        return String(text.suffix(digits))
+    }
+    for count in [1, 3, 20, 300] {
+        let ids = (0..<count).map { _ in
+            [8, 4, 4, 4, 12].map(hex).joined(separator: "-")
+        }
+        addTexts(ids)
+        addTexts(ids.map { $0.uppercased() })
+        addTexts(ids.indices.map { ids[$0 / 9] })
+        addTexts(ids.indices.map { _ in hex(12) })
+        addTexts(ids.indices.map { ["running", "stopped", ""][$0 * $0 % 3] })
+        addTexts(ids.indices.map { "GET /things/\($0 * 37 % 130) 200 in \($0 % 9) ms" })
     }
     for count in [1, 3, 20, 300, 1_024] {
         var walk: Int64 = 50

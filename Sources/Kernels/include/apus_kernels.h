@@ -25,6 +25,12 @@ void apus_int64_summary(const int64_t *values, size_t count, int64_t *low, int64
 // differences[i] = numbers[i + 1] - numbers[i] - slope, modulo 2^64, count - 1 of them.
 void apus_differences(const uint64_t *numbers, size_t count, uint64_t slope, uint64_t *differences);
 
+// Splits the distances of numbers 1 ... count - 1 from a line, numbers[0] + i × slope, into `lows`, their
+// `low_bits` low bits, and `differences` of what is above those, as signed numbers. A difference beyond
+// ±15 becomes 0, and its number's index is put into `large`. Returns how many those are.
+size_t apus_split_differences(const uint64_t *numbers, size_t count, uint64_t slope, unsigned low_bits,
+                              int8_t *differences, uint64_t *lows, uint32_t *large);
+
 // Replaces every number by number × factor + origin, modulo 2^64.
 void apus_multiply(uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin);
 
@@ -79,6 +85,9 @@ static inline size_t apus_symbols_room(size_t byte_count, size_t count) {
 void apus_unpack_narrow_rows(const void *packed, size_t rows, unsigned width, uint16_t base,
                              uint16_t *numbers);
 
+// Unpacks 1,024 numbers of `width` 1 ... 16 bits as apus_unpack_group does, modulo 2^16.
+void apus_unpack_narrow_group(const void *packed, unsigned width, uint16_t base, uint16_t *numbers);
+
 // Puts exceptions into their places: 0 if one is `count` or more. An odd code c stands for
 // base − 1 − (c − 1) / 2, an even one for base + bound + c / 2; the codes are replaced by that.
 // `numbers` has room for 65,536, `codes` for a multiple of 16.
@@ -101,6 +110,15 @@ void apus_restore_decimals(uint64_t *values, size_t count, double power);
 size_t apus_scale_decimals(const uint64_t *values, size_t count, double power, uint64_t *integers);
 
 #define APUS_NO_INTEGER ((uint64_t)1 << 63)
+
+typedef enum { APUS_INT64, APUS_UINT64, APUS_FLOAT64 } apus_number_type;
+typedef enum { APUS_LESS, APUS_EQUAL, APUS_GREATER } apus_order;
+
+// Sets bit i % 8 of byte i / 8 where value i is less than, equal to or greater than a constant, which is
+// no NaN; a NaN among the values is greater than all numbers. Bits up to the next multiple of eight hold
+// anything.
+void apus_filter(const uint64_t *values, size_t count, apus_number_type type, apus_order order,
+                 uint64_t constant, uint64_t *bits);
 
 // How many of `count` bytes are newlines; sets `has_quote` to 1 if one is a double quote.
 size_t apus_count_newlines(const void *bytes, size_t count, int *has_quote);

@@ -22,7 +22,7 @@ struct GroupingShape {
 
     /// Nil if rows have to be looked at one by one.
     init?(_ grouping: GroupingPlan, _ scan: ScanPlan) {
-        guard scan.residual == nil else { return nil }
+        guard !scan.picksRows else { return nil }
         for (index, key) in grouping.keys.enumerated() {
             let readsTagsOnly = key.columnsUsed.allSatisfy {
                 if case .tag = scan.columns[$0] { true } else { false }

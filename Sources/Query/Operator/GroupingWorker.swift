@@ -257,11 +257,6 @@ final class GroupingWorker: ScanWorker {
     func add(
         _ frame: Frame, timesAscend: Bool, rowSeries: [UInt32] = []
     ) throws(QueryError) {
-        var frame = frame
-        if let residual = scan?.residual, timesAscend {
-            guard let filtered = try frame.filtered(by: residual) else { return }
-            frame = filtered
-        }
         let keys = try evaluateAll(plan.keys, frame)
         let groups = groupRuns(keys, frame.count, singleRows: !timesAscend)
         for accumulator in accumulators { accumulator.resize(table.count) }

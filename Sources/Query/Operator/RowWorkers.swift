@@ -33,11 +33,7 @@ final class SortWorker: ScanWorker {
         do throws(QueryError) {
             try context.check()
             if isExcluded(rows) { return }
-            var frame = try frames.frame(rows)
-            if let residual = scan.residual {
-                guard let filtered = try frame.filtered(by: residual) else { return }
-                frame = filtered
-            }
+            guard var frame = try frames.frame(rows) else { return }
             if let key = plan.sortKeys.first,
                 let (mask, kept) = buffer.contenders(try key.expression.evaluate(frame))
             {
@@ -102,11 +98,7 @@ final class StreamWorker<Sink: ResultSink>: ScanWorker {
         guard !output.isFull else { return }
         do throws(QueryError) {
             try context.check()
-            var frame = try frames.frame(rows)
-            if let residual = scan.residual {
-                guard let filtered = try frame.filtered(by: residual) else { return }
-                frame = filtered
-            }
+            guard let frame = try frames.frame(rows) else { return }
             try output.append(try evaluateAll(plan.outputs, frame), count: frame.count)
         } catch {
             failure = error

@@ -1,4 +1,5 @@
-// Turns a slice of a scan into a frame: times and fields copied, tags as constants of the series.
+// Turns a slice of a scan into a frame of the rows that WHERE lets through: times and fields copied,
+// tags as constants of the series.
 
 internal import ApusStorage
 internal import Synchronization
@@ -9,6 +10,8 @@ struct ScanFrameBuilder {
     private let types: [ResultType]
     private var cachedSeries: UInt32?
     private var cachedTags: [Int: Constant] = [:]
+    /// Those of the slice that come under `frame`.
+    private var selection = RowSelection()
 
     init(_ scan: ScanPlan, _ context: QueryContext) {
         self.scan = scan
@@ -39,37 +42,67 @@ struct ScanFrameBuilder {
         return tags
     }
 
-    mutating func frame(_ rows: ScanRows) throws(QueryError) -> Frame {
+    /// Nil if no row is left.
+    mutating func frame(_ rows: ScanRows) throws(QueryError) -> Frame? {
+        var picked: RowSelection?
+        if !scan.filters.isEmpty {
+            selection.selectAll(rows.count)
+            for filter in scan.filters where selection.count > 0 {
+                try filter.apply(column(filter.slot, rows), to: &selection)
+            }
+            if selection.count == 0 { return nil }
+            if selection.count < rows.count { picked = selection }
+        }
+        let frame = try frame(rows, picked)
+        guard let residual = scan.residual else { return frame }
+        return try frame.filtered(by: residual)
+    }
+
+    private func column(_ slot: Int, _ rows: ScanRows) -> ColumnSlice {
+        guard let index = scan.fieldIndex[slot] else {
+            preconditionFailure("BUG: a needed field is not in the request")
+        }
+        return rows.columns[index]
+    }
+
+    private mutating func frame(
+        _ rows: ScanRows, _ picked: RowSelection?
+    ) throws(QueryError) -> Frame {
         let tags = tags(of: rows.series)
+        let count = picked?.count ?? rows.count
         var columns: [Vector] = []
         columns.reserveCapacity(types.count)
         for slot in types.indices {
             guard scan.needed.contains(slot) else {
-                columns.append(Vector(Constant(nullOf: types[slot]), count: rows.count))
+                columns.append(Vector(Constant(nullOf: types[slot]), count: count))
                 continue
             }
             switch scan.columns[slot] {
             case .time:
                 // Safe: a slice has `count` times; an Int64 and a UInt64 have one layout.
-                let times = UnsafeRawBufferPointer(
-                    start: rows.times, count: rows.count * 8
-                ).bindMemory(to: UInt64.self)
+                let times = UnsafeRawPointer(rows.times).assumingMemoryBound(to: UInt64.self)
                 columns.append(
-                    Vector(type: .timestamp, count: rows.count, values: Array(times)))
+                    Vector(
+                        type: .timestamp, count: count,
+                        values: Self.copy(times, rows.count, picked)))
             case .tag:
-                columns.append(
-                    Vector(tags[slot] ?? Constant(nullOf: .string), count: rows.count))
+                columns.append(Vector(tags[slot] ?? Constant(nullOf: .string), count: count))
             case .field:
-                guard let index = scan.fieldIndex[slot] else {
-                    preconditionFailure("BUG: a needed field is not in the request")
-                }
-                columns.append(try Self.vector(rows.columns[index], types[slot], rows.count))
+                columns.append(
+                    try Self.vector(column(slot, rows), types[slot], rows.count, picked))
             }
         }
-        var frame = Frame(count: rows.count, columns: columns)
+        var frame = Frame(count: count, columns: columns)
         frame.series = rows.series
         frame.context = context
         return frame
+    }
+
+    /// Safe: `values` has `count`, of which those picked are wanted, or all.
+    private static func copy<T>(
+        _ values: UnsafePointer<T>, _ count: Int, _ picked: RowSelection?
+    ) -> [T] {
+        picked?.gather(values) ?? Array(UnsafeBufferPointer(start: values, count: count))
     }
 
     static var schemaChanged: QueryError {
@@ -77,23 +110,23 @@ struct ScanFrameBuilder {
     }
 
     private static func vector(
-        _ slice: ColumnSlice, _ type: ResultType, _ count: Int
+        _ slice: ColumnSlice, _ type: ResultType, _ rowCount: Int, _ picked: RowSelection?
     ) throws(QueryError) -> Vector {
         guard ResultType(slice.type) == type else { throw schemaChanged }
-        // Safe: a slice has `count` slots, and as many validity bytes if any.
-        let values = UnsafeBufferPointer(start: slice.values, count: count)
-        let validity = slice.validity.map { Array(UnsafeBufferPointer(start: $0, count: count)) }
+        // Safe: a slice has `rowCount` slots, and as many validity bytes if any.
+        let values = copy(slice.values, rowCount, picked)
+        let validity = slice.validity.map { copy($0, rowCount, picked) }
         if type == .string { return strings(slice, values, validity ?? []) }
         var vector = Vector(
-            type: type, count: count, values: Array(values), validity: validity ?? [])
-        if type == .float64, AggregateKernels.mayHoldNaN(slice.values, count) {
-            for row in 0..<count where values[row] == staleMarker { vector.setNull(row) }
+            type: type, count: values.count, values: values, validity: validity ?? [])
+        if type == .float64, AggregateKernels.mayHoldNaN(slice.values, rowCount) {
+            for row in values.indices where values[row] == staleMarker { vector.setNull(row) }
         }
         return vector
     }
 
     private static func strings(
-        _ slice: ColumnSlice, _ values: UnsafeBufferPointer<UInt64>, _ validity: [UInt8]
+        _ slice: ColumnSlice, _ values: [UInt64], _ validity: [UInt8]
     ) -> Vector {
         var builder = VectorBuilder(.string, capacity: values.count)
         for row in 0..<values.count {

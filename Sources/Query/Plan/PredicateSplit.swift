@@ -1,5 +1,5 @@
 // Divides WHERE into what the scan can use — a range of times, a set of series, bounds on field
-// values — and the rest, which is evaluated row by row.
+// values, comparisons with constants — and the rest, which is evaluated row by row.
 
 internal import ApusStorage
 
@@ -18,7 +18,11 @@ enum PredicateSplit {
                 series.append(predicate)
             } else {
                 if let bound = fieldBound(conjunct, scan) { scan.bounds.append(bound) }
-                rest.append(conjunct)
+                if let filter = rowFilter(conjunct, scan) {
+                    scan.filters.append(filter)
+                } else {
+                    rest.append(conjunct)
+                }
             }
         }
         if !series.isEmpty { scan.seriesPredicate = series.count == 1 ? series[0] : .and(series) }
@@ -69,6 +73,15 @@ enum PredicateSplit {
         case .greaterOrEqual: return TimeRange(lower: value, upper: .max)
         case .notEqual: return nil
         }
+    }
+
+    private static func rowFilter(
+        _ conjunct: BoundExpression, _ scan: ScanPlan
+    ) -> RowFilter? {
+        guard let (column, op, constant) = comparison(conjunct),
+            case .column(let slot) = column.kind, case .field = scan.columns[slot]
+        else { return nil }
+        return RowFilter(slot: slot, type: column.type, op, constant)
     }
 
     private static func fieldBound(

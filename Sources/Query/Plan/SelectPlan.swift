@@ -50,11 +50,17 @@ struct ScanPlan {
     var seriesPredicate: SeriesPredicate?
     /// Per frame column of a field: the values that can matter.
     var bounds: [(slot: Int, bound: FieldBound)] = []
+    /// Conditions on single fields, of which all have to hold, …
+    var filters: [RowFilter] = []
+    /// … and what has to be evaluated row by row.
     var residual: BoundExpression?
     /// Frame column → index into the request's fields.
     var fieldIndex: [Int: Int] = [:]
     var request = ScanRequest()
     var schema: TableSchema
+
+    /// Whether rows are looked at before they count.
+    var picksRows: Bool { residual != nil || !filters.isEmpty }
 
     /// Whether a field that is read has become wider since.
     var isOutdated: Bool {
@@ -64,7 +70,7 @@ struct ScanPlan {
         }
     }
 
-    /// Settles which fields are read. `needed` and `residual` must be final.
+    /// Settles which fields are read. `needed`, `filters` and `residual` must be final.
     mutating func finishRequest() {
         if let residual { residual.collectColumns(into: &needed) }
         request = ScanRequest(timeRange: timeRange)
@@ -76,7 +82,7 @@ struct ScanPlan {
             fieldIndex[slot] = index
             return index
         }
-        for slot in needed.sorted() { _ = index(of: slot) }
+        for slot in needed.union(filters.map(\.slot)).sorted() { _ = index(of: slot) }
         for (slot, bound) in bounds {
             guard let field = index(of: slot) else { continue }
             var bound = bound

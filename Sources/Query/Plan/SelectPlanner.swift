@@ -125,7 +125,7 @@ struct SelectPlanner {
         if let condition { PredicateSplit.push(condition, into: &scan) }
         scan.finishRequest()
         scan.request.latestOnly =
-            scan.residual == nil && scan.bounds.isEmpty && keysAreTags(latestKeys, scope)
+            !scan.picksRows && scan.bounds.isEmpty && keysAreTags(latestKeys, scope)
         plan.scan = scan
     }
 

@@ -105,6 +105,7 @@ struct PlanDescription {
             let name = scan.schema.fields[index].sqlName
             lines.append("blocks skipped unless \(name) in \(bound.lower) … \(bound.upper)")
         }
+        if !scan.filters.isEmpty { lines.append("filter: by columns, before rows are copied") }
         if scan.residual != nil { lines.append("filter: row by row") }
         if scan.request.latestOnly { lines.append("last row of each series only") }
         if let grouping = plan.latest ?? plan.grouping,

@@ -93,7 +93,7 @@ extension StatementExecution {
         }
         var scan = ScanPlan(table: table, columns: scope.used, schema: scope.schema)
         PredicateSplit.push(bound, into: &scan)
-        guard scan.timeRange == .all, scan.residual == nil else { return nil }
+        guard scan.timeRange == .all, !scan.picksRows else { return nil }
         return try scan.seriesPredicate?.select(table, context) ?? all
     }
 

@@ -13,6 +13,7 @@
 //     nested         nested frame                  (see IntegerFrame)
 //     booleanBitmap  a bit a value, low bits first, unused bits zero
 //     dictionary, rawStrings                       (see StringCodec)
+//     hexDictionary, hexStrings                    (see StringCodec, HexStrings)
 //     lz4, zstd      instead of the presence: another encoding and its payload, compressed
 //                                                  (see BlockCompression)
 //
@@ -54,6 +55,23 @@ package enum ColumnCodec {
         let exponent =
             encoding == .decimal ? DecimalCodec.exponent(ofPayload: payload.bytes[start]) : nil
         return Plain(encoding: encoding, payload: payload, exponent: exponent)
+    }
+
+    /// Writes integers in the cheapest order, which is the encoding's.
+    static func encodeIntegers(
+        _ numbers: UnsafePointer<UInt64>, count: Int, into writer: inout ByteWriter
+    ) -> Encoding {
+        let deltas = Scratch(count: count)
+        let scratch = Scratch(count: count)
+        let choice = OrderChoice(numbers, count: count, deltas: deltas.pointer)
+        if choice.order == .doubleDelta { writer.append(choice.order.rawValue) }
+        choice.write(
+            numbers, count: count, deltas: deltas.pointer, scratch: scratch.pointer, into: &writer)
+        switch choice.order {
+        case .plain: return .packed
+        case .delta: return .deltaPacked
+        default: return .nested
+        }
     }
 
     /// The same with it, where that pays.
@@ -170,17 +188,7 @@ private struct ColumnEncoder {
     }
 
     private func encodeIntegers(into writer: inout ByteWriter) -> Encoding {
-        let deltas = Scratch(count: count)
-        let scratch = Scratch(count: count)
-        let choice = OrderChoice(values, count: count, deltas: deltas.pointer)
-        if choice.order == .doubleDelta { writer.append(choice.order.rawValue) }
-        choice.write(
-            values, count: count, deltas: deltas.pointer, scratch: scratch.pointer, into: &writer)
-        switch choice.order {
-        case .plain: return .packed
-        case .delta: return .deltaPacked
-        default: return .nested
-        }
+        ColumnCodec.encodeIntegers(values, count: count, into: &writer)
     }
 
     /// A bitmap, unless the bools change so seldom that patched deltas are smaller.
@@ -202,7 +210,7 @@ private struct ColumnEncoder {
         var encoding = Encoding.decimal
         if let plan = DecimalCodec.plan(values, count: count) {
             DecimalCodec.write(plan, values: values, count: count, into: &best)
-            if best.count <= count &* 2 &+ 16 {
+            if DecimalCodec.isShort(best.count, count: count) {
                 writer.append(best.bytes)
                 return .decimal
             }
@@ -240,9 +248,12 @@ private struct ColumnEncoder {
             let saved = StringCodec.byteCount(values, count: count) &- dictionary.byteCount
             // A code takes up to two bytes, which short strings may not save.
             if saved > count {
-                StringCodec.write(dictionary, bytes: stringBytes, into: &writer)
-                return .dictionary
+                return StringCodec.write(dictionary, bytes: stringBytes, into: &writer)
             }
+        }
+        if let hex = HexStrings(values, count: count, bytes: stringBytes) {
+            hex.write(values, count: count, bytes: stringBytes, into: &writer)
+            return .hexStrings
         }
         StringCodec.writeRaw(values, count: count, bytes: stringBytes, into: &writer)
         return .rawStrings

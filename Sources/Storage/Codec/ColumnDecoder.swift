@@ -9,7 +9,7 @@ enum ColumnDecoder {
         symbols: SymbolDecoder?, values: UnsafeMutablePointer<UInt64>,
         validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8]
     ) throws(ByteReader.Malformed) -> Int {
-        guard (1...11).contains(encoding.rawValue) else {
+        guard (1...13).contains(encoding.rawValue) else {
             throw ByteReader.Malformed(offset: 0, reason: unknownReason)
         }
         guard count >= 0, fits(encoding, type) else {
@@ -68,9 +68,12 @@ enum ColumnDecoder {
             try CodedFrame.read(&reader, count: count, decoder: symbols, into: values)
         case .booleanBitmap:
             try readBitmap(&reader, count: count, values: values)
-        case .dictionary:
+        case .dictionary, .hexDictionary:
             try StringCodec.readDictionary(
-                &reader, count: count, into: values, strings: &strings)
+                &reader, isHex: encoding == .hexDictionary, count: count, into: values,
+                strings: &strings)
+        case .hexStrings:
+            try HexStrings.read(&reader, values, count: count, strings: &strings)
         default:
             try StringCodec.readRaw(&reader, count: count, into: values, strings: &strings)
         }

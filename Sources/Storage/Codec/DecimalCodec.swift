@@ -67,6 +67,9 @@ enum DecimalCodec {
         return abs(scaled) < integerMax ? scaled / powers[exponent] + 0 : sum
     }
 
+    /// Whether a payload of `byteCount` bytes is so small that no other encoding needs to be tried.
+    static func isShort(_ byteCount: Int, count: Int) -> Bool { byteCount <= count &* 2 &+ 16 }
+
     /// All doubles as integers over one power of ten; nil if there is none. 2 ns a double.
     static func integers(_ values: [UInt64]) -> (exponent: Int, integers: [UInt64])? {
         for exponent in 0...18 {

@@ -34,6 +34,12 @@ package struct Encoding: RawRepresentable, Hashable, Sendable {
     /// A nested frame: differences of differences, or integers divided by a common factor.
     package static let nested = Encoding(rawValue: 11)
 
+    /// string: hexadecimal numbers or UUIDs as bytes.
+    package static let hexStrings = Encoding(rawValue: 12)
+
+    /// string: a dictionary of those.
+    package static let hexDictionary = Encoding(rawValue: 13)
+
     // Any column's payload, compressed as a whole
     package static let lz4 = Encoding(rawValue: 32)
     package static let zstd = Encoding(rawValue: 33)
@@ -66,6 +72,8 @@ package struct Encoding: RawRepresentable, Hashable, Sendable {
         case .deltaCoded: "deltaCoded"
         case .splitGorilla: "splitGorilla"
         case .nested: "nested"
+        case .hexStrings: "hexStrings"
+        case .hexDictionary: "hexDictionary"
         case .lz4: "lz4"
         case .zstd: "zstd"
         case .regularTimes: "regularTimes"

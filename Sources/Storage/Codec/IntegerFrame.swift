@@ -358,6 +358,14 @@ struct OrderChoice {
         }
     }
 
+    /// Roughly the bytes of a nested frame in the cheapest order.
+    static func byteCount(_ numbers: UnsafePointer<UInt64>, count: Int) -> Int {
+        let deltas = Scratch(count: count)
+        let choice = OrderChoice(numbers, count: count, deltas: deltas.pointer)
+        let firsts = choice.order == .plain ? 0 : BitPacking.width(of: choice.first) / 7 &+ 1
+        return 3 &+ firsts &+ (choice.plan.bits &+ 7) / 8
+    }
+
     /// Whether differences of differences, a few of them, are two bits smaller.
     private static func doubleMayFit(
         _ deltas: UnsafePointer<UInt64>, count: Int, width: Int

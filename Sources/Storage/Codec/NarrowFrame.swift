@@ -21,21 +21,18 @@ package final class NarrowScratch {
     let numbers: UnsafeMutablePointer<UInt16>
     let positions: UnsafeMutablePointer<UInt16>
     let codes: UnsafeMutablePointer<UInt16>
-    let group: UnsafeMutablePointer<UInt64>
 
     package init() {
         // Kernels write whole rows of eight, and a row more.
         numbers = .allocate(capacity: Self.countMax + 64)
         positions = .allocate(capacity: Self.countMax + 64)
         codes = .allocate(capacity: Self.countMax + 64)
-        group = .allocate(capacity: BitPacking.groupCount)
     }
 
     deinit {
         numbers.deallocate()
         positions.deallocate()
         codes.deallocate()
-        group.deallocate()
     }
 }
 
@@ -108,10 +105,7 @@ package enum NarrowFrame {
         var from = bytes
         var to = scratch.numbers
         for _ in 0..<(count / BitPacking.groupCount) {
-            apus_unpack_group(from, UInt32(truncatingIfNeeded: width), 0, scratch.group)
-            for index in 0..<BitPacking.groupCount {
-                to[index] = UInt16(truncatingIfNeeded: scratch.group[index]) &+ base
-            }
+            apus_unpack_narrow_group(from, UInt32(truncatingIfNeeded: width), base, to)
             from += BitPacking.groupCount / 8 &* width
             to += BitPacking.groupCount
         }

@@ -9,7 +9,8 @@
 //                                             bytes     rest    of the distinct strings, in order
 //                                                               of their first use
 //
-// The lengths add up to exactly the bytes that are left.
+// The lengths add up to exactly the bytes that are left. hexStrings and hexDictionary have what
+// HexStrings draws in place of lengths and bytes, in a dictionary behind the codes.
 
 enum StringCodec {
     /// Distinct strings of some values and the code of each value.
@@ -101,12 +102,19 @@ enum StringCodec {
     }
 
     static func write(
-        _ dictionary: Dictionary, bytes: UnsafePointer<UInt8>?, into writer: inout ByteWriter
-    ) {
-        writer.appendVarint(UInt64(dictionary.slots.count))
-        writeLengths(dictionary.slots, count: dictionary.slots.count, into: &writer)
-        IntegerFrame.writeNested(dictionary.codes, count: dictionary.codes.count, into: &writer)
-        writeBytes(dictionary.slots, count: dictionary.slots.count, bytes: bytes, into: &writer)
+        _ dictionary: Dictionary, bytes: UnsafePointer<UInt8>, into writer: inout ByteWriter
+    ) -> Encoding {
+        let (slots, codes) = (dictionary.slots, dictionary.codes)
+        writer.appendVarint(UInt64(slots.count))
+        let hex = HexStrings(slots, count: slots.count, bytes: bytes)
+        if hex == nil { writeLengths(slots, count: slots.count, into: &writer) }
+        IntegerFrame.writeNested(codes, count: codes.count, into: &writer)
+        guard let hex else {
+            writeBytes(slots, count: slots.count, bytes: bytes, into: &writer)
+            return .dictionary
+        }
+        hex.write(slots, count: slots.count, bytes: bytes, into: &writer)
+        return .hexDictionary
     }
 
     private static func writeLengths(
@@ -144,8 +152,8 @@ enum StringCodec {
     }
 
     static func readDictionary(
-        _ reader: inout ByteReader, count: Int, into out: UnsafeMutablePointer<UInt64>,
-        strings: inout [UInt8]
+        _ reader: inout ByteReader, isHex: Bool, count: Int,
+        into out: UnsafeMutablePointer<UInt64>, strings: inout [UInt8]
     ) throws(ByteReader.Malformed) {
         let start = reader.offset
         let distinct = try reader.readCount(limit: count)
@@ -153,14 +161,18 @@ enum StringCodec {
             throw ByteReader.Malformed(offset: start, reason: "a dictionary of no strings")
         }
         let slots = Scratch(count: distinct)
-        try IntegerFrame.readNested(&reader, count: distinct, into: slots.pointer)
+        if !isHex { try IntegerFrame.readNested(&reader, count: distinct, into: slots.pointer) }
         try IntegerFrame.readNested(&reader, count: count, into: out)
         var largest: UInt64 = 0
         for index in 0..<count { largest = max(largest, out[index]) }
         guard largest < UInt64(max(1, distinct)) else {
             throw ByteReader.Malformed(offset: start, reason: "a code past the dictionary")
         }
-        try place(&reader, slots.pointer, count: distinct, strings: &strings)
+        if isHex {
+            try HexStrings.read(&reader, slots.pointer, count: distinct, strings: &strings)
+        } else {
+            try place(&reader, slots.pointer, count: distinct, strings: &strings)
+        }
         for index in 0..<count { out[index] = slots.pointer[Int(out[index])] }
     }
 

@@ -392,13 +392,14 @@ final class Maintenance: @unchecked Sendable {
     /// Whether a partition has been without new rows long enough. After opening nobody knows when
     /// the last ones came, so the time begins anew.
     private func isQuiet(_ segment: Manifest.Segment) -> Bool {
+        guard let seconds = shared.options.coldAfterSeconds else { return false }
         let place = Partition(segment)
         let now = monotonicNanoseconds()
         guard let last = lastFlush[place] else {
             lastFlush[place] = now
             return false
         }
-        return now &- last >= Int64(shared.options.coldAfterSeconds) * 1_000_000_000
+        return now &- last >= Int64(seconds) * 1_000_000_000
     }
 
     private func currentSegments() -> [LoadedSegment] {

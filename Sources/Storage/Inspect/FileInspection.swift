@@ -1,5 +1,6 @@
 // What is inside one file of a store, for a person: kind, facts, lists, and of a segment its tables.
-// Reads headers, footers, directories and a log's records; no block. Needs no store around it.
+// Reads headers, footers, directories, a log's records and each table's first block. Needs no store
+// around it.
 
 internal import Glibc
 

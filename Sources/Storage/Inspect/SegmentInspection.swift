@@ -1,4 +1,5 @@
-// A segment for a person: its tables, their columns and blocks, from footer and directories.
+// A segment for a person: its tables, their columns and blocks, from footer and directories; of the
+// first block also why it is encoded as it is.
 
 /// A table of one segment.
 package struct SegmentTableInspection: Sendable {
@@ -21,6 +22,8 @@ package struct BlockInspection: Sendable {
         package var encoding: Encoding?
         package var valueCount: Int
         package var byteCount: Int
+        /// What it would take otherwise, smallest first; of the first block only.
+        package var candidates: [EncodingCandidate] = []
     }
 
     package var number: Int
@@ -47,7 +50,9 @@ enum SegmentInspection {
             describe(reader, &result)
             for table in reader.tables {
                 do throws(StorageError) {
-                    result.tables.append(try inspect(table, blocksMax: blocksMax))
+                    var inspected = try inspect(table, blocksMax: blocksMax)
+                    defer { result.tables.append(inspected) }
+                    try addCandidates(table, &inspected)
                 } catch { try result.take(error) }
             }
         } catch { try result.take(error) }
@@ -94,6 +99,31 @@ enum SegmentInspection {
             result.blocks.append(try inspect(directory, block))
         }
         return result
+    }
+
+    /// What the columns of the first block would take otherwise.
+    private static func addCandidates(
+        _ table: SegmentTable, _ inspection: inout SegmentTableInspection
+    ) throws(StorageError) {
+        guard let block = inspection.blocks.first else { return }
+        let directory = try table.directory()
+        let scratch = BlockScratch(rowsMax: block.rowCount)
+        for column in block.payloads.indices where block.payloads[column].encoding != nil {
+            var strings: [UInt8] = []
+            let present = try directory.decodeColumn(
+                column, block: block.number, values: scratch.values, validity: scratch.validity,
+                strings: &strings)
+            // Safe: the slots are those that were just decoded, and point into `strings`.
+            let candidates = strings.withUnsafeBufferPointer { strings in
+                ColumnCodec.candidates(
+                    ColumnSlice(
+                        type: directory.columnType(column), count: block.rowCount,
+                        values: scratch.values,
+                        validity: present < block.rowCount ? UnsafePointer(scratch.validity) : nil,
+                        stringBytes: strings.baseAddress))
+            }
+            inspection.blocks[0].payloads[column].candidates = candidates
+        }
     }
 
     private static func inspect(

@@ -231,14 +231,17 @@ struct BlockEncoder: ~Copyable {
         var statistics = ColumnCodec.statistics(of: slice)
         if slice.type == .string { (statistics.first, statistics.last) = (0, 0) }
         if !statistics.hasRange { (statistics.minimum, statistics.maximum) = (0, 0) }
-        let (encoding, payload, exponent) = columns[column].append(slice, options)
-        if let exponent, case .float(let sum) = statistics.sum {
+        let appended = columns[column].append(slice, options)
+        if let exponent = appended.exponent, case .float(let sum) = statistics.sum {
             statistics.sum = .float(DecimalCodec.exactSum(sum, exponent: exponent))
         }
-        verify(slice, encoding, payload, present: statistics.presentCount)
+        if let (encoding, payload) = appended.payload {
+            verify(slice, encoding, payload, present: statistics.presentCount)
+        }
         directory.addColumn(column, rowCount: rowCount, statistics: statistics)
         // Differences that wait for a symbol table take a byte each, however few bytes they become.
-        groupByteCount += options.level == .cold ? max(payload.count, rowCount / 8) : payload.count
+        let byteCount = appended.byteCount
+        groupByteCount += options.level == .cold ? max(byteCount, rowCount / 8) : byteCount
     }
 
     private mutating func appendRuns(
@@ -352,7 +355,7 @@ struct BlockEncoder: ~Copyable {
         return true
     }
 
-    /// The same of a coded payload, by the checksum of its draft.
+    /// The same of a payload made at the group's end, by the checksum of its draft.
     private func verify(
         _ encoding: Encoding, _ bytes: UnsafeRawBufferPointer, _ type: FieldType, _ rowCount: Int,
         _ symbols: SymbolDecoder?, _ draft: ColumnDraft
@@ -370,7 +373,9 @@ struct BlockEncoder: ~Copyable {
                     next += 1
                 }
             }
-            guard ColumnCodec.checksum(values, count: present) == draft.checksum else {
+            let checksum = ColumnCodec.checksum(
+                values, present: present, validity: validity, count: rowCount)
+            guard checksum == draft.checksum else {
                 preconditionFailure(
                     "BUG: codes decode to other values (encoding \(encoding.rawValue))")
             }

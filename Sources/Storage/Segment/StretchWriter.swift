@@ -1,7 +1,7 @@
 // The payloads of one column in the group of blocks being written.
 //
-// A cold segment's numbers are kept twice until the group ends: as the payloads they have without a
-// symbol table, and as differences. Only then is known what the table is and whether it pays.
+// A cold segment's numbers wait as differences until the group ends. Only then is known what their
+// symbol table is and whether it pays; where it doesn't, they get the payloads they have without one.
 
 package struct StretchWriter {
     package init() {}
@@ -20,67 +20,79 @@ package struct StretchWriter {
         package var payloads: [Payload]
     }
 
-    private var plain = ByteWriter()
-    private var payloads: [Payload] = []
-    private var drafts = CodedDrafts()
-    private var blocks: [ColumnDraft?] = []
+    /// What became of a block that was appended.
+    package struct Appended {
+        /// Its payload, for who wants to decode it again; nil if that comes at the group's end.
+        package var payload: (encoding: Encoding, bytes: [UInt8])?
+        /// Of the payload without a symbol table, roughly.
+        package var byteCount: Int
+        /// The power of ten by which all values are integers, if they are doubles encoded as such.
+        package var exponent: Int?
+    }
 
-    /// Payloads this small gain nothing that matters.
-    private static let plainBytesMin = 12
+    private struct Block {
+        /// Its payload without a symbol table; roughly its size where there is none yet.
+        var payload: Payload
+        /// Where that lies in `plain`.
+        var place: Range<Int>?
+        var draft: ColumnDraft?
+    }
+
+    private var plain = ByteWriter()
+    private var drafts = CodedDrafts()
+    private var blocks: [Block] = []
+
     /// What a column has to have in a group for a table of some 130 bytes to pay.
     private static let tableBytesMin = 512
     /// Less than that isn't worth decoding codes: 1 part in 32.
     private static let gainShift = 5
 
     /// Adds a block's values.
-    /// - Returns: Their payload without a symbol table, for who wants to decode it again, and the
-    ///   power of ten by which all values are integers, if they are doubles encoded as such.
-    package mutating func append(
-        _ slice: ColumnSlice, _ options: EncodeOptions
-    ) -> (encoding: Encoding, payload: [UInt8], exponent: Int?) {
-        let encoded = ColumnCodec.encodePlain(slice)
-        var (encoding, payload) = (encoded.encoding, encoded.payload)
-        var draft: ColumnDraft?
-        if options.level == .cold, payload.count >= Self.plainBytesMin {
-            draft = ColumnCodec.draft(slice, into: &drafts)
+    package mutating func append(_ slice: ColumnSlice, _ options: EncodeOptions) -> Appended {
+        let draft = options.level == .cold ? ColumnCodec.draft(slice, into: &drafts) : nil
+        if let draft, let byteCount = draft.plainByteCount {
+            let payload = Payload(encoding: draft.encoding, byteCount: byteCount)
+            blocks.append(Block(payload: payload, place: nil, draft: draft))
+            return Appended(byteCount: byteCount, exponent: draft.exponent)
         }
-        blocks.append(draft)
-        if draft == nil { (encoding, payload) = ColumnCodec.compressed(encoding, payload, options) }
-        plain.append(payload.bytes)
-        payloads.append(Payload(encoding: encoding, byteCount: payload.count))
-        return (encoding, payload.bytes, encoded.exponent)
+        let encoded = ColumnCodec.encodePlain(slice)
+        var (encoding, bytes) = (encoded.encoding, encoded.payload)
+        if draft == nil { (encoding, bytes) = ColumnCodec.compressed(encoding, bytes, options) }
+        let place = plain.count..<(plain.count + bytes.count)
+        plain.append(bytes.bytes)
+        blocks.append(
+            Block(
+                payload: Payload(encoding: encoding, byteCount: bytes.count), place: place,
+                draft: draft))
+        return Appended(
+            payload: (encoding, bytes.bytes), byteCount: bytes.count, exponent: encoded.exponent)
     }
-
-    /// Bytes of all payloads so far without symbol tables.
-    package var plainByteCount: Int { plain.count }
 
     /// A block without any value.
     mutating func appendAbsent() {
-        payloads.append(Payload(encoding: Encoding(rawValue: 0), byteCount: 0))
-        blocks.append(nil)
+        let payload = Payload(encoding: Encoding(rawValue: 0), byteCount: 0)
+        blocks.append(Block(payload: payload, place: 0..<0, draft: nil))
     }
 
-    mutating func removeAll() {
+    package mutating func removeAll() {
         plain.removeAll()
-        payloads.removeAll(keepingCapacity: true)
         drafts.removeAll()
         blocks.removeAll(keepingCapacity: true)
     }
 
     /// The group's stretch, coded where that is smaller.
-    /// - Parameter verify: Called with each payload that is another than `append` gave; stops the
-    ///   process if it decodes to other values than those of its draft.
+    /// - Parameter verify: Called with each payload that `append` did not give; stops the process if
+    ///   it decodes to other values than those of its draft.
     package func finish(
         verify: (Int, Payload, UnsafeRawBufferPointer, SymbolDecoder?, ColumnDraft) -> Void
     ) -> Stretch {
-        guard drafts.differenceCount > 0 else {
-            return Stretch(bytes: plain.bytes, tableByteCount: 0, payloads: payloads)
+        let plainByteCount = blocks.reduce(0) { $0 + $1.payload.byteCount }
+        if drafts.differenceCount > 0, plainByteCount >= Self.tableBytesMin {
+            let coded = finish(Self.Codes(drafts.table()), plainByteCount, verify)
+            let gain = plainByteCount >> Self.gainShift
+            if coded.bytes.count < plainByteCount - gain { return coded }
         }
-        if plain.count >= Self.tableBytesMin {
-            let coded = finish(Self.Codes(drafts.table()), verify)
-            if coded.bytes.count < plain.count - plain.count >> Self.gainShift { return coded }
-        }
-        return finish(nil, verify)
+        return finish(nil, plainByteCount, verify)
     }
 
     /// A symbol table as it will be read.
@@ -108,56 +120,56 @@ package struct StretchWriter {
     }
 
     private func finish(
-        _ codes: Codes?,
+        _ codes: Codes?, _ byteCount: Int,
         _ verify: (Int, Payload, UnsafeRawBufferPointer, SymbolDecoder?, ColumnDraft) -> Void
     ) -> Stretch {
-        var writer = ByteWriter(capacity: plain.count)
+        var writer = ByteWriter(capacity: byteCount)
         if let codes { writer.append(codes.bytes) }
-        var result: [Payload] = []
-        var place = 0
-        for index in payloads.indices {
+        var payloads: [Payload] = []
+        for (index, block) in blocks.enumerated() {
             let before = writer.count
-            let end = place + payloads[index].byteCount
-            var payload = payloads[index]
-            if let draft = blocks[index],
-                let smaller = append(draft, codes, place..<end, payload, &writer)
-            {
-                payload = smaller
-                // Safe: the payload was just appended, and `verify` keeps nothing.
-                writer.bytes.withUnsafeBytes { bytes in
-                    verify(
-                        index, payload, UnsafeRawBufferPointer(rebasing: bytes[before...]),
-                        codes?.decoder, draft)
-                }
-            } else {
-                writer.append(Array(plain.bytes[place..<end]))
+            let (payload, isNew) = append(block, codes, &writer)
+            payloads.append(payload)
+            guard isNew, let draft = block.draft else { continue }
+            // Safe: the payload was just appended, and `verify` keeps nothing.
+            writer.bytes.withUnsafeBytes { bytes in
+                verify(
+                    index, payload, UnsafeRawBufferPointer(rebasing: bytes[before...]),
+                    codes?.decoder, draft)
             }
-            place = end
-            result.append(payload)
         }
         return Stretch(
-            bytes: writer.bytes, tableByteCount: codes?.bytes.count ?? 0, payloads: result)
+            bytes: writer.bytes, tableByteCount: codes?.bytes.count ?? 0, payloads: payloads)
     }
 
-    /// Appends a block coded, or compressed, if that is smaller than it is plain.
+    /// Appends a block: coded, if that is smaller than it is plain, else compressed where that pays.
+    /// - Returns: The payload, and whether it is another than `append` gave.
     private func append(
-        _ draft: ColumnDraft, _ codes: Codes?, _ place: Range<Int>, _ payload: Payload,
-        _ writer: inout ByteWriter
-    ) -> Payload? {
+        _ block: Block, _ codes: Codes?, _ writer: inout ByteWriter
+    ) -> (payload: Payload, isNew: Bool) {
         let before = writer.count
-        if let codes, ColumnCodec.write(draft, of: drafts, codes.encoder, into: &writer) {
+        let plainMax = block.payload.byteCount - block.payload.byteCount >> Self.gainShift
+        if let codes, let draft = block.draft,
+            ColumnCodec.write(draft, of: drafts, codes.encoder, into: &writer)
+        {
             let byteCount = writer.count - before
-            if byteCount < payload.byteCount - payload.byteCount >> Self.gainShift {
-                return Payload(encoding: draft.encoding, byteCount: byteCount)
+            if byteCount < plainMax {
+                return (Payload(encoding: draft.encoding, byteCount: byteCount), true)
             }
             writer.truncate(to: before)
         }
-        var bytes = ByteWriter(capacity: place.count)
-        bytes.append(Array(plain.bytes[place]))
-        let packed = ColumnCodec.compressed(
-            payload.encoding, bytes, EncodeOptions(level: .cold))
-        guard packed.encoding != payload.encoding else { return nil }
+        guard let draft = block.draft else {
+            if let place = block.place { writer.append(Array(plain.bytes[place])) }
+            return (block.payload, false)
+        }
+        var (encoding, bytes) = (block.payload.encoding, ByteWriter())
+        if let place = block.place {
+            bytes.append(Array(plain.bytes[place]))
+        } else {
+            (encoding, bytes) = ColumnCodec.plain(draft, of: drafts)
+        }
+        let packed = ColumnCodec.compressed(encoding, bytes, EncodeOptions(level: .cold))
         writer.append(packed.payload.bytes)
-        return Payload(encoding: packed.encoding, byteCount: packed.payload.count)
+        return (Payload(encoding: packed.encoding, byteCount: packed.payload.count), true)
     }
 }

@@ -96,9 +96,17 @@ package enum InspectionJSON {
                             ("encoding", payload.encoding.map { .string($0.name) } ?? .null),
                             ("values", .integer(payload.valueCount)),
                             ("bytes", .integer(payload.byteCount)),
+                            ("would_take", .array(payload.candidates.map(candidate))),
                         ])
                     })
             ),
+        ])
+    }
+
+    private static func candidate(_ candidate: EncodingCandidate) -> JSONValue {
+        .object([
+            ("encoding", .string(candidate.encoding.name)),
+            ("bytes", .integer(candidate.byteCount)),
         ])
     }
 }

@@ -151,6 +151,24 @@ package struct InspectionText {
         }
         lines += blocks.lines(width: width, indent: 2)
         appendRest(table.statistics.blockCount - table.blocks.count)
+        appendChoices(table.blocks[0], names)
+    }
+
+    /// Why the columns of a block have the encodings they have.
+    private mutating func appendChoices(_ block: BlockInspection, _ names: [String]) {
+        var choices = TextTable([
+            "column of block \(block.number)", "encoding", ">bytes", "would take otherwise",
+        ])
+        for (name, payload) in zip(names, block.payloads) {
+            guard let encoding = payload.encoding else { continue }
+            let others = payload.candidates.filter { $0.encoding != encoding }
+            choices.append([
+                name, encoding.name, Quantity.count(payload.byteCount),
+                others.map { "\($0.encoding.name) \(Quantity.count($0.byteCount))" }
+                    .joined(separator: ", "),
+            ])
+        }
+        lines += choices.lines(width: width, indent: 2)
     }
 }
 

@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test func `an unknown encoding is unsupported, not damage`() {
-        for number in [0, 12, 31, 34, 200] as [UInt8] {
+        for number in [0, 14, 31, 34, 200] as [UInt8] {
             let encoded = Encoded(encoding: Encoding(rawValue: number), payload: [0, 0, 0])
             let error = #expect(throws: CodecError.self) {
                 try decode(encoded, type: .int64, count: 3)

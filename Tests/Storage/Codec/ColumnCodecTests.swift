@@ -102,9 +102,70 @@ import Testing
         #expect(encode(states).encoding == .dictionary)
         let ids = TestColumn.strings((0..<9).map { Array("id\($0)".utf8) })
         #expect(encode(ids).encoding == .rawStrings)
+        let hashes = TestColumn.strings((0..<99).map { _ in Self.hex(&random, 16) })
+        #expect(encode(hashes).encoding == .hexStrings)
+        let machines = (0..<9).map { _ in Self.uuid(&random) }
+        let moves = TestColumn.strings((0..<99).map { machines[$0 * $0 % 9] })
+        #expect(encode(moves).encoding == .hexDictionary)
         let lines = TestColumn.strings((0..<99).map { Array("GET /items/\($0) HTTP/1.1".utf8) })
         #expect(encode(lines, .hot).encoding == .lz4)
         #expect(encode(lines, .cold).encoding == .zstd)
+    }
+
+    private static func hex(
+        _ random: inout SeededRandom, _ digits: Int, upper: Bool = false
+    ) -> [UInt8] {
+        let alphabet = Array((upper ? "0123456789ABCDEF" : "0123456789abcdef").utf8)
+        return (0..<digits).map { _ in alphabet[random.below(16)] }
+    }
+
+    private static func uuid(_ random: inout SeededRandom, upper: Bool = false) -> [UInt8] {
+        var text = hex(&random, 32, upper: upper)
+        for place in [8, 13, 18, 23] { text.insert(45, at: place) }
+        return text
+    }
+
+    @Test func `hexadecimal strings and UUIDs take half a byte a digit and come back`() throws {
+        var random = SeededRandom(seed: 0xA905_0022)
+        for isUUID in [false, true] {
+            for upper in [false, true] {
+                for count in [2, 3, 8, 1_024] {
+                    for distinct in count < 1_024 ? [count] : [count, count / 7] {
+                        let digits = isUUID ? 32 : [8, 12, 40, 64][random.below(4)]
+                        let pool = (0..<distinct).map { _ in
+                            isUUID
+                                ? Self.uuid(&random, upper: upper)
+                                : Self.hex(&random, digits, upper: upper)
+                        }
+                        let column = TestColumn.strings((0..<count).map { pool[$0 % distinct] })
+                        let encoded = encode(column)
+                        #expect(encoded.payload.count <= 8 + count * 2 + distinct * digits / 2)
+                        let decoded = try decode(encoded, type: .string, count: count).column
+                        #expect((0..<count).allSatisfy { decoded.row($0) == column.row($0) })
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func `strings that are nearly hexadecimal come back`() throws {
+        var random = SeededRandom(seed: 0xA905_0023)
+        for spoiled in ["g", "A", "-", " ", ":", "/", "@", "`", "\0"] {
+            for place in [0, 7, 8, 9, 13, 23, 35] {
+                var texts = (0..<40).map { _ in Self.uuid(&random) }
+                texts[30][place] = Array(spoiled.utf8)[0]
+                texts[3][10] = 97
+                let column = TestColumn.strings(texts)
+                let encoded = encode(column)
+                if spoiled != "-" || ![8, 13, 23].contains(place) {
+                    #expect(encoded.encoding != .hexStrings, "\(spoiled) at \(place)")
+                }
+                let decoded = try decode(encoded, type: .string, count: 40).column
+                #expect((0..<40).allSatisfy { decoded.row($0) == column.row($0) })
+            }
+        }
+        let lengths = TestColumn.strings(["deadbeef", "deadbeef00"].map { Array($0.utf8) })
+        #expect(encode(lengths).encoding != .hexStrings)
     }
 
     /// The sizes that the design promises, all in.

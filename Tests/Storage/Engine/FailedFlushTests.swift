@@ -54,7 +54,7 @@ import Testing
         for number in 1...20 where failure == nil {
             store.disk.clearFaults()
             store.disk.fail(.syncDirectory, number: number, with: .inputOutput)
-            try? store.write([TestRow(time: Int64(number), fields: [("x", .int64(1))])])
+            _ = try? store.write([TestRow(time: Int64(number), fields: [("x", .int64(1))])])
             do throws(StorageError) { try store.engine.flush() } catch {
                 if case .readOnly = error { failure = error }
             }

@@ -84,7 +84,7 @@ enum GoldenStore {
 
     private static let segmentPlans: [(UInt64, Int64, [PlainTable])] = [
         (2, 0, [packedTable(1), packedTable(2)]), (3, 0, [seriesTable()]),
-        (4, day, [compressedTable()]), (5, 2 * day, [codedTable()]),
+        (4, day, [compressedTable()]), (5, 2 * day, [codedTable(), nestedTable()]),
     ]
 
     /// What each segment holds.
@@ -92,7 +92,7 @@ enum GoldenStore {
         switch path {
         case packedPath: [packedTable(1), packedTable(2)]
         case seriesPath: [seriesTable()]
-        case codedPath: [codedTable()]
+        case codedPath: [codedTable(), nestedTable()]
         default: [compressedTable()]
         }
     }
@@ -202,6 +202,31 @@ enum GoldenStore {
             return PlainSeries(id: UInt32(id), key: key(id), times: times, columns: columns)
         }
         return PlainTable(schema: schema(1), series: series)
+    }
+
+    /// What is left: numbers with a common factor, differences that grow, UUIDs and other
+    /// hexadecimal strings, all different and by turns.
+    private static func nestedTable() -> PlainTable {
+        var random = SplitMix(state: 3)
+        func hex(_ digits: Int) -> [UInt8] {
+            let alphabet = Array("0123456789abcdef".utf8)
+            return (0..<digits).map { _ in alphabet[random.below(16)] }
+        }
+        func uuid() -> [UInt8] {
+            [8, 4, 4, 4, 12].map(hex).reduce(into: []) { $0 += ($0.isEmpty ? [] : [45]) + $1 }
+        }
+        let times = (0..<150).map { 2 * day + Int64($0) * 10 * second }
+        let containers = (0..<5).map { _ in hex(12) }
+        let series = (0..<2).map { id in
+            PlainSeries(
+                id: UInt32(id), key: key(id), times: times,
+                columns: [
+                    nil, times.map { _ in integer(random.below(1 << 20) * 4_096) },
+                    times.indices.map { .slot(UInt64($0 * $0 * $0 + random.below(3))) }, nil,
+                    times.indices.map { .text(id == 0 ? uuid() : containers[$0 * $0 % 5]) },
+                ])
+        }
+        return PlainTable(schema: schema(2), series: series)
     }
 
     private static func writeSegment(

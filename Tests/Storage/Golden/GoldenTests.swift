@@ -200,7 +200,7 @@ import Testing
         }
         let expected: [Encoding] = [
             .constant, .packed, .deltaPacked, .splitGorilla, .decimal, .booleanBitmap, .dictionary,
-            .rawStrings, .deltaCoded,
+            .rawStrings, .deltaCoded, .nested, .hexStrings, .hexDictionary,
         ]
         for encoding in expected {
             #expect(text.contains(": \(encoding.name)\n"), "\(encoding.name)")

@@ -1,0 +1,58 @@
+// Comparisons of a column with a constant, eight values at a time, as bits.
+#include "apus_kernels.h"
+#include "wide.h"
+#include <string.h>
+
+typedef int64_t integers __attribute__((vector_size(64), aligned(8), may_alias));
+typedef double doubles __attribute__((vector_size(64), aligned(8), may_alias));
+typedef _Bool flags __attribute__((ext_vector_type(8)));
+
+// The bits of `count` values of which eight at a time are compared by `HITS`, an expression of `v`.
+#define FILTER(name, vector, scalar, HITS)                                                        \
+    WIDE static void name(const scalar *values, size_t count, scalar c, uint8_t *bits) {           \
+        size_t i = 0;                                                                              \
+        for (; i + 8 <= count; i += 8) {                                                           \
+            const vector v = *(const vector *)(values + i);                                        \
+            const flags hits = __builtin_convertvector((integers)(HITS), flags);                   \
+            memcpy(bits + i / 8, &hits, 1);                                                        \
+        }                                                                                          \
+        if (i == count) return;                                                                    \
+        vector v = {0};                                                                            \
+        memcpy(&v, values + i, (count - i) * 8);                                                   \
+        const flags hits = __builtin_convertvector((integers)(HITS), flags);                       \
+        memcpy(bits + i / 8, &hits, 1);                                                            \
+    }
+
+FILTER(integers_less, integers, int64_t, v < c)
+FILTER(integers_equal, integers, int64_t, v == c)
+FILTER(integers_greater, integers, int64_t, v > c)
+// The smallest number is the largest without a sign, and so on.
+FILTER(naturals_less, integers, int64_t, (v ^ INT64_MIN) < (c ^ INT64_MIN))
+FILTER(naturals_greater, integers, int64_t, (v ^ INT64_MIN) > (c ^ INT64_MIN))
+FILTER(doubles_less, doubles, double, v < c)
+FILTER(doubles_equal, doubles, double, v == c)
+// NaN lies above all numbers.
+FILTER(doubles_greater, doubles, double, ~(integers)(v <= c))
+
+void apus_filter(const uint64_t *values, size_t count, apus_number_type type, apus_order order,
+                 uint64_t constant, uint64_t *bits) {
+    uint8_t *out = (uint8_t *)bits;
+    const int64_t *integers = (const int64_t *)values;
+    if (type == APUS_FLOAT64) {
+        double number;
+        memcpy(&number, &constant, 8);
+        const double *doubles = (const double *)values;
+        if (order == APUS_LESS) doubles_less(doubles, count, number, out);
+        if (order == APUS_EQUAL) doubles_equal(doubles, count, number, out);
+        if (order == APUS_GREATER) doubles_greater(doubles, count, number, out);
+        return;
+    }
+    const int64_t number = (int64_t)constant;
+    if (order == APUS_EQUAL) {
+        integers_equal(integers, count, number, out);
+    } else if (type == APUS_INT64) {
+        (order == APUS_LESS ? integers_less : integers_greater)(integers, count, number, out);
+    } else {
+        (order == APUS_LESS ? naturals_less : naturals_greater)(integers, count, number, out);
+    }
+}

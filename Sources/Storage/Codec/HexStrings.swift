@@ -1,0 +1,142 @@
+// Strings that are all hexadecimal numbers of one length, or all UUIDs, as the bytes they spell.
+//
+//     field   size    meaning
+//     ──────  ──────  ──────────────────────────────────────────────────────────────────
+//     form    1       bit 0: the digits a … f are capitals; bit 1: UUIDs, that is 32 digits
+//                     with a dash behind the 8th, 12th, 16th and 20th (RFC 9562)
+//     digits  varint  hexadecimal digits a string, even; 32 for UUIDs
+//     bytes   rest    digits / 2 a string, the first digit in the high bits
+
+struct HexStrings {
+    private let isUpper: Bool
+    private let isUUID: Bool
+    private let digitCount: Int
+
+    /// Shorter ones are cheap as they are.
+    private static let digitsMin = 8
+    private static let dashes = [8, 13, 18, 23]
+    private static let uuidLength = 36
+    private static let uuidDigits = 32
+
+    private var textLength: Int { isUUID ? Self.uuidLength : digitCount }
+
+    // MARK: Writing
+
+    /// Nil if not all strings have the form of the first.
+    ///
+    /// Safe: slots point into `bytes`.
+    init?(_ slots: UnsafePointer<UInt64>, count: Int, bytes: UnsafePointer<UInt8>) {
+        guard count > 0 else { return nil }
+        let length = StringSlot(rawValue: slots[0]).length
+        isUUID = length == Self.uuidLength && bytes[StringSlot(rawValue: slots[0]).offset + 8] == 45
+        digitCount = isUUID ? Self.uuidDigits : length
+        guard digitCount >= Self.digitsMin, digitCount % 2 == 0 else { return nil }
+        var seen = DigitKinds.none
+        for index in 0..<count {
+            let slot = StringSlot(rawValue: slots[index])
+            guard slot.length == length else { return nil }
+            let text = bytes + slot.offset
+            for place in 0..<length {
+                if isUUID, place == 8 || place == 13 || place == 18 || place == 23 {
+                    seen |= text[place] == 45 ? DigitKinds.none : DigitKinds.other
+                } else {
+                    seen |= DigitKinds.of(text[place])
+                }
+            }
+            guard seen & DigitKinds.other == 0, seen & DigitKinds.letters != DigitKinds.letters
+            else { return nil }
+        }
+        isUpper = seen & DigitKinds.upper != 0
+    }
+
+    private enum DigitKinds {
+        static let none: UInt8 = 0
+        static let lower: UInt8 = 1
+        static let upper: UInt8 = 2
+        static let letters: UInt8 = 3
+        static let other: UInt8 = 4
+
+        @inline(__always)
+        static func of(_ byte: UInt8) -> UInt8 {
+            switch byte {
+            case 48...57: none
+            case 97...102: lower
+            case 65...70: upper
+            default: other
+            }
+        }
+    }
+
+    /// Safe: the same slots and bytes as those of `init`.
+    func write(
+        _ slots: UnsafePointer<UInt64>, count: Int, bytes: UnsafePointer<UInt8>,
+        into writer: inout ByteWriter
+    ) {
+        writer.append((isUpper ? 1 : 0) | (isUUID ? 2 : 0) as UInt8)
+        writer.appendVarint(UInt64(digitCount))
+        writer.append(capacityMax: count * digitCount / 2) { buffer in
+            var next = 0
+            for index in 0..<count {
+                let text = bytes + StringSlot(rawValue: slots[index]).offset
+                var place = 0
+                while place < textLength {
+                    if isUUID, Self.dashes.contains(place) { place += 1 }
+                    buffer[next] = Self.value(text[place]) &<< 4 | Self.value(text[place + 1])
+                    next += 1
+                    place += 2
+                }
+            }
+            return next
+        }
+    }
+
+    /// Of a digit that is one.
+    @inline(__always)
+    private static func value(_ digit: UInt8) -> UInt8 { (digit & 15) &+ (digit &>> 6) &* 9 }
+
+    // MARK: Reading
+
+    /// Reads what is left; appends the texts to `strings` and puts their slots into `slots`.
+    static func read(
+        _ reader: inout ByteReader, _ slots: UnsafeMutablePointer<UInt64>, count: Int,
+        strings: inout [UInt8]
+    ) throws(ByteReader.Malformed) {
+        let start = reader.offset
+        let form = try reader.read(UInt8.self)
+        let digitCount = try reader.readCount(limit: StringSlot.lengthMax)
+        let isUUID = form & 2 != 0
+        guard form < 4, digitCount > 0, digitCount % 2 == 0,
+            !isUUID || digitCount == uuidDigits
+        else { throw .init(offset: start, reason: "hexadecimal strings of an unknown form") }
+        let (byteCount, overflow) = count.multipliedReportingOverflow(by: digitCount / 2)
+        guard !overflow, reader.remaining == byteCount else {
+            throw .init(offset: start, reason: "hexadecimal strings of another size")
+        }
+        let bytes = try reader.readBytes(byteCount)
+        let length = isUUID ? uuidLength : digitCount
+        guard strings.count + count * length <= StringSlot.offsetMax else {
+            throw .init(offset: start, reason: "strings past their limit")
+        }
+        for index in 0..<count {
+            slots[index] =
+                StringSlot(offset: strings.count + index * length, length: length).rawValue
+        }
+        // What is added to 10 … 15 to make letters of them.
+        let letters: UInt8 = form & 1 != 0 ? 65 - 10 : 97 - 10
+        strings.reserveCapacity(strings.count + count * length)
+        for (index, byte) in bytes.enumerated() {
+            if isUUID, case let place = index % (uuidDigits / 2),
+                place == 4 || place == 6 || place == 8 || place == 10
+            {
+                strings.append(45)
+            }
+            strings.append(digit(byte &>> 4, letters))
+            strings.append(digit(byte & 15, letters))
+        }
+    }
+
+    @inline(__always)
+    private static func digit(_ value: UInt8, _ letters: UInt8) -> UInt8 {
+        value &+ (value < 10 ? 48 : letters)
+    }
+}
