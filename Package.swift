@@ -196,6 +196,7 @@ if Context.environment["APUS_BENCH"] != nil {
         .executableTarget(
             name: "apus-bench",
             dependencies: [
+                "CZlib",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],

@@ -15,12 +15,15 @@ class Apus(Server):
     def version(self):
         return subprocess.run([self.binary, "version"], capture_output=True, text=True).stdout.strip()
 
+    def arguments(self):
+        return ["--line-tcp", "off", "--line-udp", "off"]
+
     def start(self):
         port = free_port()
         with open(self.folder + ".log", "a") as log:
             self.process = subprocess.Popen(
                 [self.binary, "serve", "--data", self.folder, "--http", f"127.0.0.1:{port}",
-                 "--line-tcp", "off", "--line-udp", "off", "--log-level", "warning"],
+                 "--log-level", "warning", *self.arguments()],
                 stdout=log, stderr=log)
         self.client = Client(port)
         wait_for(lambda: self.client.request("GET", "/ready")[0] == 200, 60, "apus")

@@ -14,9 +14,9 @@ struct InspectCommand: ParsableCommand {
             table, and changes nothing; a server may be running. Use apus check to verify every byte.
 
             Of the first block it says what each column would take in other encodings. The smallest \
-            is chosen, unless it decodes slower and saves too little: symbol tables (deltaCoded) have \
-            to save 1 part in 32, Gorilla 1 in 16, LZ4 and Zstandard a tenth of strings and a quarter \
-            of numbers.
+            is chosen, unless it decodes slower and saves too little: a symbol table, which the \
+            blocks of a column share, has to save 1 part in 32, XORs 1 in 16, LZ4 and Zstandard a \
+            tenth of strings and a quarter of numbers.
 
             Exits with 0, 1 if something is damaged (what is readable is shown), 65 if it is no \
             file of Apus, 74 if it can't be read.

@@ -85,8 +85,12 @@ extension EffectiveSettings {
             storage.acceptFutureSeconds = milliseconds == 0 ? 0 : max(1, milliseconds / 1_000)
         }
         try value(.coldAfter) { text throws(OptionError) in
-            storage.coldAfterSeconds =
-                text == "never" ? nil : try OptionText.milliseconds(text) / 1_000
+            guard text != "never" else {
+                storage.coldAfterSeconds = nil
+                return
+            }
+            let milliseconds = try OptionText.milliseconds(text)
+            storage.coldAfterSeconds = milliseconds == 0 ? 0 : max(1, milliseconds / 1_000)
         }
     }
 

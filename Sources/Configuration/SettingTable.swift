@@ -82,7 +82,7 @@ extension Setting {
     package static let coldAfter = Setting(
         "cold-after", .quantity, valueName: "time", default: "1h",
         "How long a partition gets no rows before it is encoded as small as it gets, or never.",
-        notes: "With `never` only `COMPACT` does it.", example: #""6h""#)
+        notes: "`0` is at once; with `never` only `COMPACT` does it.", example: #""6h""#)
 
     package static let logLevel = Setting(
         "log-level", valueName: "level", default: "info",

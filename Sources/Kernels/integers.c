@@ -62,6 +62,56 @@ WIDE void apus_unpack_rows(const void *packed, size_t rows, unsigned width, uint
     }
 }
 
+static inline void store64(uint8_t *p, uint64_t word) { memcpy(p, &word, 8); }
+
+// Eight numbers put together in pieces of 8, 4, 2 or 1 of them, as many as fit into a word.
+static inline void pack_pieces(const uint64_t *pieces, unsigned count, unsigned width, uint8_t *to) {
+    uint64_t pending = 0;
+    unsigned filled = 0;
+    for (unsigned i = 0; i < count; i++) {
+        pending |= pieces[i] << filled;
+        if (filled + width >= 64) {
+            store64(to, pending);
+            to += 8;
+            pending = filled ? pieces[i] >> (64 - filled) : 0;
+            filled += width - 64;
+        } else {
+            filled += width;
+        }
+    }
+    if (filled > 0) store64(to, pending);
+}
+
+WIDE void apus_pack_rows(const uint64_t *numbers, size_t rows, unsigned width, uint64_t flip,
+                         void *packed) {
+    uint8_t *to = packed;
+    const eight steps = {0, 1, 2, 3, 4, 5, 6, 7};
+    const eight shifts = width <= 8 ? steps * width : width <= 16 ? (steps & 3) * width
+                                                                  : (steps & 1) * width;
+    for (size_t row = 0; row < rows; row++, numbers += 8, to += width) {
+        const eight values = *(const eight *)numbers ^ flip;
+        if (width > 32) {
+            const union { eight vector; uint64_t words[8]; } single = {values};
+            pack_pieces(single.words, 8, width, to);
+            continue;
+        }
+        const eight shifted = values << shifts;
+        const eight pairs = shifted | __builtin_shufflevector(shifted, shifted, 1, 0, 3, 2, 5, 4, 7, 6);
+        if (width > 16) {
+            const uint64_t pieces[] = {pairs[0], pairs[2], pairs[4], pairs[6]};
+            pack_pieces(pieces, 4, width * 2, to);
+            continue;
+        }
+        const eight fours = pairs | __builtin_shufflevector(pairs, pairs, 2, 3, 0, 1, 6, 7, 4, 5);
+        if (width > 8) {
+            const uint64_t pieces[] = {fours[0], fours[4]};
+            pack_pieces(pieces, 2, width * 4, to);
+            continue;
+        }
+        store64(to, fours[0] | fours[4]);
+    }
+}
+
 WIDE void apus_unpack_group(const void *packed, unsigned width, uint64_t base, uint64_t *numbers) {
     const uint64_t keep = width < 64 ? ((uint64_t)1 << width) - 1 : ~(uint64_t)0;
     const eight *word = packed;
@@ -129,9 +179,11 @@ static inline uint64_t distance_from(const line *l, size_t i) {
     return l->numbers[i] - l->numbers[0] - l->slope * i;
 }
 
+// Modulo 2^64.
 static inline int64_t difference_at(const line *l, size_t i) {
-    return ((int64_t)distance_from(l, i) >> l->low_bits) -
-           ((int64_t)distance_from(l, i - 1) >> l->low_bits);
+    const int64_t high = (int64_t)distance_from(l, i) >> l->low_bits;
+    const int64_t before = (int64_t)distance_from(l, i - 1) >> l->low_bits;
+    return (int64_t)((uint64_t)high - (uint64_t)before);
 }
 
 static inline int is_large(int64_t difference) { return (uint64_t)difference + 15 > 30; }

@@ -6,7 +6,7 @@ import Foundation
 struct GenerateCommand: ParsableCommand {
     enum Workload: String, ExpressibleByArgument, CaseIterable {
         case cpuOnly = "cpu-only"
-        case devops, fleet, cardinality
+        case devops, fleet, cardinality, shapes
     }
 
     static let configuration = CommandConfiguration(
@@ -20,9 +20,10 @@ struct GenerateCommand: ParsableCommand {
               apus-bench generate cpu-only --hosts 4000 --hours 6 --out cpu.lp
               apus-bench generate fleet --hosts 100 --hours 1 --late 10 --duplicate 2 --out fleet.lp
               apus-bench generate cardinality --series 1000000 --points 3 --out series.lp
+              apus-bench generate shapes --tables 500 --fields 10 --out tables.lp
             """)
 
-    @Argument(help: "cpu-only, devops, fleet or cardinality.")
+    @Argument(help: "cpu-only, devops, fleet, cardinality or shapes.")
     var workload: Workload
 
     @Option(help: "The file to write.")
@@ -34,8 +35,14 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "Hours of data, one row a host every ten seconds.")
     var hours = 1.0
 
-    @Option(help: "cpu-only: digits behind the point; 0 writes integers.")
+    @Option(help: "cpu-only, shapes: digits behind the point; 0 writes integers.")
     var decimals = 0
+
+    @Option(help: "shapes: tables, by turns.")
+    var tables = 1
+
+    @Option(help: "shapes: fields a row.")
+    var fields = 10
 
     @Option(help: "fleet: guests per host.")
     var guests = 20
@@ -68,7 +75,8 @@ struct GenerateCommand: ParsableCommand {
         guard (1...10_000_000).contains(hosts), hours > 0, hours <= 87_600, linesPerBody > 0,
             (1...100_000_000).contains(series), (1...1_000_000).contains(points),
             (0...1_000).contains(guests), churn >= 0, (0...100).contains(late),
-            (0...100).contains(duplicate), (0...9_000_000_000).contains(start)
+            (0...100).contains(duplicate), (0...9_000_000_000).contains(start),
+            (1...100_000).contains(tables), (1...10_000).contains(fields)
         else { throw ValidationError("an option is out of its range") }
         guard [0, 1, 2].contains(decimals) else { throw ValidationError("--decimals 0, 1 or 2") }
     }
@@ -98,6 +106,11 @@ struct GenerateCommand: ParsableCommand {
             try Cardinality(
                 seriesCount: series, pointsPerSeries: points, startNanoseconds: first
             ).write(to: file, &random)
+        case .shapes:
+            try Shapes(
+                hostCount: hosts, tickCount: ticks, tableCount: tables, fieldCount: fields,
+                decimals: decimals == 0 ? nil : decimals, startNanoseconds: first
+            ).write(to: file, &random)
         }
         try file.finish()
         let description = file.description
@@ -120,6 +133,11 @@ struct GenerateCommand: ParsableCommand {
                 "churn": "\(churn)", "late": "\(late)", "duplicate": "\(duplicate)",
             ]) { $1 }
         case .cardinality: options.merge(["series": "\(series)", "points": "\(points)"]) { $1 }
+        case .shapes:
+            options.merge([
+                "hosts": "\(hosts)", "hours": "\(hours)", "tables": "\(tables)",
+                "fields": "\(fields)", "decimals": "\(decimals)",
+            ]) { $1 }
         }
         return options
     }

@@ -38,6 +38,9 @@ struct LoadCommand: ParsableCommand {
     @Option(help: "Replay the set only up to this many bodies.")
     var bodies: Int?
 
+    @Flag(help: "Send each body as gzip, compressed before the clock starts; one pass, over HTTP.")
+    var gzip = false
+
     @Option(
         help: "Replay the set, each time behind the last in time, for at least so many seconds.")
     var secondsMin = 0.0
@@ -55,11 +58,14 @@ struct LoadCommand: ParsableCommand {
     func validate() throws {
         guard (url == nil) != (tcp == nil) else { throw ValidationError("give --url or --tcp") }
         guard (1...256).contains(senders) else { throw ValidationError("--senders: 1 to 256") }
+        guard !gzip || url != nil && secondsMin == 0 else {
+            throw ValidationError("--gzip goes with --url and without --seconds-min")
+        }
     }
 
     func run() throws {
         let set = try DataSet(path: file)
-        let target = try LoadTarget(url: url, tcp: tcp)
+        let target = try LoadTarget(url: url, tcp: tcp, isGzip: gzip)
         let bodyCount = min(bodies ?? set.bodyCount, set.bodyCount)
         let probe = pid.map { ProcessProbe(processID: $0) }
         let progress = Progress(
@@ -72,6 +78,7 @@ struct LoadCommand: ParsableCommand {
                 target: target, set: set, bodies: stride(from: number, to: bodyCount, by: senders),
                 passes: passes, progress: progress)
         }
+        if gzip { for runner in runners { try runner.compressBodies() } }
         let before = probe?.cpuSeconds() ?? 0
         let clientBefore = ProcessProbe.ownCPUSeconds()
         let begin = monotonicSeconds()
@@ -110,6 +117,7 @@ struct LoadCommand: ParsableCommand {
                     "p99": Double(latencies.valueAtPercentile(99)) / 1e3,
                     "max": Double(latencies.max) / 1e3,
                 ] : nil,
+            retriedBodies: runners.reduce(0) { $0 + $1.retriedCount },
             refusedBodies: runners.reduce(0) { $0 + $1.refusedCount },
             failedBodies: runners.reduce(0) { $0 + $1.failedCount },
             firstError: runners.lazy.compactMap(\.firstError).first)
@@ -172,6 +180,8 @@ struct LoadResult: Codable {
     var serverPeakRSSBytes: Int?
     var serverPeakAnonymousBytes: Int?
     var acknowledgementMilliseconds: [String: Double]?
+    /// Answered with 503, and sent again.
+    var retriedBodies: Int
     var refusedBodies: Int
     var failedBodies: Int
     var firstError: String?

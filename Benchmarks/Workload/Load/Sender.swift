@@ -11,7 +11,7 @@ struct LoadTarget: Sendable {
     /// The head of a request without its length; nil sends plain lines.
     let requestStart: String?
 
-    init(url: String?, tcp: String?) throws {
+    init(url: String?, tcp: String?, isGzip: Bool = false) throws {
         let text = url ?? tcp.map { "tcp://\($0)" } ?? ""
         guard let parts = URLComponents(string: text), let host = parts.host,
             let port = parts.port, let number = UInt16(exactly: port)
@@ -24,7 +24,9 @@ struct LoadTarget: Sendable {
         }
         let query = parts.percentEncodedQuery.map { "?\($0)" } ?? ""
         let path = parts.percentEncodedPath.isEmpty ? "/" : parts.percentEncodedPath
-        requestStart = "POST \(path)\(query) HTTP/1.1\r\nHost: \(host):\(port)\r\nContent-Length: "
+        let encoding = isGzip ? "Content-Encoding: gzip\r\n" : ""
+        requestStart =
+            "POST \(path)\(query) HTTP/1.1\r\nHost: \(host):\(port)\r\n\(encoding)Content-Length: "
     }
 
     func connect() -> Int32? {
@@ -76,10 +78,14 @@ final class Sender: @unchecked Sendable {
     private let passes: Passes
     private let progress: Progress
     private var later = ShiftedBody()
+    /// By body, where they are compressed.
+    private var compressed: [Int: [UInt8]] = [:]
     private var connection: Int32
     private let ended = Atomic<Bool>(false)
 
     private(set) var latencies: [UInt64] = []
+    /// Answers that said 503, after which the body was sent again.
+    private(set) var retriedCount = 0
     /// Bodies answered with something else than 2xx.
     private(set) var refusedCount = 0
     /// Bodies that were not answered.
@@ -102,6 +108,17 @@ final class Sender: @unchecked Sendable {
         self.connection = connection
     }
 
+    /// Before the clock starts.
+    func compressBodies() throws {
+        for body in bodies {
+            let start = set.offset(ofBody: body)
+            let count = Int(set.offset(ofBody: body + 1) - start)
+            var bytes = [UInt8](repeating: 0, count: count)
+            try set.read(into: &bytes, count: count, at: start)
+            compressed[body] = try GzipBody.compress(bytes)
+        }
+    }
+
     func run() {
         var pass = 0
         while passes.hasPass(pass) {
@@ -111,7 +128,7 @@ final class Sender: @unchecked Sendable {
                 if target.requestStart == nil {
                     if !sendBody(range, shift) { fail("the connection broke") }
                 } else {
-                    post(range, shift)
+                    post(range, shift, compressed[body])
                 }
                 progress.add(bytes: Int(range.upperBound - range.lowerBound))
             }
@@ -121,26 +138,43 @@ final class Sender: @unchecked Sendable {
         ended.store(true, ordering: .releasing)
     }
 
-    private func post(_ range: Range<UInt64>, _ shift: Int64) {
-        guard let start = target.requestStart else { return }
+    /// Posts a body, again and again where the server says that it has no room now.
+    private func post(_ range: Range<UInt64>, _ shift: Int64, _ compressed: [UInt8]?) {
         let begin = monotonicSeconds()
-        let head = "\(start)\(range.upperBound - range.lowerBound)\r\n\r\n"
-        var text = head
-        let sent = text.withUTF8 { bytes in
-            // Safe: the bytes are read by the call alone.
-            send(connection, bytes.baseAddress, bytes.count, Int32(MSG_MORE | MSG_NOSIGNAL))
+        var answer = send(range, shift, compressed)
+        while let busy = answer, busy.status == 503 {
+            retriedCount += 1
+            usleep(useconds_t(busy.retryAfterSeconds * 1_000_000))
+            answer = send(range, shift, compressed)
         }
-        guard sent == head.utf8.count, sendBody(range, shift), let answer = readAnswer() else {
-            fail("the connection broke")
-            close(connection)
-            if let fresh = target.connect() { connection = fresh }
-            return
-        }
+        guard let answer else { return }
         latencies.append(UInt64((monotonicSeconds() - begin) * 1e6))
         if !(200..<300).contains(answer.status) {
             refusedCount += 1
             firstError = firstError ?? "\(answer.status) \(answer.text.prefix(300))"
         }
+    }
+
+    /// Nil if the connection broke, which is counted.
+    private func send(_ range: Range<UInt64>, _ shift: Int64, _ compressed: [UInt8]?) -> Answer? {
+        guard let start = target.requestStart else { return nil }
+        let head = "\(start)\(compressed?.count ?? range.count)\r\n\r\n"
+        var text = head
+        let sent = text.withUTF8 { bytes in
+            // Safe: the bytes are read by the call alone.
+            Glibc.send(
+                connection, bytes.baseAddress, bytes.count, Int32(MSG_MORE | MSG_NOSIGNAL))
+        }
+        guard sent == head.utf8.count,
+            compressed.map({ sendAll($0[...]) }) ?? sendBody(range, shift),
+            let answer = readAnswer()
+        else {
+            fail("the connection broke")
+            close(connection)
+            if let fresh = target.connect() { connection = fresh }
+            return nil
+        }
+        return answer
     }
 
     private func fail(_ text: String) {
@@ -164,7 +198,7 @@ final class Sender: @unchecked Sendable {
             var done = 0
             while done < bytes.count {
                 // Safe: `done` is below the count of the bytes.
-                let count = send(
+                let count = Glibc.send(
                     connection, bytes.baseAddress.map { $0 + done }, bytes.count - done,
                     Int32(MSG_NOSIGNAL))
                 if count < 0, errno == EINTR { continue }
@@ -186,8 +220,14 @@ final class Sender: @unchecked Sendable {
         return true
     }
 
+    private struct Answer {
+        var status: Int
+        var text: String
+        var retryAfterSeconds = 1
+    }
+
     /// One answer with a Content-Length, chunks, or no body.
-    private func readAnswer() -> (status: Int, text: String)? {
+    private func readAnswer() -> Answer? {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16_384)
         while true {
@@ -203,13 +243,18 @@ final class Sender: @unchecked Sendable {
                 return nil
             }
             if head.contains("transfer-encoding: chunked") {
-                if body.hasSuffix("0\r\n\r\n") { return (status, String(body)) }
-            } else {
-                let length =
-                    head.split(separator: "\r\n").first { $0.hasPrefix("content-length:") }
-                    .flatMap { Int($0.dropFirst(15).trimmingCharacters(in: .whitespaces)) } ?? 0
-                if body.utf8.count >= length { return (status, String(body)) }
+                if body.hasSuffix("0\r\n\r\n") { return Answer(status: status, text: String(body)) }
+            } else if body.utf8.count >= Self.number("content-length", in: head) ?? 0 {
+                return Answer(
+                    status: status, text: String(body),
+                    retryAfterSeconds: min(60, max(1, Self.number("retry-after", in: head) ?? 1)))
             }
         }
+    }
+
+    /// Of a head in lower case.
+    private static func number(_ name: String, in head: String) -> Int? {
+        head.split(separator: "\r\n").first { $0.hasPrefix(name + ":") }
+            .flatMap { Int($0.dropFirst(name.count + 1).trimmingCharacters(in: .whitespaces)) }
     }
 }

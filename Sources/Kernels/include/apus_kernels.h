@@ -57,6 +57,10 @@ int apus_decode_xors(const void *flags, size_t flag_count, const void *packed, s
 void apus_unpack_rows(const void *packed, size_t rows, unsigned width, uint64_t base,
                       uint64_t *numbers);
 
+// Packs `rows` × 8 numbers of `width` 1 ... 64 bits that way, each XOR `flip`, which leaves `width` bits.
+// Writes up to seven bytes behind the last row.
+void apus_pack_rows(const uint64_t *numbers, size_t rows, unsigned width, uint64_t flip, void *packed);
+
 // Unpacks 1,024 numbers of 16 lanes × 64 rows from 128 × `width` bytes, `width` 1 ... 64, and adds
 // `base` to each.
 void apus_unpack_group(const void *packed, unsigned width, uint64_t base, uint64_t *numbers);

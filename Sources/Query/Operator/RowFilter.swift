@@ -70,6 +70,7 @@ struct RowSelection {
     fileprivate mutating func intersect(
         _ rowCount: Int, isInverted: Bool, _ fill: (UnsafeMutableBufferPointer<UInt64>) -> Void
     ) {
+        precondition(rowCount <= words.count * 64, "BUG: a column of more rows than its slice")
         if scratch.count < words.count {
             scratch = [UInt64](repeating: 0, count: words.count)
         }

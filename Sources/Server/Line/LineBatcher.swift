@@ -12,8 +12,9 @@ internal import NIOCore
 
 /// Safe: used on one event loop; `Sendable` so that completions can hop back to it.
 final class LineBatcher: @unchecked Sendable {
-    /// Beyond this much gathered, the owner should stop reading (or drop).
-    private static let gatheredBytesMax = 8 << 20
+    /// Beyond this much gathered, the owner should stop reading (or drop). More would leave the cache
+    /// before it is stored.
+    private static let gatheredBytesMax = 1 << 20
     private static let retryMilliseconds: Int64 = 50
 
     private let server: ServerContext

@@ -78,16 +78,22 @@ package enum BitPacking {
         }
     }
 
-    /// The horizontal layout alone, for numbers that `value(_:index:width:)` reads.
+    /// The horizontal layout alone, whatever the count; each number XOR `flip` has to fit `width`.
+    ///
+    /// Safe: as `pack`. The kernel writes up to seven bytes behind a row of eight values, so the last
+    /// rows are packed here.
     static func packHorizontal(
-        _ values: UnsafePointer<UInt64>, count: Int, width: Int,
+        _ values: UnsafePointer<UInt64>, count: Int, width: Int, flip: UInt64 = 0,
         into target: UnsafeMutableRawPointer
     ) {
+        guard width > 0 else { return }
+        let fast = min(count / 8, max(0, byteCount(count: count, width: width) &- 7) / width)
+        apus_pack_rows(values, fast, UInt32(truncatingIfNeeded: width), flip, target)
         var pending: UInt64 = 0
         var filled = 0
-        var destination = target
-        for index in 0..<count {
-            let value = values[index]
+        var destination = target + fast &* width
+        for index in (fast &* 8)..<count {
+            let value = values[index] ^ flip
             pending |= value &<< UInt64(truncatingIfNeeded: filled)
             filled = filled &+ width
             guard filled >= 64 else { continue }

@@ -90,7 +90,7 @@ package enum ColumnCodec {
         _ encoding: Encoding, _ options: EncodeOptions
     ) -> Int? {
         switch encoding {
-        case .dictionary, .rawStrings: 90
+        case .dictionary, .rawStrings, .hexStrings, .hexDictionary: 90
         case .constant: nil
         default: options.level == .cold ? 75 : nil
         }

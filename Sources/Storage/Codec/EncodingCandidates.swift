@@ -3,7 +3,7 @@
 /// An encoding that could hold a column's block.
 package struct EncodingCandidate: Sendable, Equatable {
     package var encoding: Encoding
-    /// Of the whole payload.
+    /// Of the whole payload; LZ4 and Zstandard around the smallest of the others.
     package var byteCount: Int
 }
 
@@ -18,105 +18,107 @@ extension ColumnCodec {
         guard present > 0 else { return [] }
         let dense = Scratch(count: present)
         if present < slice.count { Presence.gather(slice, into: dense.pointer) }
-        let values = present < slice.count ? UnsafePointer(dense.pointer) : slice.values
-        let contents =
-            slice.type == .string
-            ? strings(values, present, slice.stringBytes) : numbers(values, present, slice.type)
-        var all = contents.map { encoding, bytes in
-            EncodingCandidate(encoding: encoding, byteCount: head.count + bytes.count)
-        }
-        for level in [EncodeOptions.Level.hot, .cold] {
-            guard let (encoding, bytes) = contents.min(by: { $0.bytes.count < $1.bytes.count }),
-                let (wrapper, packed) = BlockCompression.compress(
-                    bytes, encoding: encoding, level: level, percentMax: 100)
-            else { continue }
-            all.append(
-                EncodingCandidate(encoding: wrapper, byteCount: head.count + packed.count))
+        let maker = CandidateMaker(
+            head: head, type: slice.type,
+            values: present < slice.count ? UnsafePointer(dense.pointer) : slice.values,
+            count: present)
+        let payloads = slice.type == .string ? maker.strings(slice.stringBytes) : maker.numbers()
+        var all = payloads.map { EncodingCandidate(encoding: $0, byteCount: $1.count) }
+        if let (encoding, smallest) = payloads.min(by: { $0.payload.count < $1.payload.count }) {
+            for level in [EncodeOptions.Level.hot, .cold] {
+                let packed = BlockCompression.compress(
+                    smallest, encoding: encoding, level: level, percentMax: 100)
+                if let (wrapper, bytes) = packed {
+                    all.append(EncodingCandidate(encoding: wrapper, byteCount: bytes.count))
+                }
+            }
         }
         return all.sorted { $0.byteCount < $1.byteCount }
     }
+}
 
-    private typealias Content = (encoding: Encoding, bytes: ByteWriter)
+/// Payloads of one column's present values.
+private struct CandidateMaker {
+    typealias Candidate = (encoding: Encoding, payload: ByteWriter)
 
-    private static func content(
-        _ encoding: Encoding, _ write: (inout ByteWriter) -> Void
-    ) -> Content {
-        var writer = ByteWriter()
-        write(&writer)
-        return (encoding, writer)
+    let head: ByteWriter
+    let type: FieldType
+    let values: UnsafePointer<UInt64>
+    let count: Int
+
+    private func candidate(_ write: (inout ByteWriter) -> Encoding) -> Candidate {
+        var payload = head
+        let encoding = write(&payload)
+        return (encoding, payload)
     }
 
-    private static func numbers(
-        _ values: UnsafePointer<UInt64>, _ count: Int, _ type: FieldType
-    ) -> [Content] {
-        var all = frames(values, count)
-        if type != .float64, let factored = FactoredIntegers(values, count: count) {
+    func numbers() -> [Candidate] {
+        let scratch = Scratch(count: count)
+        let plain = FramePlan.choose(values, count: count)
+        var all = [
+            candidate {
+                IntegerFrame.write(
+                    values, count: count, plan: plain, scratch: scratch.pointer, into: &$0)
+                return .packed
+            },
+            candidate { ColumnCodec.encodeIntegers(values, count: count, into: &$0) },
+        ]
+        if all[1].encoding == .packed { all.removeLast() }
+        if type == .int64 || type == .uint64,
+            let factored = FactoredIntegers(values, count: count)
+        {
             all.append(
-                content(.nested) {
+                candidate {
                     factored.writeHead(into: &$0)
                     IntegerFrame.writeOrdered(factored.numbers, count: count, into: &$0)
+                    return .nested
                 })
         }
         if type == .bool {
             all.append(
-                content(.booleanBitmap) {
+                candidate {
                     IntegerFrame.appendBits(values, count: count, width: 1, into: &$0)
+                    return .booleanBitmap
                 })
         }
         if type == .float64 {
             all.append(
-                content(.splitGorilla) { GorillaCodec.write(values, count: count, into: &$0) })
+                candidate {
+                    GorillaCodec.write(values, count: count, into: &$0)
+                    return .splitGorilla
+                })
             if let plan = DecimalCodec.plan(values, count: count) {
                 all.append(
-                    content(.decimal) {
+                    candidate {
                         DecimalCodec.write(plan, values: values, count: count, into: &$0)
+                        return .decimal
                     })
             }
         }
         return all
     }
 
-    /// The values themselves, and their differences.
-    private static func frames(_ values: UnsafePointer<UInt64>, _ count: Int) -> [Content] {
-        let deltas = Scratch(count: count)
-        let scratch = Scratch(count: count)
-        let plain = FramePlan.choose(values, count: count)
-        var all = [
-            content(.packed) {
-                IntegerFrame.write(
-                    values, count: count, plan: plain, scratch: scratch.pointer, into: &$0)
-            }
-        ]
-        let choice = OrderChoice(values, count: count, deltas: deltas.pointer)
-        guard choice.order != .plain else { return all }
-        all.append(
-            content(choice.order == .delta ? .deltaPacked : .nested) {
-                choice.write(
-                    values, count: count, deltas: deltas.pointer, scratch: scratch.pointer,
-                    into: &$0)
-            })
-        return all
-    }
-
-    private static func strings(
-        _ slots: UnsafePointer<UInt64>, _ count: Int, _ bytes: UnsafePointer<UInt8>?
-    ) -> [Content] {
+    /// What is too large to be compressed is left out: a dictionary's or a constant's texts may be,
+    /// written out for each row.
+    func strings(_ bytes: UnsafePointer<UInt8>?) -> [Candidate] {
         guard let bytes else { return [] }
-        var all = [
-            content(.rawStrings) {
-                StringCodec.writeRaw(slots, count: count, bytes: bytes, into: &$0)
-            }
-        ]
-        if let hex = HexStrings(slots, count: count, bytes: bytes) {
-            all.append(
-                content(.hexStrings) { hex.write(slots, count: count, bytes: bytes, into: &$0) })
+        var all: [Candidate] = []
+        if let dictionary = StringCodec.dictionary(values, count: count, bytes: bytes) {
+            all.append(candidate { StringCodec.write(dictionary, bytes: bytes, into: &$0) })
         }
-        if let dictionary = StringCodec.dictionary(slots, count: count, bytes: bytes) {
-            var encoding = Encoding.dictionary
-            let found = content(.dictionary) {
-                encoding = StringCodec.write(dictionary, bytes: bytes, into: &$0)
-            }
-            all.append((encoding, found.bytes))
+        guard StringCodec.byteCount(values, count: count) <= BlockCompression.payloadBytesMax
+        else { return all }
+        all.append(
+            candidate {
+                StringCodec.writeRaw(values, count: count, bytes: bytes, into: &$0)
+                return .rawStrings
+            })
+        if let hex = HexStrings(values, count: count, bytes: bytes) {
+            all.append(
+                candidate {
+                    hex.write(values, count: count, bytes: bytes, into: &$0)
+                    return .hexStrings
+                })
         }
         return all
     }

@@ -14,7 +14,12 @@ struct HexStrings {
 
     /// Shorter ones are cheap as they are.
     private static let digitsMin = 8
-    private static let dashes = [8, 13, 18, 23]
+    /// Where a UUID's text has its dashes.
+    @inline(__always)
+    private static func isDash(_ place: Int) -> Bool {
+        place == 8 || place == 13 || place == 18 || place == 23
+    }
+
     private static let uuidLength = 36
     private static let uuidDigits = 32
 
@@ -37,7 +42,7 @@ struct HexStrings {
             guard slot.length == length else { return nil }
             let text = bytes + slot.offset
             for place in 0..<length {
-                if isUUID, place == 8 || place == 13 || place == 18 || place == 23 {
+                if isUUID, Self.isDash(place) {
                     seen |= text[place] == 45 ? DigitKinds.none : DigitKinds.other
                 } else {
                     seen |= DigitKinds.of(text[place])
@@ -80,7 +85,7 @@ struct HexStrings {
                 let text = bytes + StringSlot(rawValue: slots[index]).offset
                 var place = 0
                 while place < textLength {
-                    if isUUID, Self.dashes.contains(place) { place += 1 }
+                    if isUUID, Self.isDash(place) { place += 1 }
                     buffer[next] = Self.value(text[place]) &<< 4 | Self.value(text[place + 1])
                     next += 1
                     place += 2
@@ -121,22 +126,19 @@ struct HexStrings {
             slots[index] =
                 StringSlot(offset: strings.count + index * length, length: length).rawValue
         }
-        // What is added to 10 … 15 to make letters of them.
-        let letters: UInt8 = form & 1 != 0 ? 65 - 10 : 97 - 10
-        strings.reserveCapacity(strings.count + count * length)
-        for (index, byte) in bytes.enumerated() {
-            if isUUID, case let place = index % (uuidDigits / 2),
-                place == 4 || place == 6 || place == 8 || place == 10
-            {
-                strings.append(45)
+        let digits = Array((form & 1 != 0 ? "0123456789ABCDEF" : "0123456789abcdef").utf8)
+        strings += [UInt8](unsafeUninitializedCapacity: count * length) { text, textCount in
+            var next = 0
+            for place in 0..<(count * length) {
+                if isUUID, isDash(place % uuidLength) {
+                    text[place] = 45
+                    continue
+                }
+                let byte = bytes[next &>> 1]
+                text[place] = digits[Int(next & 1 == 0 ? byte &>> 4 : byte & 15)]
+                next &+= 1
             }
-            strings.append(digit(byte &>> 4, letters))
-            strings.append(digit(byte & 15, letters))
+            textCount = count * length
         }
-    }
-
-    @inline(__always)
-    private static func digit(_ value: UInt8, _ letters: UInt8) -> UInt8 {
-        value &+ (value < 10 ? 48 : letters)
     }
 }

@@ -39,6 +39,7 @@ final class EngineShared: Sendable {
     let environment: EngineEnvironment
     let counters = EngineCounters()
     let published: Mutex<Published>
+    let chunkMemory: ChunkMemory
     let state = Mutex(State())
     /// Bytes of batches between commit and acknowledgement.
     let pendingBytes = Atomic(0)
@@ -50,13 +51,15 @@ final class EngineShared: Sendable {
     let commits = BlockingQueue<CommitItem>()
 
     init(
-        catalog: Catalog, options: StorageOptions, environment: EngineEnvironment,
-        published: Published
+        catalog: Catalog, options: StorageOptions, environment: EngineEnvironment, version: Version
     ) {
         self.catalog = catalog
         self.options = options
         self.environment = environment
-        self.published = Mutex(published)
+        // What a flushed head leaves, for the one that fills meanwhile.
+        chunkMemory = ChunkMemory(
+            keptBytesMax: Int(Double(options.memoryBytesMax) * options.headShareOfMemory))
+        published = Mutex(Published(version: version, active: Head(memory: chunkMemory)))
     }
 
     var activeHead: Head { published.withLock { $0.active } }
@@ -73,7 +76,7 @@ final class EngineShared: Sendable {
             published.visibleSequence = sequence
             return sealed
         }
-        for chunk in sealed { maintenance.push(.sort(chunk)) }
+        for chunk in sealed { maintenance.push(.sort(WeakChunk(chunk))) }
     }
 
     /// Takes a segment, or the table of it whose bytes turned out to be damaged, out of use. The
@@ -94,8 +97,9 @@ final class EngineShared: Sendable {
 
     func freeze(_ frozen: FrozenHead) {
         published.withLock { published in
+            frozen.head.seal()
             published.frozen.append(frozen)
-            published.active = Head()
+            published.active = Head(memory: chunkMemory)
         }
         frozenCount.add(1, ordering: .relaxed)
         maintenance.push(.flushFrozen)
@@ -109,9 +113,18 @@ final class EngineShared: Sendable {
     }
 }
 
+/// A chunk that may be gone when its turn comes: flushed, it must not wait in a queue with its memory.
+///
+/// Safe: set once.
+package struct WeakChunk: @unchecked Sendable {
+    package private(set) weak var chunk: HeadChunk?
+
+    package init(_ chunk: HeadChunk) { self.chunk = chunk }
+}
+
 /// What the maintenance thread is asked to do.
 enum MaintenanceItem: Sendable {
-    case sort(HeadChunk)
+    case sort(WeakChunk)
     case flushFrozen
     case flush(@Sendable (Result<Void, StorageError>) -> Void)
     case compact(databaseID: UInt32?, @Sendable (Result<Void, StorageError>) -> Void)

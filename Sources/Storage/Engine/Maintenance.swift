@@ -78,7 +78,7 @@ final class Maintenance: @unchecked Sendable {
 
     func process(_ item: MaintenanceItem) {
         switch item {
-        case .sort(let chunk): sort(chunk)
+        case .sort(let waiting): if let chunk = waiting.chunk { sort(chunk) }
         case .flushFrozen: note { () throws(StorageError) in try self.flushFrozen() }
         case .flush(let done): done(attempt { () throws(StorageError) in try self.flushFrozen() })
         case .compact(let databaseID, let done):
@@ -95,6 +95,7 @@ final class Maintenance: @unchecked Sendable {
     /// What nobody asks for and has to be done now and then.
     func tick() {
         guard !isStopped else { return }
+        shared.chunkMemory.trim()
         note { () throws(StorageError) in
             let version = self.manifest.version
             do throws(StorageError) {
@@ -154,6 +155,8 @@ final class Maintenance: @unchecked Sendable {
         let start = monotonicNanoseconds()
         var next = manifest
         var written: [Manifest.Segment] = []
+        // Those whose turn didn't come: in order, a chunk is read at twice the speed.
+        for table in frozen.head.tables.values { for chunk in table.chunks { sort(chunk) } }
         do throws(StorageError) {
             for (database, partitions) in partitions(of: frozen) {
                 for partition in partitions.keys.sorted() {

@@ -43,7 +43,7 @@ enum Recovery {
         if loaded.fallback == nil { try removeOrphans(fileSystem, manifest) }
         let shared = EngineShared(
             catalog: catalog, options: options, environment: environment,
-            published: Published(version: Version(segments: segments), active: Head()))
+            version: Version(segments: segments))
         return try replay(fileSystem, shared, manifest, persisted, &notes)
     }
 

@@ -37,6 +37,10 @@ final class Head: @unchecked Sendable {
     private var tablesOfBatch: [HeadTable] = []
     private var newPartitions: [(databaseID: UInt32, starts: Set<Int64>)] = []
 
+    private let memory: ChunkMemory
+
+    init(memory: ChunkMemory) { self.memory = memory }
+
     var isEmpty: Bool { rowCount == 0 }
 
     /// Copies the rows of a group into chunks of its shape. The applier only.
@@ -103,11 +107,17 @@ final class Head: @unchecked Sendable {
         let seen =
             table.chunks.contains { $0.shape == shape }
             || newChunks.contains { $0.table === table && $0.chunk.shape == shape }
-        let chunk = HeadChunk(shape: shape, capacity: seen ? HeadChunk.rowsMax : 64)
+        let chunk = HeadChunk(
+            shape: shape, capacity: seen ? HeadChunk.rowsMax : 64, memory: memory)
         byteCount += chunk.byteCount
         table.active[shape] = chunk
         newChunks.append((table, chunk))
         return chunk
+    }
+
+    /// No more rows come. Under the publish lock.
+    func seal() {
+        for table in tables.values { for chunk in table.chunks { chunk.seal() } }
     }
 
     /// Makes everything appended visible; returns chunks that are full now and can be sorted.

@@ -64,9 +64,10 @@ package final class HeadChunk: @unchecked Sendable {
     package private(set) var published: ChunkView
     private(set) var isSealed = false
 
-    package init(shape: ShapeKey, capacity: Int = 64) {
+    package init(shape: ShapeKey, capacity: Int = 64, memory: ChunkMemory) {
         self.shape = shape
-        storage = ChunkStorage(capacity: capacity, fieldCount: shape.ids.count)
+        storage = ChunkStorage(
+            capacity: capacity, fieldCount: shape.ids.count, memory: memory)
         published = ChunkView(
             shape: shape, storage: storage, heap: nil, rowCount: 0, firstTime: .max, lastTime: .min,
             sortedRows: nil)

@@ -51,8 +51,8 @@ enum SegmentInspection {
             for table in reader.tables {
                 do throws(StorageError) {
                     var inspected = try inspect(table, blocksMax: blocksMax)
-                    defer { result.tables.append(inspected) }
-                    try addCandidates(table, &inspected)
+                    try addCandidates(table, &inspected, &result)
+                    result.tables.append(inspected)
                 } catch { try result.take(error) }
             }
         } catch { try result.take(error) }
@@ -101,28 +101,40 @@ enum SegmentInspection {
         return result
     }
 
-    /// What the columns of the first block would take otherwise.
+    /// What the columns of the first block would take otherwise; nothing where they can't be read.
     private static func addCandidates(
-        _ table: SegmentTable, _ inspection: inout SegmentTableInspection
+        _ table: SegmentTable, _ inspection: inout SegmentTableInspection,
+        _ result: inout FileInspection
     ) throws(StorageError) {
         guard let block = inspection.blocks.first else { return }
         let directory = try table.directory()
-        let scratch = BlockScratch(rowsMax: block.rowCount)
         for column in block.payloads.indices where block.payloads[column].encoding != nil {
-            var strings: [UInt8] = []
-            let present = try directory.decodeColumn(
-                column, block: block.number, values: scratch.values, validity: scratch.validity,
-                strings: &strings)
-            // Safe: the slots are those that were just decoded, and point into `strings`.
-            let candidates = strings.withUnsafeBufferPointer { strings in
-                ColumnCodec.candidates(
-                    ColumnSlice(
-                        type: directory.columnType(column), count: block.rowCount,
-                        values: scratch.values,
-                        validity: present < block.rowCount ? UnsafePointer(scratch.validity) : nil,
-                        stringBytes: strings.baseAddress))
+            do throws(StorageError) {
+                inspection.blocks[0].payloads[column].candidates = try candidates(
+                    directory, column, block)
+            } catch {
+                if case .unsupportedFormat = error { continue }
+                try result.take(error)
             }
-            inspection.blocks[0].payloads[column].candidates = candidates
+        }
+    }
+
+    private static func candidates(
+        _ directory: BlockDirectory, _ column: Int, _ block: BlockInspection
+    ) throws(StorageError) -> [EncodingCandidate] {
+        let scratch = BlockScratch(rowsMax: block.rowCount)
+        var strings: [UInt8] = []
+        let present = try directory.decodeColumn(
+            column, block: block.number, values: scratch.values, validity: scratch.validity,
+            strings: &strings)
+        // Safe: the slots are those that were just decoded, and point into `strings`.
+        return strings.withUnsafeBufferPointer { strings in
+            ColumnCodec.candidates(
+                ColumnSlice(
+                    type: directory.columnType(column), count: block.rowCount,
+                    values: scratch.values,
+                    validity: present < block.rowCount ? UnsafePointer(scratch.validity) : nil,
+                    stringBytes: strings.baseAddress))
         }
     }
 

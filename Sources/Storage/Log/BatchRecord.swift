@@ -178,19 +178,12 @@ package enum BatchRecord {
             writer.append(UnsafeRawBufferPointer(start: slots, count: count * 8))
             return
         }
-        let bytes = (count * width + 7) / 8
-        writer.append(capacityMax: bytes + 8) { out in
-            guard let base = out.baseAddress else { return 0 }
-            var bit = 0
-            // Safe: each store covers at most eight bytes from a byte below `bytes`, and eight
-            // more were reserved; width ≤ 56 keeps a value within one word at any bit offset. The
-            // reserved bytes are zero, and later bits are ORed in.
-            for row in 0..<count {
-                let byte = bit &>> 3
-                let word = base.loadUnaligned(fromByteOffset: byte, as: UInt64.self)
-                let shifted = (slots[row] ^ first) &<< UInt64(bit & 7)
-                base.storeBytes(of: word | shifted, toByteOffset: byte, as: UInt64.self)
-                bit &+= width
+        let bytes = BitPacking.byteCount(count: count, width: width)
+        writer.append(capacityMax: bytes) { out in
+            // Safe: the writer made exactly the room that packing takes.
+            if let base = out.baseAddress {
+                BitPacking.packHorizontal(
+                    slots, count: count, width: width, flip: first, into: base)
             }
             return bytes
         }
@@ -241,6 +234,7 @@ package enum BatchRecord {
             tableID: table, rowCount: rows, fields: fields, order: [], series: [], times: [],
             columns: [], strings: [])
         try decodeKeys(&reader, &group)
+        if !keysOnly { group.columns.reserveCapacity(rows * fieldCount) }
         for field in fields {
             if field.type == .string {
                 try decodeStrings(&reader, &group, keysOnly)
@@ -328,23 +322,15 @@ package enum BatchRecord {
                         littleEndian: bytes.loadUnaligned(fromByteOffset: row * 8, as: UInt64.self))
                 )
             }
-        } else {
-            let mask = (UInt64(1) << UInt64(width)) - 1
-            var bit = 0
-            for _ in 0..<rows {
-                let byte = bit >> 3
-                var word: UInt64 = 0
-                if byte + 8 <= bytes.count {
-                    // Safe: eight bytes are there, as just checked.
-                    word = bytes.loadUnaligned(fromByteOffset: byte, as: UInt64.self)
-                } else {
-                    for index in stride(from: bytes.count - 1, through: byte, by: -1) {
-                        word = word << 8 | UInt64(bytes[index])
-                    }
-                }
-                group.columns.append((word >> UInt64(bit & 7)) & mask ^ first)
-                bit += width
-            }
+        } else if let source = bytes.baseAddress {
+            let slots = Scratch(count: rows)
+            // Safe: the packed bytes are there, and `slots` has room for all rows.
+            BitPacking.unpackHorizontal(
+                source, readable: bytes.count, width: width, count: rows, base: 0,
+                into: slots.pointer)
+            for row in 0..<rows { slots.pointer[row] ^= first }
+            group.columns.append(
+                contentsOf: UnsafeBufferPointer(start: slots.pointer, count: rows))
         }
     }
 }

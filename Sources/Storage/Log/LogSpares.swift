@@ -8,8 +8,9 @@ internal import Synchronization
 
 /// Makes and keeps spare log files. Safe from any thread; no lock is held across I/O.
 package final class LogSpares: Sendable {
-    /// Retired files beyond this are removed.
-    package static let sparesMax = 2
+    /// Retired files beyond this are removed. A head that is flushed retires several at once, and
+    /// making one anew costs a third of what logging into it does.
+    package static let sparesMax = 4
     private static let zeroFillBytes = 1 << 20
 
     private struct State {

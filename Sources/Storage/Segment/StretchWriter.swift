@@ -22,7 +22,8 @@ package struct StretchWriter {
 
     /// What became of a block that was appended.
     package struct Appended {
-        /// Its payload, for who wants to decode it again; nil if that comes at the group's end.
+        /// Its payload without a symbol table, for who wants to decode it again; nil if what it will
+        /// be comes at the group's end.
         package var payload: (encoding: Encoding, bytes: [UInt8])?
         /// Of the payload without a symbol table, roughly.
         package var byteCount: Int
@@ -170,6 +171,9 @@ package struct StretchWriter {
         }
         let packed = ColumnCodec.compressed(encoding, bytes, EncodeOptions(level: .cold))
         writer.append(packed.payload.bytes)
-        return (Payload(encoding: packed.encoding, byteCount: packed.payload.count), true)
+        return (
+            Payload(encoding: packed.encoding, byteCount: packed.payload.count),
+            block.place == nil || packed.encoding != encoding
+        )
     }
 }

@@ -161,7 +161,10 @@ package struct InspectionText {
         ])
         for (name, payload) in zip(names, block.payloads) {
             guard let encoding = payload.encoding else { continue }
-            let others = payload.candidates.filter { $0.encoding != encoding }
+            // Under a symbol table a payload keeps its encoding's name, and is smaller.
+            let others = payload.candidates.filter {
+                $0.encoding != encoding || $0.byteCount != payload.byteCount
+            }
             choices.append([
                 name, encoding.name, Quantity.count(payload.byteCount),
                 others.map { "\($0.encoding.name) \(Quantity.count($0.byteCount))" }

@@ -69,4 +69,18 @@ struct RowFilterTests {
             }
         }
     }
+
+    @Test func `errors of other conditions show in rows that comparisons let through`() async throws
+    {
+        try await withTemporaryStore { store in
+            _ = try await store.write(
+                lines: "t i=9223372036854775807i,f=1 1\nt i=1i,f=5 2\n")
+            let runner = ScriptRunner(store: store, state: .head)
+            let found = try runner.query("SELECT f FROM t WHERE i + 1 > 0 AND f > 3")
+            #expect(found.rows == [["5"]])
+            #expect(throws: (any Error).self) {
+                try runner.query("SELECT f FROM t WHERE i + 1 > 0 AND f > 0")
+            }
+        }
+    }
 }

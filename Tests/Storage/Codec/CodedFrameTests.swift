@@ -238,6 +238,47 @@ import Testing
         #expect(decoded.column.slots == special.slots)
     }
 
+    /// Found by review: their difference has 64 bits and a sign.
+    @Test func `differences beyond 64 bits are patches`() throws {
+        let step: Int64 = 1 << 62 + 5
+        let levels = [Int64](repeating: 0, count: 350) + [Int64](repeating: step, count: 350)
+        let slots = (levels + [Int64](repeating: -step, count: 324)).map {
+            UInt64(bitPattern: $0)
+        }
+        var random = SeededRandom(seed: 10)
+        let blocks = (0..<40).map { index in
+            index == 7
+                ? TestColumn(type: .int64, slots: slots)
+                : TestColumn(
+                    type: .int64,
+                    slots: (0..<1_024).map { _ in UInt64(random.below(3)) })
+        }
+        let column = try CodedColumn(blocks)
+        for (index, block) in blocks.enumerated() {
+            let decoded = try decode(
+                column.payload(index), type: .int64, count: 1_024, symbols: column.decoder)
+            #expect(decoded.column.slots == block.slots)
+        }
+    }
+
+    /// Slope, low bits and patches together, in a group that is too small for a table.
+    @Test func `numbers come back from drafts where codes don't pay`() throws {
+        for seed in Self.seeds {
+            var random = SeededRandom(seed: seed)
+            var level: UInt64 = 0
+            let column = TestColumn(
+                type: .int64,
+                slots: (0..<300).map { _ in
+                    level = random.oneIn(90) ? random.next() : level &+ 5_000 &+ random.next() % 90
+                    return level
+                })
+            let coded = try CodedColumn([column])
+            #expect(!coded.isCoded)
+            let decoded = try decode(coded.payload(0), type: .int64, count: 300)
+            #expect(decoded.column.slots == column.slots)
+        }
+    }
+
     @Test func `numbers that codes don't suit are compressed`() throws {
         var random = SeededRandom(seed: 9)
         let ids = (0..<100).map { _ in random.next() >> 24 }

@@ -193,7 +193,7 @@ struct ScanTable {
             let cut = random.oneIn(2) ? rows.count : random.below(rows.count) + 1
             for part in [rows[..<cut], rows[cut...]] where !part.isEmpty {
                 let memory = ScanMemory()
-                let chunk = HeadChunk(shape: key)
+                let chunk = HeadChunk(shape: key, memory: ChunkMemory(keptBytesMax: 0))
                 var strings: [UInt8] = []
                 var columns: [UnsafePointer<UInt64>] = []
                 for index in shape.fields.indices {
@@ -267,7 +267,9 @@ struct ScanTable {
         _ rows: [SenderRow], _ fields: [Int], _ types: [FieldType], _ order: UInt32, isSealed: Bool
     ) {
         guard !rows.isEmpty else { return }
-        let chunk = HeadChunk(shape: ShapeKey(ids: fields.map { Self.ids[$0] }, types: types))
+        let chunk = HeadChunk(
+            shape: ShapeKey(ids: fields.map { Self.ids[$0] }, types: types),
+            memory: ChunkMemory(keptBytesMax: 0))
         let memory = ScanMemory()
         var (columns, strings): ([UnsafePointer<UInt64>], [UInt8]) = ([], [])
         for index in fields.indices {
