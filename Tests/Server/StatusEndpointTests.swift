@@ -34,7 +34,7 @@ private struct Exposition {
                 if !helped.insert(words[2]).inserted { faults.append("twice: \(line)") }
                 family = words[2]
             case ("#", "TYPE"):
-                guard words.count == 4, ["counter", "gauge"].contains(words[3]) else {
+                guard words.count == 4, ["counter", "gauge", "histogram"].contains(words[3]) else {
                     faults.append("type: \(line)")
                     continue
                 }
@@ -47,7 +47,11 @@ private struct Exposition {
                     faults.append("no sample: \(line)")
                     continue
                 }
-                if sample.name != family || types[family] == nil {
+                let isHistogram = types[family] == "histogram"
+                let suffixes = isHistogram ? ["_bucket", "_sum", "_count"] : [""]
+                if !suffixes.contains(where: { sample.name == family + $0 })
+                    || types[family] == nil
+                {
                     faults.append("outside its family: \(line)")
                 }
                 let labels = sample.labels.sorted { $0.key < $1.key }
@@ -60,6 +64,19 @@ private struct Exposition {
         for name in helped where types[name] == nil { faults.append("\(name) has no type") }
         for (name, type) in types where name.hasSuffix("_total") != (type == "counter") {
             faults.append("\(name) is a \(type)")
+        }
+        for (name, type) in types where type == "histogram" {
+            let buckets = samples.filter { $0.name == name + "_bucket" }
+            let isRising = zip(buckets, buckets.dropFirst()).allSatisfy {
+                $0.value <= $1.value
+                    && (Double($0.labels["le"] ?? "") ?? .nan)
+                        < (Double($1.labels["le"]?.replacing("+Inf", with: "inf") ?? "") ?? .nan)
+            }
+            if !isRising || buckets.last?.labels["le"] != "+Inf"
+                || buckets.last?.value != value(name + "_count") || value(name + "_sum") == nil
+            {
+                faults.append("\(name) is no histogram")
+            }
         }
         for sample in samples where types[sample.name] == "counter" && !(sample.value >= 0) {
             faults.append("\(sample.name) is \(sample.value)")
@@ -78,7 +95,7 @@ private struct Exposition {
         }
     }
 
-    /// `name{label="value",…} number`; no value of ours holds a quote, a comma or a backslash.
+    /// `name{label="value",…} number`
     private static func sample(_ line: Substring) -> Sample? {
         guard let blank = line.lastIndex(of: " "),
             let value = Double(line[line.index(after: blank)...])
@@ -87,19 +104,38 @@ private struct Exposition {
         guard let brace = series.firstIndex(of: "{") else {
             return isName(series) ? Sample(name: String(series), labels: [:], value: value) : nil
         }
-        guard isName(series[..<brace]), series.last == "}" else { return nil }
+        guard isName(series[..<brace]), series.last == "}",
+            let labels = labels(series[series.index(after: brace)...].dropLast())
+        else { return nil }
+        return Sample(name: String(series[..<brace]), labels: labels, value: value)
+    }
+
+    private static func labels(_ text: Substring) -> [String: String]? {
         var labels: [String: String] = [:]
-        for pair in series[series.index(after: brace)...].dropLast().split(separator: ",") {
-            let sides = pair.split(separator: "=", maxSplits: 1)
-            guard sides.count == 2, isName(sides[0], colons: false), !sides[0].hasPrefix("__"),
-                sides[1].count >= 2, sides[1].hasPrefix("\""), sides[1].hasSuffix("\"")
+        var rest = text
+        while !rest.isEmpty {
+            guard let equals = rest.firstIndex(of: "=") else { return nil }
+            let name = rest[..<equals]
+            rest = rest[rest.index(after: equals)...]
+            guard isName(name, colons: false), !name.hasPrefix("__"), rest.popFirst() == "\""
             else { return nil }
-            let text = String(sides[1].dropFirst().dropLast())
-            guard !text.contains(where: { "\"\\\n".contains($0) }),
-                labels.updateValue(text, forKey: String(sides[0])) == nil
+            var value = ""
+            while let character = rest.popFirst(), character != "\"" {
+                guard character == "\\" else {
+                    value.append(character)
+                    continue
+                }
+                switch rest.popFirst() {
+                case "n": value.append("\n")
+                case let escaped? where escaped == "\\" || escaped == "\"": value.append(escaped)
+                default: return nil
+                }
+            }
+            guard labels.updateValue(value, forKey: String(name)) == nil,
+                rest.isEmpty || rest.popFirst() == ","
             else { return nil }
         }
-        return Sample(name: String(series[..<brace]), labels: labels, value: value)
+        return labels
     }
 }
 
@@ -180,7 +216,27 @@ private struct Exposition {
         #expect(page.value("apus_http_requests_total", unknown) == 1)
         #expect(page.value("apus_lines_rejected_total", ["reason": "malformed"]) == 1)
         #expect(page.value("apus_connections", ["listener": "http"]) == 1)
+        #expect(page.value("apus_log_sync_duration_seconds_count") ?? 0 >= 2)
+        #expect(page.value("apus_flush_duration_seconds_bucket", ["le": "+Inf"]) == 1)
+        #expect(page.value("apus_flush_duration_seconds_sum") ?? 0 > 0)
         #expect(page.types["apus_background_idle"] == "gauge")
+        withExtendedLifetime(server) {}
+    }
+
+    @Test func `metrics say where series are and whose lines were refused`() throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        let lines = #"c"pu,a=1 v=1 1\nc"pu,a=2 v="text" 2\nmem v=1 3\nc"pu,a=3 v="more" 4\n"#
+            .replacing(#"\n"#, with: "\n")
+        #expect(try client.request("POST", "/write?db=a%22b", text: lines).status == 400)
+        let page = Exposition(try client.request("GET", "/metrics").text)
+        #expect(page.faults == [])
+        let place = ["database": #"a"b"#]
+        #expect(page.value("apus_database_tables", place) == 2)
+        #expect(page.value("apus_database_series", place) ?? 0 >= 2)
+        let refused = ["database": #"a"b"#, "table": #"c"pu"#, "reason": "conflict"]
+        #expect(page.value("apus_table_lines_rejected_total", refused) == 2)
+        #expect(page.value("apus_lines_rejected_total", ["reason": "conflict"]) == 2)
         withExtendedLifetime(server) {}
     }
 

@@ -53,7 +53,7 @@ final class LineBatcher: @unchecked Sendable {
             return
         }
         if batch.rowCount == 0 {
-            server.counters.count(rejected: batch.rejectedCount, batch.rejections)
+            server.counters.count(rejected: batch.rejectedCount, batch.rejections, of: batch)
             if isFinished { onFinished() }
             return
         }
@@ -80,7 +80,8 @@ final class LineBatcher: @unchecked Sendable {
         switch result {
         case .success(let receipt):
             LineParser.learn(from: batch, context: loop.lineContext(store))
-            server.counters.count(rejected: receipt.rejectedCount, receipt.rejections)
+            server.counters.count(
+                rejected: receipt.rejectedCount, receipt.rejections, of: batch)
         case .failure(let error) where Self.isTemporary(error) && !server.isStopping:
             server.counters.batchRetried()
             loop.eventLoop.scheduleTask(in: .milliseconds(Self.retryMilliseconds)) {

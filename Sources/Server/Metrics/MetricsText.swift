@@ -29,24 +29,48 @@ enum MetricsText {
         page.counter(
             "apus_engine_lines_rejected_total", "Lines the engine refused", metrics.linesRejected)
         page.counter("apus_log_bytes_total", "Bytes written to the log", metrics.logBytesWritten)
-        page.counter("apus_log_syncs_total", "Syncs of the log", metrics.logSyncs)
+        page.counter("apus_log_syncs_total", "Syncs of the log", metrics.logSyncs.count)
         page.seconds(
             "apus_log_sync_seconds_total", "Time spent in syncs of the log",
-            metrics.logSyncNanoseconds)
+            metrics.logSyncs.sumNanoseconds)
+        page.histogram(
+            "apus_log_sync_duration_seconds", "Writes of log groups with their sync",
+            metrics.logSyncs)
         page.gauge("apus_head_bytes", "Memory of the active head", metrics.headBytes)
         page.gauge(
             "apus_frozen_head_bytes", "Memory of heads that wait to be flushed",
             metrics.frozenHeadBytes)
-        page.counter("apus_flushes_total", "Heads written to segments", metrics.flushes)
-        page.seconds("apus_flush_seconds_total", "Time spent flushing", metrics.flushNanoseconds)
-        page.counter("apus_compactions_total", "Merges of segments", metrics.compactions)
+        page.gauge(
+            "apus_spare_head_bytes", "Memory that flushed heads left for the next",
+            metrics.spareHeadBytes)
+        page.counter("apus_flushes_total", "Heads written to segments", metrics.flushes.count)
         page.seconds(
-            "apus_compaction_seconds_total", "Time spent merging", metrics.compactionNanoseconds)
+            "apus_flush_seconds_total", "Time spent flushing", metrics.flushes.sumNanoseconds)
+        page.histogram(
+            "apus_flush_duration_seconds", "Flushes of heads to segments", metrics.flushes)
+        page.counter("apus_compactions_total", "Merges of segments", metrics.compactions.count)
+        page.seconds(
+            "apus_compaction_seconds_total", "Time spent merging",
+            metrics.compactions.sumNanoseconds)
+        page.histogram(
+            "apus_compaction_duration_seconds", "Merges of segments", metrics.compactions)
         page.gauge("apus_segments", "Segments that hold the data", metrics.segmentCount)
         page.gauge("apus_segment_bytes", "Bytes of these segments", metrics.segmentBytes)
         page.gauge("apus_series", "Series", metrics.seriesCount)
         page.gauge("apus_tables", "Tables", metrics.tableCount)
-        page.gauge("apus_databases", "Databases", metrics.databaseCount)
+        page.gauge("apus_databases", "Databases", metrics.databases.count)
+        page.family("apus_database_tables", "gauge", "Tables of each database")
+        for database in metrics.databases {
+            page.sample(
+                "apus_database_tables", #"database="\#(Page.escaped(database.name))""#,
+                database.tableCount)
+        }
+        page.family("apus_database_series", "gauge", "Series of each database")
+        for database in metrics.databases {
+            page.sample(
+                "apus_database_series", #"database="\#(Page.escaped(database.name))""#,
+                database.seriesCount)
+        }
         page.gauge(
             "apus_visible_sequence", "Sequence up to which writes are visible",
             Int(clamping: metrics.visibleSequence))
@@ -64,6 +88,17 @@ enum MetricsText {
         page.family("apus_lines_rejected_total", "counter", "Lines refused, wholly or in part")
         for (reason, count) in values.tables.rejectedLines.sorted(by: { $0.key < $1.key }) {
             page.sample("apus_lines_rejected_total", #"reason="\#(reason)""#, count)
+        }
+        page.family(
+            "apus_table_lines_rejected_total", "counter", "The same of lines whose table is known")
+        for (key, count) in values.tables.rejectedByTable.sorted(by: {
+            ($0.key.database, $0.key.table, $0.key.reason)
+                < ($1.key.database, $1.key.table, $1.key.reason)
+        }) {
+            page.sample(
+                "apus_table_lines_rejected_total",
+                #"database="\#(Page.escaped(key.database))",table="\#(Page.escaped(key.table))","#
+                    + #"reason="\#(key.reason)""#, count)
         }
         page.family("apus_connections", "gauge", "Open connections")
         for listener in ServerCounters.Listener.allCases {
@@ -120,6 +155,27 @@ enum MetricsText {
         mutating func gauge(_ name: String, _ help: String, _ value: Int) {
             family(name, "gauge", help)
             sample(name, "", value)
+        }
+
+        /// Buckets in seconds.
+        mutating func histogram(_ name: String, _ help: String, _ durations: DurationCounts) {
+            family(name, "histogram", help)
+            var total = 0
+            for (bound, count) in zip(DurationCounts.boundsNanoseconds, durations.counts) {
+                total += count
+                sample("\(name)_bucket", #"le="\#(Double(bound) / 1e9)""#, total)
+            }
+            sample("\(name)_bucket", #"le="+Inf""#, durations.count)
+            writer.text("\(name)_sum \(Double(durations.sumNanoseconds) / 1e9)\n")
+            sample("\(name)_count", "", durations.count)
+        }
+
+        /// A name as the text format quotes it.
+        static func escaped(_ text: String) -> String {
+            text.contains { $0 == "\\" || $0 == "\"" || $0 == "\n" }
+                ? text.map {
+                    $0 == "\n" ? "\\n" : $0 == "\\" || $0 == "\"" ? "\\\($0)" : String($0)
+                }.joined() : text
         }
 
         mutating func seconds(_ name: String, _ help: String, _ nanoseconds: Int) {

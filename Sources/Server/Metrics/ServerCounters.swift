@@ -16,12 +16,22 @@ final class ServerCounters: Sendable {
         var status: Int
     }
 
+    struct TableRejection: Hashable, Sendable {
+        var database: String
+        var table: String
+        var reason: String
+    }
+
     struct Tables: Sendable {
+        /// At most `rejectedTablesMax`: names come from whoever writes.
+        var rejectedByTable: [TableRejection: Int] = [:]
         var requests: [RequestKey: Int] = [:]
         var rejectedLines: [String: Int] = [:]
         var connections: [Listener: Int] = [:]
         var connectionsTotal: [Listener: Int] = [:]
     }
+
+    private static let rejectedTablesMax = 1_000
 
     private let tables = Mutex(Tables())
     private let httpBytes = Atomic<Int>(0)
@@ -52,6 +62,23 @@ final class ServerCounters: Sendable {
             guard rest > 0 else { return }
             tables.rejectedLines[
                 rejections.last.map { Self.reason($0.kind) } ?? "malformed", default: 0] += rest
+        }
+    }
+
+    /// Counts those of a batch whose table is known, too.
+    func count(rejected: Int, _ rejections: [LineRejection], of batch: WriteBatch) {
+        count(rejected: rejected, rejections)
+        guard !batch.rejectedByTable.isEmpty else { return }
+        tables.withLock { tables in
+            for (key, count) in batch.rejectedByTable {
+                let place = TableRejection(
+                    database: batch.database, table: key.table, reason: Self.reason(key.kind))
+                guard
+                    tables.rejectedByTable[place] != nil
+                        || tables.rejectedByTable.count < Self.rejectedTablesMax
+                else { continue }
+                tables.rejectedByTable[place, default: 0] += count
+            }
         }
     }
 

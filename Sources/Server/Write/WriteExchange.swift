@@ -97,11 +97,11 @@ final class WriteExchange: Exchange, @unchecked Sendable {
         }
         parser.finish(endsLine: true)
         guard let batch = parser.takeBatch() else {
-            return answer(handler, rows: 0, values: 0, rejected: 0, rejections: [])
+            return answer(handler, nil, rows: 0, values: 0, rejected: 0, rejections: [])
         }
         guard batch.rowCount > 0 else {
             return answer(
-                handler, rows: 0, values: 0, rejected: batch.rejectedCount,
+                handler, batch, rows: 0, values: 0, rejected: batch.rejectedCount,
                 rejections: batch.rejections)
         }
         store.engine.commit(batch) { result in
@@ -116,7 +116,7 @@ final class WriteExchange: Exchange, @unchecked Sendable {
         case .success(let receipt):
             LineParser.learn(from: batch, context: loop.lineContext(store))
             answer(
-                handler, rows: receipt.rowsStored, values: receipt.valuesStored,
+                handler, batch, rows: receipt.rowsStored, values: receipt.valuesStored,
                 rejected: receipt.rejectedCount, rejections: receipt.rejections)
         case .failure(let error):
             handler.send(Reply(Refusal(error), family: family))
@@ -124,11 +124,12 @@ final class WriteExchange: Exchange, @unchecked Sendable {
     }
 
     private func answer(
-        _ handler: HTTPHandler, rows: Int, values: Int, rejected: Int, rejections: [LineRejection]
+        _ handler: HTTPHandler, _ batch: WriteBatch?, rows: Int, values: Int, rejected: Int,
+        rejections: [LineRejection]
     ) {
         var reply = Reply(.noContent)
         if rejected > 0 {
-            server.counters.count(rejected: rejected, rejections)
+            if let batch { server.counters.count(rejected: rejected, rejections, of: batch) }
             let refusal = PartialWrite.refusal(
                 stored: rows, rejected: rejected, rejections: rejections, family: family)
             reply = Reply(refusal, family: family)

@@ -94,7 +94,9 @@ struct BatchBinder {
         _ group: RowGroup, _ batch: WriteBatch, _ kind: LineRejection.Kind, _ reason: String
     ) {
         for row in 0..<group.rowCount {
-            batch.reject(LineRejection(line: Int(group.lines[row]), kind: kind, reason: reason))
+            batch.reject(
+                LineRejection(line: Int(group.lines[row]), kind: kind, reason: reason),
+                table: group.shape.tableName)
         }
         group.rowCount = 0
     }
@@ -106,7 +108,7 @@ struct BatchBinder {
         for row in 0..<group.rowCount {
             batch.reject(
                 LineRejection(line: Int(group.lines[row]), kind: .conflict, reason: reason),
-                isStoredInPart: true)
+                table: group.shape.tableName, isStoredInPart: true)
         }
     }
 
@@ -156,7 +158,8 @@ struct BatchBinder {
                     batch.newSeries[index].resolved == nil
                 else { return true }
                 batch.reject(
-                    LineRejection(line: Int(group.lines[row]), kind: .limit, reason: refused))
+                    LineRejection(line: Int(group.lines[row]), kind: .limit, reason: refused),
+                    table: group.shape.tableName)
                 return false
             }
         }

@@ -63,7 +63,8 @@ struct BatchResolver {
                 let time = group.times[row]
                 if time >= earliest, time <= latest { return true }
                 batch.reject(
-                    timeRejection(line: Int(group.lines[row]), time, earliest, floor, ceiling))
+                    timeRejection(line: Int(group.lines[row]), time, earliest, floor, ceiling),
+                    table: group.shape.tableName)
                 return false
             }
         }

@@ -162,9 +162,7 @@ final class CommitPipeline: @unchecked Sendable {
         try log.commitGroup(sync: sync)
         if sync {
             lastSyncNanoseconds = monotonicNanoseconds()
-            shared.counters.logSyncs.add(1, ordering: .relaxed)
-            shared.counters.logSyncNanoseconds.add(
-                Int(lastSyncNanoseconds - start), ordering: .relaxed)
+            shared.counters.logSyncs.record(nanoseconds: lastSyncNanoseconds - start)
         }
         shared.counters.logBytes.add(log.bytesSinceStart - before, ordering: .relaxed)
     }

@@ -11,12 +11,10 @@ extension StorageEngine {
         metrics.batchesStored = counters.batches.load(ordering: .relaxed)
         metrics.linesRejected = counters.rejected.load(ordering: .relaxed)
         metrics.logBytesWritten = counters.logBytes.load(ordering: .relaxed)
-        metrics.logSyncs = counters.logSyncs.load(ordering: .relaxed)
-        metrics.logSyncNanoseconds = counters.logSyncNanoseconds.load(ordering: .relaxed)
-        metrics.flushes = counters.flushes.load(ordering: .relaxed)
-        metrics.flushNanoseconds = counters.flushNanoseconds.load(ordering: .relaxed)
-        metrics.compactions = counters.compactions.load(ordering: .relaxed)
-        metrics.compactionNanoseconds = counters.compactionNanoseconds.load(ordering: .relaxed)
+        metrics.logSyncs = counters.logSyncs.counts
+        metrics.flushes = counters.flushes.counts
+        metrics.compactions = counters.compactions.counts
+        metrics.spareHeadBytes = shared.chunkMemory.freeBytes
         let segments = shared.published.withLock { published in
             metrics.headBytes = published.active.byteCount
             metrics.frozenHeadBytes = published.frozen.reduce(0) { $0 + $1.head.byteCount }
@@ -30,11 +28,13 @@ extension StorageEngine {
             metrics.isBackgroundIdle && shared.maintenance.isEmpty
             && CompactionPolicy.choose(segments, fanIn: options.compactionFanIn) == nil
         for database in catalog.allDatabases {
-            metrics.databaseCount += 1
-            for table in database.allTables {
-                metrics.tableCount += 1
-                metrics.seriesCount += table.seriesCount
-            }
+            let tables = database.allTables
+            let seriesCount = tables.reduce(0) { $0 + $1.seriesCount }
+            metrics.databases.append(
+                DatabaseMetrics(
+                    name: database.name, tableCount: tables.count, seriesCount: seriesCount))
+            metrics.tableCount += tables.count
+            metrics.seriesCount += seriesCount
         }
         return metrics
     }

@@ -16,12 +16,9 @@ final class EngineCounters: Sendable {
     let batches = Atomic(0)
     let rejected = Atomic(0)
     let logBytes = Atomic(0)
-    let logSyncs = Atomic(0)
-    let logSyncNanoseconds = Atomic(0)
-    let flushes = Atomic(0)
-    let flushNanoseconds = Atomic(0)
-    let compactions = Atomic(0)
-    let compactionNanoseconds = Atomic(0)
+    let logSyncs = DurationHistogram()
+    let flushes = DurationHistogram()
+    let compactions = DurationHistogram()
 }
 
 final class EngineShared: Sendable {

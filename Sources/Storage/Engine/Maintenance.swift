@@ -192,9 +192,7 @@ final class Maintenance: @unchecked Sendable {
         for mark in frozen.mark.tables { persistedSeries[mark.table.id] = mark.seriesCount }
         shared.commits.push(.trim(previousFlushedThrough))
         previousFlushedThrough = next.flushedThrough
-        shared.counters.flushes.add(1, ordering: .relaxed)
-        shared.counters.flushNanoseconds.add(
-            Int(monotonicNanoseconds() - start), ordering: .relaxed)
+        shared.counters.flushes.record(nanoseconds: monotonicNanoseconds() - start)
         try mergeCatalogFiles()
     }
 
@@ -424,9 +422,7 @@ final class Maintenance: @unchecked Sendable {
         var next = manifest
         if let segment { next.segments.append(segment) }
         try install(next, adding: segment.map { [$0] } ?? [], removing: inputs) { _ in }
-        shared.counters.compactions.add(1, ordering: .relaxed)
-        shared.counters.compactionNanoseconds.add(
-            Int(monotonicNanoseconds() - start), ordering: .relaxed)
+        shared.counters.compactions.record(nanoseconds: monotonicNanoseconds() - start)
     }
 
     // MARK: Retention

@@ -178,7 +178,7 @@ package final class RowGroup: @unchecked Sendable {
 
 /// A line that was not stored, or not whole.
 package struct LineRejection: Sendable, Equatable {
-    package enum Kind: Sendable, Equatable { case malformed, conflict, retention, future, limit }
+    package enum Kind: Sendable, Hashable { case malformed, conflict, retention, future, limit }
     /// 1-based line of the request.
     package var line: Int
     /// 1-based byte column, 0 where the whole line is meant.
@@ -192,6 +192,12 @@ package struct LineRejection: Sendable, Equatable {
         self.kind = kind
         self.reason = reason
     }
+}
+
+/// What refused lines are counted by.
+package struct RejectionKey: Hashable, Sendable {
+    package var table: String
+    package var kind: LineRejection.Kind
 }
 
 /// Everything one request wants to store in one database.
@@ -230,6 +236,8 @@ package final class WriteBatch: @unchecked Sendable {
     /// The first lines that were refused, wholly or in part, and how many there were in all.
     package private(set) var rejections: [LineRejection] = []
     package private(set) var rejectedCount = 0
+    /// The same of those whose table is known.
+    package private(set) var rejectedByTable: [RejectionKey: Int] = [:]
     /// How many of them are stored without the fields that were refused.
     package private(set) var partialCount = 0
     /// `Catalog.dropGeneration` when parsing began: series ids are good while it is unchanged.
@@ -289,8 +297,13 @@ package final class WriteBatch: @unchecked Sendable {
     }
 
     /// To be called once a line, however much of it is refused.
-    package func reject(_ rejection: LineRejection, isStoredInPart: Bool = false) {
+    package func reject(
+        _ rejection: LineRejection, table: String? = nil, isStoredInPart: Bool = false
+    ) {
         rejectedCount += 1
+        if let table {
+            rejectedByTable[RejectionKey(table: table, kind: rejection.kind), default: 0] += 1
+        }
         if isStoredInPart { partialCount += 1 }
         if rejections.count < Self.rejectionsKeptMax { rejections.append(rejection) }
     }
