@@ -209,6 +209,34 @@ WIDE size_t apus_split_differences(const uint64_t *numbers, size_t count, uint64
     return total;
 }
 
+WIDE size_t apus_split_distances(const uint64_t *numbers, size_t count, uint64_t base, uint64_t mask,
+                                 uint64_t *distances, uint32_t *outside) {
+    size_t total = 0;
+    for (size_t start = 0; start < count; start += 64) {
+        const size_t end = count - start < 64 ? count : start + 64;
+        uint64_t all = 0;
+        for (size_t i = start; i < end; i++) {
+            distances[i] = numbers[i] - base;
+            all |= distances[i];
+        }
+        if ((all & ~mask) == 0) continue;
+        for (size_t i = start; i < end; i++)
+            if (distances[i] & ~mask) outside[total++] = (uint32_t)i;
+    }
+    return total;
+}
+
+// By turns in four tables: a count would wait for the one before, mostly of the same number.
+void apus_count_bytes(const uint64_t *numbers, size_t count, uint64_t low, int32_t *counts) {
+    int32_t tables[4][256] = {{0}};
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        for (int turn = 0; turn < 4; turn++) tables[turn][(uint8_t)(numbers[i + turn] - low)]++;
+    for (; i < count; i++) tables[0][(uint8_t)(numbers[i] - low)]++;
+    for (int value = 0; value < 256; value++)
+        counts[value] = tables[0][value] + tables[1][value] + tables[2][value] + tables[3][value];
+}
+
 WIDE void apus_multiply(uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin) {
     for (size_t i = 0; i < count; i++) numbers[i] = numbers[i] * factor + origin;
 }

@@ -31,6 +31,14 @@ void apus_differences(const uint64_t *numbers, size_t count, uint64_t slope, uin
 size_t apus_split_differences(const uint64_t *numbers, size_t count, uint64_t slope, unsigned low_bits,
                               int8_t *differences, uint64_t *lows, uint32_t *large);
 
+// distances[i] = numbers[i] - base. Puts the indices of those that are not 0 ... mask into `outside`, and
+// returns how many they are.
+size_t apus_split_distances(const uint64_t *numbers, size_t count, uint64_t base, uint64_t mask,
+                            uint64_t *distances, uint32_t *outside);
+
+// How often each number occurs, of numbers low ... low + 255, into 256 counts.
+void apus_count_bytes(const uint64_t *numbers, size_t count, uint64_t low, int32_t *counts);
+
 // Replaces every number by number × factor + origin, modulo 2^64.
 void apus_multiply(uint64_t *numbers, size_t count, uint64_t factor, uint64_t origin);
 

@@ -81,10 +81,9 @@ struct FramePlan {
     ) {
         withUnsafeTemporaryAllocation(of: Int32.self, capacity: 257) { sums in
             guard let upTo = sums.baseAddress else { return }
-            upTo.initialize(repeating: 0, count: 257)
-            for index in 0..<count {
-                upTo[Int(truncatingIfNeeded: numbers[index] &- low) &+ 1] &+= 1
-            }
+            upTo[0] = 0
+            // Safe: there are `count` numbers, none further than 255 from `low`.
+            apus_count_bytes(numbers, count, low, upTo + 1)
             // upTo[k] becomes the count of numbers below low + k.
             for index in 1...(range &+ 1) { upTo[index] &+= upTo[index &- 1] }
             for width in 0..<best.width {

@@ -45,28 +45,19 @@ enum IntegerFrame {
         scratch: UnsafeMutablePointer<UInt64>, into writer: inout ByteWriter
     ) {
         let keep = BitPacking.mask(plan.width)
-        var outside: UInt64 = 0
-        for index in 0..<count {
-            let distance = numbers[index] &- plan.base
-            outside |= distance
-            scratch[index] = distance
+        let (positions, codes) = withUnsafeTemporaryAllocation(
+            of: UInt32.self, capacity: max(1, count)
+        ) { outside in
+            // Safe: there is room for the index of every number.
+            let found = apus_split_distances(
+                numbers, count, plan.base, keep, scratch, outside.baseAddress)
+            return exceptions(outside.prefix(found), scratch, bound: keep &+ 1)
         }
-        guard plan.width < 64, outside & ~keep != 0 else {
+        guard !positions.isEmpty else {
             writer.append(UInt8(plan.width))
             writer.appendSignedVarint(Int64(bitPattern: plan.base))
             appendBits(scratch, count: count, width: plan.width, into: &writer)
             return
-        }
-        var positions: [UInt64] = []
-        var codes: [UInt64] = []
-        let bound: UInt64 = keep &+ 1
-        for index in 0..<count where scratch[index] & ~keep != 0 {
-            let distance = Int64(bitPattern: scratch[index])
-            positions.append(UInt64(index))
-            codes.append(
-                distance < 0
-                    ? UInt64(bitPattern: ~distance) &<< 1 | 1 : (scratch[index] &- bound) &<< 1)
-            scratch[index] = 0
         }
         let codeWidth = max(1, BitPacking.width(of: codes.reduce(0, |)))
         writer.append(UInt8(plan.width) | exceptionsFlag)
@@ -76,6 +67,27 @@ enum IntegerFrame {
         appendPatches(positions, width: positionWidth(count), into: &writer)
         appendPatches(codes, width: codeWidth, into: &writer)
         appendBits(scratch, count: count, width: plan.width, into: &writer)
+    }
+
+    /// Takes distances that don't fit out of `scratch`, and returns where they were and their codes.
+    private static func exceptions(
+        _ outside: Slice<UnsafeMutableBufferPointer<UInt32>>,
+        _ scratch: UnsafeMutablePointer<UInt64>, bound: UInt64
+    ) -> (positions: [UInt64], codes: [UInt64]) {
+        var positions: [UInt64] = []
+        var codes: [UInt64] = []
+        positions.reserveCapacity(outside.count)
+        codes.reserveCapacity(outside.count)
+        for index in outside {
+            let distance = Int64(bitPattern: scratch[Int(index)])
+            positions.append(UInt64(index))
+            codes.append(
+                distance < 0
+                    ? UInt64(bitPattern: ~distance) &<< 1 | 1
+                    : (UInt64(bitPattern: distance) &- bound) &<< 1)
+            scratch[Int(index)] = 0
+        }
+        return (positions, codes)
     }
 
     /// Writes numbers in the cheapest order: the order's byte, and what that order consists of.
@@ -340,7 +352,8 @@ struct OrderChoice {
             first = 0
             return
         }
-        for index in 1..<count { deltas[index] = numbers[index] &- numbers[index &- 1] }
+        // Safe: `deltas` has room for `count`.
+        apus_differences(numbers, count, 0, deltas + 1)
         let delta = FramePlan.choose(deltas + 1, count: count &- 1)
         first = numbers[0]
         let firstBits = 8 &* (1 &+ BitPacking.width(of: first &+ first) / 7) &+ delta.width
