@@ -45,6 +45,9 @@ struct LoadCommand: ParsableCommand {
         help: "Replay the set, each time behind the last in time, for at least so many seconds.")
     var secondsMin = 0.0
 
+    @Option(help: "No more values a second than these, evenly over the bodies.")
+    var valuesPerSecond: Double?
+
     @Option(
         help: "A Prometheus page whose apus_background_idle says when flushes and merges are done.")
     var idleMetrics: String?
@@ -73,10 +76,14 @@ struct LoadCommand: ParsableCommand {
             isShown: isatty(STDERR_FILENO) == 1)
         let passes = Passes(set.description, secondsMin: secondsMin)
 
+        let pass = set.part(bodies: bodyCount, passes: 1)
+        let pace = valuesPerSecond.map {
+            Double(pass.values) / Double(max(1, bodyCount)) * Double(senders) / $0
+        }
         let runners = try (0..<senders).map { number in
             try Sender(
                 target: target, set: set, bodies: stride(from: number, to: bodyCount, by: senders),
-                passes: passes, progress: progress)
+                passes: passes, progress: progress, secondsPerBody: pace ?? 0)
         }
         if gzip { for runner in runners { try runner.compressBodies() } }
         let before = probe?.cpuSeconds() ?? 0
@@ -98,7 +105,9 @@ struct LoadCommand: ParsableCommand {
 
         var latencies = Histogram<UInt64>(
             highestTrackableValue: 600_000_000, numberOfSignificantValueDigits: .three)
-        for runner in runners { for micros in runner.latencies { latencies.record(micros) } }
+        for runner in runners {
+            for latency in runner.latencies { latencies.record(latency.microseconds) }
+        }
         let part = set.part(bodies: bodyCount, passes: passes.count)
         let result = LoadResult(
             file: (file as NSString).lastPathComponent, target: url ?? tcp ?? "",
@@ -117,12 +126,27 @@ struct LoadCommand: ParsableCommand {
                     "p99": Double(latencies.valueAtPercentile(99)) / 1e3,
                     "max": Double(latencies.max) / 1e3,
                 ] : nil,
+            acknowledgementByMinute: tcp == nil ? Self.byMinute(runners, from: begin) : nil,
             retriedBodies: runners.reduce(0) { $0 + $1.retriedCount },
             refusedBodies: runners.reduce(0) { $0 + $1.refusedCount },
             failedBodies: runners.reduce(0) { $0 + $1.failedCount },
             firstError: runners.lazy.compactMap(\.firstError).first)
         try write(result)
         if result.failedBodies > 0 || result.refusedBodies > 0 { throw ExitCode(1) }
+    }
+
+    /// p50 and p99 in milliseconds, minute by minute.
+    private static func byMinute(_ runners: [Sender], from begin: Double) -> [[Double]] {
+        var minutes: [[UInt64]] = []
+        for latency in runners.flatMap(\.latencies) {
+            let minute = max(0, Int((latency.sentAt - begin) / 60))
+            while minutes.count <= minute { minutes.append([]) }
+            minutes[minute].append(latency.microseconds)
+        }
+        return minutes.filter { !$0.isEmpty }.map { unsorted in
+            let sorted = unsorted.sorted()
+            return [50, 99].map { Double(sorted[sorted.count * $0 / 100]) / 1e3 }
+        }
     }
 
     private func write(_ result: LoadResult) throws {
@@ -180,6 +204,7 @@ struct LoadResult: Codable {
     var serverPeakRSSBytes: Int?
     var serverPeakAnonymousBytes: Int?
     var acknowledgementMilliseconds: [String: Double]?
+    var acknowledgementByMinute: [[Double]]?
     /// Answered with 503, and sent again.
     var retriedBodies: Int
     var refusedBodies: Int

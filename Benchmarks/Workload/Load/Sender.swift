@@ -77,13 +77,20 @@ final class Sender: @unchecked Sendable {
     private let bodies: StrideTo<Int>
     private let passes: Passes
     private let progress: Progress
+    /// The pace; 0 for as fast as it goes.
+    private let secondsPerBody: Double
     private var later = ShiftedBody()
     /// By body, where they are compressed.
     private var compressed: [Int: [UInt8]] = [:]
     private var connection: Int32
     private let ended = Atomic<Bool>(false)
 
-    private(set) var latencies: [UInt64] = []
+    struct Latency {
+        var sentAt: Double
+        var microseconds: UInt64
+    }
+
+    private(set) var latencies: [Latency] = []
     /// Answers that said 503, after which the body was sent again.
     private(set) var retriedCount = 0
     /// Bodies answered with something else than 2xx.
@@ -95,8 +102,10 @@ final class Sender: @unchecked Sendable {
     var hasEnded: Bool { ended.load(ordering: .acquiring) }
 
     init(
-        target: LoadTarget, set: DataSet, bodies: StrideTo<Int>, passes: Passes, progress: Progress
+        target: LoadTarget, set: DataSet, bodies: StrideTo<Int>, passes: Passes, progress: Progress,
+        secondsPerBody: Double = 0
     ) throws {
+        self.secondsPerBody = secondsPerBody
         self.target = target
         self.set = set
         self.bodies = bodies
@@ -121,10 +130,14 @@ final class Sender: @unchecked Sendable {
 
     func run() {
         var pass = 0
+        var due = monotonicSeconds()
         while passes.hasPass(pass) {
             let shift = passes.shift(ofPass: pass)
             for body in bodies {
                 let range = set.offset(ofBody: body)..<set.offset(ofBody: body + 1)
+                due += secondsPerBody
+                let ahead = due - monotonicSeconds()
+                if secondsPerBody > 0, ahead > 0 { usleep(useconds_t(ahead * 1e6)) }
                 if target.requestStart == nil {
                     if !sendBody(range, shift) { fail("the connection broke") }
                 } else {
@@ -148,7 +161,8 @@ final class Sender: @unchecked Sendable {
             answer = send(range, shift, compressed)
         }
         guard let answer else { return }
-        latencies.append(UInt64((monotonicSeconds() - begin) * 1e6))
+        latencies.append(
+            Latency(sentAt: begin, microseconds: UInt64((monotonicSeconds() - begin) * 1e6)))
         if !(200..<300).contains(answer.status) {
             refusedCount += 1
             firstError = firstError ?? "\(answer.status) \(answer.text.prefix(300))"

@@ -56,7 +56,7 @@ final class GroupingWorker: ScanWorker {
         try guarded { () throws(QueryError) in
             if let shape {
                 try addSlice(rows, shape)
-            } else if let frame = try frames?.frame(rows) {
+            } else if let frame = try frames?.frame(rows, 0..<rows.count) {
                 try add(frame, timesAscend: true)
             }
         }

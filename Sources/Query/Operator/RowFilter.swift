@@ -52,18 +52,26 @@ struct RowFilter {
     }
 }
 
-/// Some of a number of rows.
+/// Some of a number of rows; none at first.
 struct RowSelection {
     /// Bit i % 64 of word i / 64 is row i.
     private var words: [UInt64] = []
     private var scratch: [UInt64] = []
     private(set) var count = 0
 
-    mutating func selectAll(_ rowCount: Int) {
+    mutating func select(_ range: Range<Int>, of rowCount: Int) {
         words.removeAll(keepingCapacity: true)
-        words.append(contentsOf: repeatElement(.max, count: rowCount / 64))
-        if rowCount % 64 != 0 { words.append(1 &<< UInt64(rowCount % 64) &- 1) }
-        count = rowCount
+        for start in stride(from: 0, to: rowCount, by: 64) {
+            let inside = range.clamped(to: start..<(start + 64))
+            words.append(
+                Self.lowBits(inside.upperBound - start) & ~Self.lowBits(inside.lowerBound - start))
+        }
+        count = range.count
+    }
+
+    /// The lowest `count` bits, at most 64.
+    private static func lowBits(_ count: Int) -> UInt64 {
+        count >= 64 ? .max : 1 &<< UInt64(count) &- 1
     }
 
     /// Keeps what is also among the rows that `fill` sets, or not among them.

@@ -9,7 +9,6 @@ final class SortWorker: ScanWorker {
     private let scan: ScanPlan
     private let context: QueryContext
     private let timeLimit: TimeLimit?
-    private var lastRange: TimeRange?
     private var frames: ScanFrameBuilder
     var buffer: SortBuffer
     var failure: QueryError?
@@ -32,8 +31,8 @@ final class SortWorker: ScanWorker {
     func consume(_ rows: ScanRows) throws(StorageError) {
         do throws(QueryError) {
             try context.check()
-            if isExcluded(rows) { return }
-            guard var frame = try frames.frame(rows) else { return }
+            let wanted = wanted(rows)
+            guard !wanted.isEmpty, var frame = try frames.frame(rows, wanted) else { return }
             if let key = plan.sortKeys.first,
                 let (mask, kept) = buffer.contenders(try key.expression.evaluate(frame))
             {
@@ -49,23 +48,19 @@ final class SortWorker: ScanWorker {
         }
     }
 
-    /// ORDER BY time with a LIMIT: a slice wholly behind the rows kept is not even copied.
-    private func isExcluded(_ rows: ScanRows) -> Bool {
-        guard let timeLimit else { return false }
+    /// ORDER BY time with a LIMIT: what of a slice lies behind the rows kept is not even copied.
+    private func wanted(_ rows: ScanRows) -> Range<Int> {
+        guard let timeLimit else { return 0..<rows.count }
         if let threshold = buffer.threshold { timeLimit.tighten(to: threshold.int64) }
-        return timeLimit.excludes(first: rows.times[0], last: rows.times[rows.count - 1])
+        return timeLimit.rows(rows.times, count: rows.count)
     }
 
-    /// … and a partition wholly behind them is not even read.
-    func needs(_ range: TimeRange) -> Bool {
-        guard let timeLimit else { return true }
-        if range != lastRange {
-            lastRange = range
-            buffer.settle()
-            if let threshold = buffer.threshold { timeLimit.tighten(to: threshold.int64) }
-        }
-        let last = range.upper == .max ? Int64.max : range.upper - 1
-        return !timeLimit.excludes(first: range.lower, last: last)
+    /// … and what is known to lie behind them before a morsel begins is not even read.
+    func part(of range: TimeRange) -> TimeRange? {
+        guard let timeLimit else { return range }
+        buffer.settle()
+        if let threshold = buffer.threshold { timeLimit.tighten(to: threshold.int64) }
+        return timeLimit.part(of: range)
     }
 
     func consume(_ summary: ScanSummary) throws(StorageError) {
@@ -98,7 +93,7 @@ final class StreamWorker<Sink: ResultSink>: ScanWorker {
         guard !output.isFull else { return }
         do throws(QueryError) {
             try context.check()
-            guard let frame = try frames.frame(rows) else { return }
+            guard let frame = try frames.frame(rows, 0..<rows.count) else { return }
             try output.append(try evaluateAll(plan.outputs, frame), count: frame.count)
         } catch {
             failure = error

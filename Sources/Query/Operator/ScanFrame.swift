@@ -42,11 +42,11 @@ struct ScanFrameBuilder {
         return tags
     }
 
-    /// Nil if no row is left.
-    mutating func frame(_ rows: ScanRows) throws(QueryError) -> Frame? {
+    /// Of some of the rows; nil if none of them is left.
+    mutating func frame(_ rows: ScanRows, _ range: Range<Int>) throws(QueryError) -> Frame? {
         var picked: RowSelection?
-        if !scan.filters.isEmpty {
-            selection.selectAll(rows.count)
+        if !scan.filters.isEmpty || range.count < rows.count {
+            selection.select(range, of: rows.count)
             for filter in scan.filters where selection.count > 0 {
                 try filter.apply(column(filter.slot, rows), to: &selection)
             }

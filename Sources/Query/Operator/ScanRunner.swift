@@ -9,12 +9,12 @@ protocol ScanWorker: AnyObject, ScanConsumer, SendableMetatype {
     var failure: QueryError? { get }
     func consume(_ rows: ScanRows) throws(StorageError)
     func consume(_ summary: ScanSummary) throws(StorageError)
-    /// Whether rows of these times can still change the answer.
-    func needs(_ range: TimeRange) -> Bool
+    /// The part of a range of times whose rows can still change the answer; nil if there is none.
+    func part(of range: TimeRange) -> TimeRange?
 }
 
 extension ScanWorker {
-    func needs(_ range: TimeRange) -> Bool { true }
+    func part(of range: TimeRange) -> TimeRange? { range }
 }
 
 /// Rows below which waking another thread costs more than it brings.
@@ -66,12 +66,13 @@ private final class ScanJob<Worker: ScanWorker>: @unchecked Sendable {
         while let index = next, failure == nil, !worker.isDone {
             do throws(QueryError) {
                 try context.check()
-                guard worker.needs(morsels[index].timeRange) else {
+                guard let part = worker.part(of: morsels[index].timeRange) else {
                     next = counter.take()
                     continue
                 }
                 try translating { () throws(StorageError) in
-                    try snapshot.run(morsels[index], request, into: &worker, counters: &counters)
+                    try snapshot.run(
+                        morsels[index], request, within: part, into: &worker, counters: &counters)
                 }
             } catch {
                 failure = worker.failure ?? error

@@ -32,9 +32,29 @@ final class TimeLimit: Sendable {
         }
     }
 
-    /// Whether no row from `first` to `last`, both included, can be among those wanted.
-    func excludes(first: Int64, last: Int64) -> Bool {
+    /// Which of some rows in order of time can be among those wanted.
+    ///
+    /// Safe: `times` has `count`.
+    func rows(_ times: UnsafePointer<Int64>, count: Int) -> Range<Int> {
         let time = bound.load(ordering: .relaxed)
-        return isDescending ? last < time : first > time
+        // The first row at or behind the bound, or the first behind it.
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low &+ high) &>> 1
+            let isBefore = isDescending ? times[middle] < time : times[middle] <= time
+            if isBefore { low = middle &+ 1 } else { high = middle }
+        }
+        return isDescending ? low..<count : 0..<low
+    }
+
+    /// What of a range of times can be among those wanted; nil if nothing can.
+    func part(of range: TimeRange) -> TimeRange? {
+        let time = bound.load(ordering: .relaxed)
+        let open =
+            isDescending
+            ? TimeRange(lower: time, upper: .max)
+            : TimeRange(lower: .min, upper: time == .max ? .max : time + 1)
+        let part = range.intersection(open)
+        return part.isEmpty ? nil : part
     }
 }

@@ -123,13 +123,14 @@ package final class Snapshot: Sendable {
     }
 
     /// Runs one morsel on the calling thread. Damage is treated as by `plan`.
+    /// - Parameter range: Rows of other times are left out, which the consumer knew only now.
     package func run<Consumer: ScanConsumer>(
-        _ morsel: ScanMorsel, _ request: ScanRequest, into consumer: inout Consumer,
-        counters: inout ScanCounters
+        _ morsel: ScanMorsel, _ request: ScanRequest, within range: TimeRange = .all,
+        into consumer: inout Consumer, counters: inout ScanCounters
     ) throws(StorageError) {
         guard let scan = morsel.scan, let piece = morsel.piece else { return }
         do throws(StorageError) {
-            try scan.run(piece, into: &consumer, counters: &counters)
+            try scan.run(piece, within: range, into: &consumer, counters: &counters)
         } catch {
             setAside(error)
             throw error

@@ -63,11 +63,15 @@ package struct SourceScan: Sendable {
     }
 
     /// Hands a piece's rows to the consumer, until it is done.
+    /// - Parameter range: Rows of other times are left out.
     /// - Throws: `corrupt`, `unsupportedFormat`, or what the consumer throws.
     package func run<Consumer: ScanConsumer>(
-        _ piece: SourceScanPiece, into consumer: inout Consumer, counters: inout ScanCounters
+        _ piece: SourceScanPiece, within range: TimeRange = .all, into consumer: inout Consumer,
+        counters: inout ScanCounters
     ) throws(StorageError) {
-        var run = try ScanRun(plan: plan, piece: piece, counters: &counters)
+        // Without a span there are no inputs either.
+        guard let span = TimeSpan(plan.request.timeRange.intersection(range)) else { return }
+        var run = try ScanRun(plan: plan, piece: piece, span: span, counters: &counters)
         try run.scan(into: &consumer, counters: &counters)
         // Statistics are read where they are mapped, and may have skipped what they should not.
         for segment in plan.segments { try segment.directory.storage.file.checkReadable() }

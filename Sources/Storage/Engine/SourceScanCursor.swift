@@ -282,9 +282,7 @@ struct ChunkCursor {
         inPlace = sorted.isInPlace ? input.columns : nil
         times = input.view.storage.times
         lastTime = input.view.lastTime
-        self.mayStage =
-            mayStage && !request.latestOnly && !sorted.isInPlace
-            && request.timeRange.covers(first: input.view.firstTime, last: input.view.lastTime)
+        self.mayStage = mayStage && !request.latestOnly && !sorted.isInPlace
         position = sorted.firstPosition(reaching: lower, from: 0)
     }
 

@@ -52,6 +52,10 @@ struct TimeSpan: Sendable {
         guard first <= last else { return nil }
     }
 
+    func covers(_ otherFirst: Int64, _ otherLast: Int64) -> Bool {
+        first <= otherFirst && otherLast <= last
+    }
+
     @inline(__always)
     func overlaps(_ otherFirst: Int64, _ otherLast: Int64) -> Bool {
         otherFirst <= last && otherLast >= first

@@ -27,14 +27,14 @@ struct ScanRun: ~Copyable {
     let interleaving = Interleaving()
     var merge = MergeState()
 
-    init(plan: ScanPlan, piece: SourceScanPiece, counters: inout ScanCounters) throws(StorageError)
-    {
+    /// - Parameter span: Within that of the plan.
+    init(
+        plan: ScanPlan, piece: SourceScanPiece, span: TimeSpan, counters: inout ScanCounters
+    ) throws(StorageError) {
         self.plan = plan
         let request = plan.request
         isLatest = request.latestOnly
         bounds = request.latestOnly ? [] : request.bounds
-        // Without a span there are no inputs either.
-        let span = plan.span ?? TimeSpan(first: 0, last: 0)
         target = CursorTarget(
             series: request.series, upper: piece.series.upperBound, span: span, bounds: bounds)
         cursorCount = plan.segments.count + plan.chunks.count
@@ -50,7 +50,9 @@ struct ScanRun: ~Copyable {
         for (index, input) in plan.chunks.enumerated() {
             chunks.initializeElement(
                 at: index,
-                to: ChunkCursor(input, request, lower: lower, mayStage: mayStage))
+                to: ChunkCursor(
+                    input, request, lower: lower,
+                    mayStage: mayStage && span.covers(input.view.firstTime, input.view.lastTime)))
             currents[plan.segments.count + index] = chunks[index].seek(lower, target)
         }
         for (index, input) in plan.segments.enumerated() {

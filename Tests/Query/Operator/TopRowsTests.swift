@@ -50,6 +50,46 @@ struct TopRowsTests {
         return (sink.rows.map { $0.joined(separator: " ") }, summary.statistics.rowsScanned)
     }
 
+    /// Series that reach over all of a partition, in any order: what is left out is decided row by row.
+    @Test(arguments: ScriptState.tested)
+    func `late rows are found, and few of the others are read`(state: ScriptState) async throws {
+        var random = SeededRandom.fromEnvironment(otherwise: 0xA905_0024)
+        try await withTemporaryStore { store in
+            let runner = ScriptRunner(store: store, state: state)
+            _ = try runner.query("CREATE DATABASE h")
+            var times = (0..<150_000).map { Int64($0) * 1_000_000 }
+            for index in times.indices where random.oneIn(4) {
+                times.swapAt(index, random.below(times.count))
+            }
+            for part in stride(from: 0, to: times.count, by: 30_000) {
+                var lines = ""
+                for (index, time) in times[part..<(part + 30_000)].enumerated() {
+                    lines +=
+                        "t,host=h\(index % 50) v=\(time % 1_009)i,s=\"x\(index % 9)\" \(time)\n"
+                }
+                _ = try await store.write(lines: Array(lines.utf8), database: "h")
+                if state != .head { _ = try runner.query("FLUSH") }
+            }
+            if state == .compacted { _ = try runner.query("COMPACT") }
+            for threadCount in [1, 4] {
+                for (order, limit, offset) in [
+                    ("DESC", 20, 0), ("ASC", 20, 0), ("DESC", 700, 300), ("ASC", 1, 149_999),
+                ] {
+                    let (found, scanned) = try run(
+                        runner,
+                        "SELECT epoch_ns(time) AS t, v FROM t ORDER BY time \(order) "
+                            + "LIMIT \(limit) OFFSET \(offset)", threadCount: threadCount)
+                    let sorted = order == "ASC" ? times.sorted() : times.sorted(by: >)
+                    let expected = sorted.dropFirst(offset).prefix(limit).map {
+                        "\($0) \($0 % 1_009)"
+                    }
+                    #expect(found == expected, "\(order) \(limit) \(offset), seed \(random.seed)")
+                    if offset == 0, threadCount == 1 { #expect(scanned < 120_000, "\(scanned)") }
+                }
+            }
+        }
+    }
+
     @Test(arguments: [ScriptState.flushed, .compacted])
     func `partitions that cannot matter are not read`(state: ScriptState) async throws {
         try await withPartitions(state) { runner, rows in
