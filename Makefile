@@ -13,6 +13,8 @@
 # make bench-compare BASE=main  the same of two commits, interleaved: ratios of CPU time (PAIRS=5)
 # make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
+# make bench-ingest      shapes of batches, and how long their acknowledgement takes (INGEST="--seconds 20")
+# make bench-soak        half an hour of everything at once (RATE=8200000 values a second)
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
 # make install           puts it in place; make uninstall (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
 # make dist              the same as a tarball, tried out from there
@@ -36,7 +38,8 @@ DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
 .PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip soak \
-  bench bench-compare bench-programs bench-first-step bench-peers bench-tool release install uninstall dist lint format clean
+  bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-soak bench-tool \
+  release install uninstall dist lint format clean
 
 run:
 	@scripts/setup.sh run
@@ -128,6 +131,21 @@ bench-peers: build bench-tool
 	$(BENCH_SCRATCH)/peers/venv/bin/python -B Benchmarks/Peers/bench.py --apus $(SCRATCH)/release/apus \
 	  --bench $(BENCH_SCRATCH)/release/apus-bench --cache $(BENCH_SCRATCH)/peers \
 	  --result Benchmarks/Results/peers $(PEERS)
+
+INGEST ?=
+INGEST_TOOLS = --apus $(SCRATCH)/release/apus --bench $(BENCH_SCRATCH)/release/apus-bench --cache $(BENCH_SCRATCH)/peers
+bench-ingest: build bench-tool
+	Benchmarks/Peers/setup.sh $(BENCH_SCRATCH)/peers
+	$(BENCH_SCRATCH)/peers/venv/bin/python -B Benchmarks/Ingest/ingest.py $(INGEST_TOOLS) --victoria \
+	  --result Benchmarks/Results/ingest $(INGEST)
+	$(BENCH_SCRATCH)/peers/venv/bin/python -B Benchmarks/Ingest/latency.py $(INGEST_TOOLS) \
+	  --result Benchmarks/Results/acknowledgement
+
+RATE ?= 8200000
+bench-soak: build bench-tool
+	mkdir -p $(BENCH_SCRATCH)/peers
+	python3 -B Benchmarks/Ingest/soak.py $(INGEST_TOOLS) --values-per-second $(RATE) \
+	  --result Benchmarks/Results/soak
 
 release:
 	@scripts/setup.sh run
