@@ -74,7 +74,7 @@ package enum ColumnCodec {
         }
     }
 
-    /// The same with it, where that pays.
+    /// A payload with LZ4 or Zstandard around it, where that pays.
     static func compressed(
         _ encoding: Encoding, _ payload: ByteWriter, _ options: EncodeOptions
     ) -> (encoding: Encoding, payload: ByteWriter) {

