@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "apus_kernels.h"
 #include "wide.h"
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -109,10 +110,11 @@ uint32_t apus_crc32c_portable(uint32_t crc, const void *bytes, size_t count) {
     return ~crc32c_table(~crc, (const uint8_t *)bytes, count);
 }
 
-// Division by a power of ten, rounded once, with and without dividing: with q = n × 1/p, rounded, the
-// remainder r = n − q × p is exact in one fused step, and q + r × 1/p is the quotient (Markstein 1990).
-// That it is the correctly rounded one needs p's odd part, 5^22 at most, to be below 2^51.4, and n below
-// 2^51, so that no quotient lies halfway between two doubles.
+// Division by a power of ten, rounded once, without dividing: n × high + n × low, where high + low is 1 / p
+// in two doubles, and the sum is one fused step (Brisebarre and Muller 2008). Its terms are off by less
+// than 2^-105 of the quotient. With n below 2^53 the quotient is no midpoint of two doubles and lies at
+// least 2^-54 / 5^k of itself away from each, so that for p = 10^k up to 10^21 both round alike.
+static const double fused_power_max = 1e21;
 
 typedef uint64_t words8 __attribute__((vector_size(64), aligned(8), may_alias));
 typedef double doubles8 __attribute__((vector_size(64), aligned(8), may_alias));
@@ -140,23 +142,29 @@ static void restore_by_division(uint64_t *values, size_t count, double power) {
     }
 }
 
+typedef struct {
+    double high, low;
+} inverse;
+
+static inverse inverse_of(double power) {
+    const double high = 1 / power;
+    return (inverse){high, fma(-high, power, 1) / power};
+}
+
 // By address: vectors of this size are no arguments without AVX-512.
-static inline void divide(const doubles8 *number, double power, double inverse, doubles8 *result) {
-    const doubles8 powers = {power, power, power, power, power, power, power, power};
-    const doubles8 inverses = {inverse, inverse, inverse, inverse, inverse, inverse, inverse, inverse};
-    const doubles8 quotient = *number * inverses;
-    const doubles8 rest = __builtin_elementwise_fma(-quotient, powers, *number);
-    *result = __builtin_elementwise_fma(rest, inverses, quotient);
+static inline void divide(const doubles8 *number, inverse by, doubles8 *result) {
+    const doubles8 high = {by.high, by.high, by.high, by.high, by.high, by.high, by.high, by.high};
+    *result = __builtin_elementwise_fma(*number, high, *number * by.low);
 }
 
 WIDE static void restore_by_fused_steps(uint64_t *values, size_t count, double power) {
-    const double inverse = 1 / power;
+    const inverse by = inverse_of(power);
     size_t i = 0;
 #pragma clang loop unroll_count(2)
     for (; i + 8 <= count; i += 8) {
         const words8 shifted = *(words8 *)(values + i) + magic_bits;
         const doubles8 number = (doubles8)shifted - magic;
-        divide(&number, power, inverse, (doubles8 *)(values + i));
+        divide(&number, by, (doubles8 *)(values + i));
     }
     restore_by_division(values + i, count - i, power);
 }
@@ -185,7 +193,7 @@ static uint64_t scale_by_division(const uint64_t *values, size_t count, double p
 
 WIDE static uint64_t scale_by_fused_steps(const uint64_t *values, size_t count, double power,
                                           uint64_t *integers) {
-    const double inverse = 1 / power;
+    const inverse by = inverse_of(power);
     words8 exceptions = {0};
     size_t i = 0;
     for (; i + 8 <= count; i += 8) {
@@ -194,7 +202,7 @@ WIDE static uint64_t scale_by_fused_steps(const uint64_t *values, size_t count, 
         const doubles8 sum = scaled + magic;
         const doubles8 number = sum - magic;
         doubles8 restored;
-        divide(&number, power, inverse, &restored);
+        divide(&number, by, &restored);
         const words8 is_exact = (words8)(scaled > -integer_max) & (words8)(scaled < integer_max) &
                                 (words8)((words8)restored == bits);
         *(words8 *)(integers + i) =
@@ -207,12 +215,13 @@ WIDE static uint64_t scale_by_fused_steps(const uint64_t *values, size_t count, 
 }
 
 size_t apus_scale_decimals(const uint64_t *values, size_t count, double power, uint64_t *integers) {
-    return has_fused_steps ? scale_by_fused_steps(values, count, power, integers)
-                           : scale_by_division(values, count, power, integers);
+    return has_fused_steps && power <= fused_power_max
+               ? scale_by_fused_steps(values, count, power, integers)
+               : scale_by_division(values, count, power, integers);
 }
 
 void apus_restore_decimals(uint64_t *values, size_t count, double power) {
-    if (has_fused_steps)
+    if (has_fused_steps && power <= fused_power_max)
         restore_by_fused_steps(values, count, power);
     else
         restore_by_division(values, count, power);
