@@ -77,7 +77,7 @@ package final class PosixFileSystem: FileSystem {
     }
 
     package func createDirectory(_ path: String) throws(StorageError) {
-        try PosixFileSystem.makeDirectories(try resolve(path), shown: path)
+        try PosixFileSystem.makeDirectories(try resolve(path), below: root, shown: path)
     }
 
     package func rename(_ from: String, to: String) throws(StorageError) {
@@ -176,8 +176,9 @@ package final class PosixFileSystem: FileSystem {
         return root + "/" + path
     }
 
+    /// - Parameter root: What has to be there: whoever removed it doesn't want it back.
     private static func makeDirectories(
-        _ full: String, shown: String? = nil
+        _ full: String, below root: String = "", shown: String? = nil
     ) throws(StorageError) {
         if mkdir(full, 0o755) == 0 { return }
         switch errno {
@@ -187,10 +188,10 @@ package final class PosixFileSystem: FileSystem {
             // Clearer than that it exists: it is something else.
             throw .io(file: shown ?? full, call: "mkdir", errno: ENOTDIR)
         case ENOENT:
-            guard let slash = full.lastIndex(of: "/"), slash != full.startIndex else {
-                throw .io(file: shown ?? full, call: "mkdir", errno: ENOENT)
-            }
-            try makeDirectories(String(full[..<slash]), shown: shown)
+            guard let slash = full.lastIndex(of: "/"), slash != full.startIndex,
+                full[..<slash] != root
+            else { throw .io(file: shown ?? full, call: "mkdir", errno: ENOENT) }
+            try makeDirectories(String(full[..<slash]), below: root, shown: shown)
             if mkdir(full, 0o755) == 0 || errno == EEXIST { return }
             throw systemError(shown ?? full, "mkdir")
         default:

@@ -29,6 +29,19 @@ import Testing
         #expect((files.freeBytes() ?? 0) > 0)
     }
 
+    /// Found in a backup that was interrupted: while one thread removed it, another one made it anew.
+    @Test func `a root that was removed does not come back`() throws {
+        let scratch = TemporaryDirectory()
+        let files = try PosixFileSystem(root: scratch.path + "/root")
+        rmdir(scratch.path + "/root")
+        for path in ["a", "a/b/c"] {
+            #expect(throws: StorageError.io(file: path, call: "mkdir", errno: ENOENT)) {
+                try files.createDirectory(path)
+            }
+        }
+        #expect(access(scratch.path + "/root", F_OK) != 0)
+    }
+
     @Test func `an empty file maps to nothing`() throws {
         let scratch = TemporaryDirectory()
         let files = try PosixFileSystem(root: scratch.path)
