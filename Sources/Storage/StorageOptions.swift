@@ -16,6 +16,8 @@ public struct StorageOptions: Sendable {
     public var memoryBytesMax = 1 << 30
     /// The active head freezes at this share of `memoryBytesMax`.
     public var headShareOfMemory = 0.25
+    /// Heads and batches under way; a quarter stays for flush scratch, caches and queries.
+    var pendingBytesMax: Int { memoryBytesMax / 4 * 3 }
     public var headAgeMaxSeconds = 600
     public var logBytesMax = 512 << 20
     public var logFileBytes = 64 << 20

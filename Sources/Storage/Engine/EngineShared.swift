@@ -55,7 +55,8 @@ final class EngineShared: Sendable {
         self.environment = environment
         // What a flushed head leaves, for the one that fills meanwhile.
         chunkMemory = ChunkMemory(
-            keptBytesMax: Int(Double(options.memoryBytesMax) * options.headShareOfMemory))
+            keptBytesMax: Int(Double(options.memoryBytesMax) * options.headShareOfMemory),
+            bytesMax: options.pendingBytesMax)
         published = Mutex(Published(version: version, active: Head(memory: chunkMemory)))
     }
 

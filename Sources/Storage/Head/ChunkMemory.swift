@@ -16,19 +16,27 @@ package final class ChunkMemory: @unchecked Sendable {
         /// Blocks that nobody uses, by size.
         var free: [Int: [UnsafeMutableRawPointer]] = [:]
         var freeBytes = 0
+        var takenBytes = 0
         /// The least there was of them since `since`.
         var unusedBytes = 0
         var since = monotonicNanoseconds()
     }
 
     private let keptBytesMax: Int
+    private let bytesMax: Int
     private let state = Mutex(Box())
 
     /// Safe: touched with the mutex held only.
     private final class Box: @unchecked Sendable { var value = State() }
 
-    /// - Parameter keptBytesMax: What is kept for the next chunks; beyond it memory goes back.
-    package init(keptBytesMax: Int) { self.keptBytesMax = keptBytesMax }
+    /// - Parameters:
+    ///   - keptBytesMax: What is kept for the next chunks; beyond it memory goes back.
+    ///   - bytesMax: What is kept and what chunks have, together. Chunks get what they need: what is
+    ///     kept becomes less.
+    package init(keptBytesMax: Int, bytesMax: Int) {
+        self.keptBytesMax = keptBytesMax
+        self.bytesMax = bytesMax
+    }
 
     deinit { state.withLock { Self.release(.max, of: &$0.value) } }
 
@@ -38,13 +46,14 @@ package final class ChunkMemory: @unchecked Sendable {
     func take(_ byteCount: Int) -> UnsafeMutableRawPointer {
         guard byteCount >= Self.blockBytesMin else { return Self.allocate(byteCount) }
         let known: UnsafeMutableRawPointer? = state.withLock { box in
+            box.value.takenBytes += byteCount
             if let block = box.value.free[byteCount]?.popLast() {
                 box.value.freeBytes -= byteCount
                 box.value.unusedBytes = min(box.value.unusedBytes, box.value.freeBytes)
                 return block
             }
-            // Chunks of another shape must not add to what the earlier ones left.
-            Self.release(byteCount, of: &box.value)
+            let bytes = box.value.takenBytes + box.value.freeBytes
+            Self.release(bytes - bytesMax, of: &box.value)
             return nil
         }
         return known ?? Self.map(byteCount)
@@ -54,6 +63,7 @@ package final class ChunkMemory: @unchecked Sendable {
     func give(_ block: UnsafeMutableRawPointer, _ byteCount: Int) {
         guard byteCount >= Self.blockBytesMin else { return block.deallocate() }
         let isKept = state.withLock { box in
+            box.value.takenBytes -= byteCount
             guard box.value.freeBytes + byteCount <= keptBytesMax else { return false }
             box.value.free[byteCount, default: []].append(block)
             box.value.freeBytes += byteCount

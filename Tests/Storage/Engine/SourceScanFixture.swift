@@ -193,7 +193,8 @@ struct ScanTable {
             let cut = random.oneIn(2) ? rows.count : random.below(rows.count) + 1
             for part in [rows[..<cut], rows[cut...]] where !part.isEmpty {
                 let memory = ScanMemory()
-                let chunk = HeadChunk(shape: key, memory: ChunkMemory(keptBytesMax: 0))
+                let chunk = HeadChunk(
+                    shape: key, memory: ChunkMemory(keptBytesMax: 0, bytesMax: .max))
                 var strings: [UInt8] = []
                 var columns: [UnsafePointer<UInt64>] = []
                 for index in shape.fields.indices {
@@ -269,7 +270,7 @@ struct ScanTable {
         guard !rows.isEmpty else { return }
         let chunk = HeadChunk(
             shape: ShapeKey(ids: fields.map { Self.ids[$0] }, types: types),
-            memory: ChunkMemory(keptBytesMax: 0))
+            memory: ChunkMemory(keptBytesMax: 0, bytesMax: .max))
         let memory = ScanMemory()
         var (columns, strings): ([UnsafePointer<UInt64>], [UInt8]) = ([], [])
         for index in fields.indices {

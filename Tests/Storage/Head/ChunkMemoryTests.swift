@@ -10,7 +10,7 @@ import Testing
     }
 
     @Test func `what a chunk gives back the next one takes`() {
-        let memory = ChunkMemory(keptBytesMax: 10 * Self.blockBytes)
+        let memory = ChunkMemory(keptBytesMax: 10 * Self.blockBytes, bytesMax: .max)
         var first: ChunkStorage? = storage(memory)
         let columns = first?.columns
         #expect(memory.freeBytes == 0 && first?.byteCount == Self.blockBytes)
@@ -21,25 +21,28 @@ import Testing
     }
 
     @Test func `no more is kept than was allowed, and small blocks not at all`() {
-        let memory = ChunkMemory(keptBytesMax: 3 * Self.blockBytes + 1)
+        let memory = ChunkMemory(keptBytesMax: 3 * Self.blockBytes + 1, bytesMax: .max)
         var all = (0..<5).map { _ in storage(memory) } + [storage(memory, rows: 64)]
         #expect(all.count == 6)
         all = []
         #expect(memory.freeBytes == 3 * Self.blockBytes)
     }
 
-    @Test func `chunks of another shape replace what the earlier ones left`() {
-        let memory = ChunkMemory(keptBytesMax: 10 * Self.blockBytes)
+    @Test func `what is kept makes room for chunks of another shape`() {
+        let memory = ChunkMemory(
+            keptBytesMax: 10 * Self.blockBytes, bytesMax: 6 * Self.blockBytes)
         var old = (0..<4).map { _ in storage(memory) }
         old.removeAll()
         #expect(memory.freeBytes == 4 * Self.blockBytes)
-        // Twice as large: two of the four go for it.
-        let other = storage(memory, rows: 2 * Self.rows)
-        #expect(memory.freeBytes == 2 * Self.blockBytes && other.byteCount == 2 * Self.blockBytes)
+        let first = storage(memory, rows: 2 * Self.rows)
+        #expect(memory.freeBytes == 4 * Self.blockBytes)
+        let second = storage(memory, rows: 2 * Self.rows)
+        #expect(memory.freeBytes == 2 * Self.blockBytes)
+        #expect(first.byteCount + second.byteCount == 4 * Self.blockBytes)
     }
 
     @Test func `columns of a block lie apart`() {
-        let memory = ChunkMemory(keptBytesMax: 0)
+        let memory = ChunkMemory(keptBytesMax: 0, bytesMax: .max)
         for rows in [1, 3, 64, 1_000, Self.rows] {
             let chunk = storage(memory, rows: rows)
             for field in 0..<3 {
@@ -57,7 +60,7 @@ import Testing
 
     /// Found under load: flushed heads stayed in memory for as long as their chunks waited to be sorted.
     @Test func `a chunk that waits to be sorted is freed once nobody reads it`() {
-        let memory = ChunkMemory(keptBytesMax: 10 * Self.blockBytes)
+        let memory = ChunkMemory(keptBytesMax: 10 * Self.blockBytes, bytesMax: .max)
         var chunk: HeadChunk? = HeadChunk(
             shape: ShapeKey(ids: [1, 2, 3], types: [.int64, .int64, .int64]),
             capacity: Self.rows, memory: memory)
