@@ -1,4 +1,4 @@
-// Comparisons of a column with a constant, eight values at a time, as bits.
+// Comparisons of a column with a constant as bits: eight values or 64 codes at a time.
 #include "apus_kernels.h"
 #include "wide.h"
 #include <string.h>
@@ -8,19 +8,19 @@ typedef double doubles __attribute__((vector_size(64), aligned(8), may_alias));
 typedef _Bool flags __attribute__((ext_vector_type(8)));
 
 // The bits of `count` values of which eight at a time are compared by `HITS`, an expression of `v`.
-#define FILTER(name, vector, scalar, HITS)                                                        \
+#define FILTER(name, vector, scalar, HITS) \
     WIDE static void name(const scalar *values, size_t count, scalar c, uint8_t *bits) {           \
-        size_t i = 0;                                                                              \
-        for (; i + 8 <= count; i += 8) {                                                           \
+        size_t i = 0;                       \
+        for (; i + 8 <= count; i += 8) {    \
             const vector v = *(const vector *)(values + i);                                        \
             const flags hits = __builtin_convertvector((integers)(HITS), flags);                   \
-            memcpy(bits + i / 8, &hits, 1);                                                        \
-        }                                                                                          \
-        if (i == count) return;                                                                    \
-        vector v = {0};                                                                            \
+            memcpy(bits + i / 8, &hits, 1); \
+        }                                   \
+        if (i == count) return;             \
+        vector v = {0};                     \
         memcpy(&v, values + i, (count - i) * 8);                                                   \
         const flags hits = __builtin_convertvector((integers)(HITS), flags);                       \
-        memcpy(bits + i / 8, &hits, 1);                                                            \
+        memcpy(bits + i / 8, &hits, 1);     \
     }
 
 FILTER(integers_less, integers, int64_t, v < c)
@@ -55,4 +55,31 @@ void apus_filter(const uint64_t *values, size_t count, apus_number_type type, ap
     } else {
         (order == APUS_LESS ? naturals_less : naturals_greater)(integers, count, number, out);
     }
+}
+
+typedef _Bool flags64 __attribute__((ext_vector_type(64)));
+
+#define MATCH(name, code_type) \
+    WIDE static void name(const code_type *codes, size_t count, code_type code, uint64_t *bits) {    \
+        typedef code_type lanes __attribute__((                                                      \
+            vector_size(64 * sizeof(code_type)), aligned(sizeof(code_type)), may_alias));            \
+        size_t i = 0;                         \
+        for (; i + 64 <= count; i += 64) {    \
+            const lanes v = *(const lanes *)(codes + i);                                             \
+            const flags64 hits = __builtin_convertvector(v == code, flags64);                        \
+            uint64_t word;                    \
+            memcpy(&word, &hits, 8);          \
+            bits[i / 64] |= word;             \
+        }                                     \
+        for (; i < count; i++) bits[i / 64] |= (uint64_t)(codes[i] == code) << (i % 64);             \
+    }
+
+MATCH(match_bytes, uint8_t)
+MATCH(match_halves, uint16_t)
+MATCH(match_words, uint32_t)
+
+void apus_match_codes(const void *codes, unsigned width, size_t count, uint32_t code, uint64_t *bits) {
+    if (width == 1 && code <= UINT8_MAX) match_bytes(codes, count, (uint8_t)code, bits);
+    if (width == 2 && code <= UINT16_MAX) match_halves(codes, count, (uint16_t)code, bits);
+    if (width == 4) match_words(codes, count, code, bits);
 }

@@ -15,9 +15,9 @@ private struct RowCollector: ScanConsumer {
     let isDone = false
 
     mutating func consume(_ slice: ScanRows) throws(StorageError) {
-        let key = table.series.withLock { index in
-            Int(slice.series) < index.count ? index.key(of: slice.series) : nil
-        }
+        let series = table.seriesSnapshot
+        let key =
+            Int(slice.series) < series.count ? series.key(of: slice.series, table.schema) : nil
         guard let key else {
             problems.append("series \(slice.series) is not in the catalog")
             return
@@ -144,12 +144,12 @@ private enum ScanChecks {
         }
 
         // Every other series.
-        let count = table.seriesCount
-        var set = SeriesSet(capacity: count)
+        let series = table.seriesSnapshot
+        var set = SeriesSet(capacity: series.count)
         var keys: Set<[UInt8]> = []
-        for id in stride(from: 0, to: UInt32(count), by: 2) {
+        for id in stride(from: 0, to: UInt32(series.count), by: 2) {
             set.insert(id)
-            keys.insert(table.series.withLock { $0.key(of: id) })
+            keys.insert(series.key(of: id, table.schema))
         }
         request = ScanRequest(series: set, fields: fields.map(\.id))
         let some = try ScanDump.run(snapshot, table, request, rowsPerMorsel)

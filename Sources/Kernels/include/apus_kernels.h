@@ -132,6 +132,9 @@ typedef enum { APUS_LESS, APUS_EQUAL, APUS_GREATER } apus_order;
 void apus_filter(const uint64_t *values, size_t count, apus_number_type type, apus_order order,
                  uint64_t constant, uint64_t *bits);
 
+// Sets bit i % 64 of word i / 64 where code i, of `width` 1, 2 or 4 bytes, is `code`; other bits stay.
+void apus_match_codes(const void *codes, unsigned width, size_t count, uint32_t code, uint64_t *bits);
+
 // How many of `count` bytes are newlines; sets `has_quote` to 1 if one is a double quote.
 size_t apus_count_newlines(const void *bytes, size_t count, int *has_quote);
 

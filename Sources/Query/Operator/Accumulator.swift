@@ -11,9 +11,9 @@ final class SeriesOrder: Sendable {
 
     func isGreater(_ a: UInt32, _ b: UInt32) -> Bool {
         guard a != b, a != .max, b != .max else { return false }
-        return table.series.withLock { index in
-            index.withKey(of: a) { x in index.withKey(of: b) { y in compareBytes(x, y) > 0 } }
-        }
+        let series = table.seriesSnapshot
+        let schema = table.schema
+        return series.key(of: b, schema).lexicographicallyPrecedes(series.key(of: a, schema))
     }
 }
 

@@ -8,6 +8,7 @@ struct ScanFrameBuilder {
     private let scan: ScanPlan
     private let context: QueryContext
     private let types: [ResultType]
+    private var snapshot: SeriesSnapshot
     private var cachedSeries: UInt32?
     private var cachedTags: [Int: Constant] = [:]
     /// Those of the slice that come under `frame`.
@@ -16,6 +17,7 @@ struct ScanFrameBuilder {
     init(_ scan: ScanPlan, _ context: QueryContext) {
         self.scan = scan
         self.context = context
+        snapshot = scan.table.seriesSnapshot
         types = scan.columns.map { column in
             switch column {
             case .time: .timestamp
@@ -28,14 +30,14 @@ struct ScanFrameBuilder {
     /// The tags of a series that the query needs, by frame column.
     mutating func tags(of series: UInt32) -> [Int: Constant] {
         if cachedSeries == series { return cachedTags }
+        if series >= snapshot.count { snapshot = scan.table.seriesSnapshot }
         var tags: [Int: Constant] = [:]
-        scan.table.series.withLock { index in
-            for slot in scan.needed {
-                guard case .tag(let tag) = scan.columns[slot] else { continue }
-                let value = tag < index.tags.count ? index.tags[tag].value(of: series) : nil
-                tags[slot] =
-                    value.map { Constant(type: .string, bytes: $0) } ?? Constant(nullOf: .string)
-            }
+        for slot in scan.needed {
+            guard case .tag(let tag) = scan.columns[slot] else { continue }
+            let value = snapshot.value(of: tag, series)
+            tags[slot] =
+                value.map { Constant(type: .string, bytes: Array($0)) }
+                ?? Constant(nullOf: .string)
         }
         cachedSeries = series
         cachedTags = tags

@@ -70,24 +70,17 @@ indirect enum SeriesPredicate {
         _ table: TableEntry, _ tag: Int, _ slot: Int, _ expression: BoundExpression,
         _ wantsFalse: Bool, _ context: QueryContext
     ) throws(QueryError) -> SeriesSet {
+        let snapshot = table.seriesSnapshot
+        let column = snapshot.tag(tag)
         if !wantsFalse, let values = equalValues(expression) {
-            return table.series.withLock { index in
-                var accepted: [UInt32] = []
-                guard tag < index.tags.count else { return SeriesSet(capacity: index.count) }
-                for value in values {
-                    if let code = index.tags[tag].code(ofValue: value) { accepted.append(code + 1) }
-                }
-                return matching(index, tag, accepted)
+            let codes = table.series.withLock { index in
+                values.compactMap { index.code(of: $0, tag: tag) }
             }
+            let known = codes.filter { $0 < column.values.count }
+            return column.select(codes: known, capacity: snapshot.count)
         }
-        // The values are shared, not copied; expressions can be slow, so not under the lock.
-        let values = table.series.withLock { index in
-            tag < index.tags.count ? index.tags[tag].values : []
-        }
-        let accepted = try acceptedCodes(values, slot, expression, wantsFalse, context)
-        return table.series.withLock { index in
-            index.select(codesOf: tag, accepted: accepted)
-        }
+        let accepted = try acceptedCodes(column.values, slot, expression, wantsFalse, context)
+        return column.select(accepted: accepted, capacity: snapshot.count)
     }
 
     /// The constants of `tag = 'a'` and `tag IN ('a', 'b')`.
@@ -113,31 +106,9 @@ indirect enum SeriesPredicate {
         }
     }
 
-    private static func matching(
-        _ index: SeriesIndex, _ tag: Int, _ accepted: [UInt32]
-    ) -> SeriesSet {
-        var result = SeriesSet(capacity: index.count)
-        guard !accepted.isEmpty else { return result }
-        // Safe: indices stay below codes.count.
-        index.tags[tag].codes.withUnsafeBufferPointer { codes in
-            if accepted.count == 1 {
-                let wanted = accepted[0]
-                for id in 0..<codes.count where codes[id] == wanted {
-                    result.insert(UInt32(truncatingIfNeeded: id))
-                }
-            } else {
-                let members = Set(accepted)
-                for id in 0..<codes.count where members.contains(codes[id]) {
-                    result.insert(UInt32(truncatingIfNeeded: id))
-                }
-            }
-        }
-        return result
-    }
-
     /// Per code + 1 whether the value is accepted; element 0 stands for an absent tag.
     private static func acceptedCodes(
-        _ values: [[UInt8]], _ slot: Int, _ expression: BoundExpression, _ wantsFalse: Bool,
+        _ values: ValueList, _ slot: Int, _ expression: BoundExpression, _ wantsFalse: Bool,
         _ context: QueryContext
     ) throws(QueryError) -> [Bool] {
         var accepted: [Bool] = []
@@ -160,26 +131,10 @@ indirect enum SeriesPredicate {
             try context.check()
             let end = min(values.count, start + 4_096)
             var builder = VectorBuilder(.string, capacity: end - start)
-            for value in values[start..<end] { builder.append(text: value) }
+            for code in start..<end { builder.append(raw: values[code]) }
             try take(builder.finish())
             start = end
         }
         return accepted
-    }
-}
-
-extension SeriesIndex {
-    /// The series whose code of a tag (0 where absent) is accepted. Codes newer than the list are
-    /// not: their series came after the query began.
-    func select(codesOf tag: Int, accepted: [Bool]) -> SeriesSet {
-        var result = SeriesSet(capacity: count)
-        let codes = tag < tags.count ? tags[tag].codes : []
-        for (id, code) in codes.enumerated() where code < accepted.count && accepted[Int(code)] {
-            result.insert(UInt32(truncatingIfNeeded: id))
-        }
-        if accepted[0], codes.count < count {
-            for id in codes.count..<count { result.insert(UInt32(truncatingIfNeeded: id)) }
-        }
-        return result
     }
 }

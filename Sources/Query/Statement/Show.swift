@@ -127,16 +127,11 @@ extension StatementExecution {
     private func knownValues(
         of tag: Int, _ table: TableEntry, _ series: SeriesSet
     ) -> [String] {
-        let values = table.series.withLock { index -> [[UInt8]] in
-            guard tag < index.tags.count else { return [] }
-            let column = index.tags[tag]
-            var seen = [Bool](repeating: false, count: column.values.count)
-            for id in 0..<column.codes.count where column.codes[id] != 0 {
-                if series.contains(UInt32(id)) { seen[Int(column.codes[id]) - 1] = true }
-            }
-            return column.values.indices.filter { seen[$0] }.map { column.values[$0] }
-        }
-        return values.sorted { $0.lexicographicallyPrecedes($1) }
+        let column = table.seriesSnapshot.tag(tag)
+        var seen = [Bool](repeating: false, count: column.values.count + 1)
+        series.forEach { seen[Int(column.codes[Int($0)])] = true }
+        return column.values.indices.filter { seen[$0 + 1] }.map { Array(column.values[$0]) }
+            .sorted { $0.lexicographicallyPrecedes($1) }
             .map { String(decoding: $0, as: UTF8.self) }
     }
 
@@ -184,12 +179,10 @@ extension StatementExecution {
         var ids: [UInt32] = []
         matched.forEach { ids.append($0) }
         let page = try page(ids, show.limit, show.offset)
-        let rows: [[String?]] = table.series.withLock { index in
-            page.map { id in
-                order.map { tag in
-                    guard tag < index.tags.count else { return nil }
-                    return index.tags[tag].value(of: id).map { String(decoding: $0, as: UTF8.self) }
-                }
+        let snapshot = table.seriesSnapshot
+        let rows: [[String?]] = page.map { id in
+            order.map { tag in
+                snapshot.value(of: tag, id).map { String(decoding: $0, as: UTF8.self) }
             }
         }
         try send(names, rows, into: &sink)

@@ -42,6 +42,12 @@ package enum KeyHash {
         return fold(left ^ 0x8EBC_6AF0_9C88_C6E3, right ^ state ^ UInt64(truncatingIfNeeded: count))
     }
 
+    /// A hash of a sequence of words, one after the other.
+    @inline(__always)
+    static func mix(_ state: UInt64, _ word: UInt64) -> UInt64 {
+        fold(state ^ 0xE703_7ED1_A0B4_28DB, word ^ 0xA076_1D64_78BD_642F)
+    }
+
     package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         guard let base = bytes.baseAddress else { return fold(seed, 0x8EBC_6AF0_9C88_C6E3) }
         return hash(base, bytes.count)

@@ -176,25 +176,18 @@ package final class Catalog: Sendable {
     private func applySeries(
         _ table: TableEntry, _ schema: TableSchema, _ id: UInt32, _ key: UnsafeRawBufferPointer
     ) -> String? {
-        guard let ranges = SeriesKey.decode(key) else { return "a malformed series key" }
-        var tags: [(index: Int, value: [UInt8])] = []
-        for (place, range) in ranges.enumerated() {
-            // Safe: ranges of a decoded key lie inside of it, and the name is only compared.
-            let name = UnsafeRawBufferPointer(rebasing: key[range.key])
-            guard let index = schema.tagIndex(named: name, likely: place) else {
-                return "series \(id) of table \(table.id) has a tag that is not defined"
-            }
-            tags.append((index, Array(key[range.value])))
-        }
-        return table.series.withLock { series in
+        table.series.withLock { series in
             if id < series.count {
-                return series.withKey(of: id) { $0.elementsEqual(key) }
+                return series.find(key, schema) == id
                     ? nil : "series \(id) of table \(table.id) is defined twice, differently"
             }
             guard id == series.count else {
                 return "series \(id) of table \(table.id) leaves a gap"
             }
-            _ = series.insert(key, tags: tags)
+            guard series.insert(key, schema) != nil else {
+                return "series \(id) of table \(table.id) has a malformed key, or a tag that is "
+                    + "not defined"
+            }
             return nil
         }
     }

@@ -35,9 +35,9 @@ struct CatalogMark: Sendable {
             for field in mark.schema.fields { body(.field(tableID: table.id, field)) }
             let start = seriesFrom(table.id)
             guard start < mark.seriesCount else { continue }
-            for id in start..<mark.seriesCount {
-                let key = table.series.withLock { $0.key(of: UInt32(id)) }
-                body(.series(tableID: table.id, id: UInt32(id), key: key))
+            let series = table.seriesSnapshot
+            for id in UInt32(start)..<UInt32(mark.seriesCount) {
+                body(.series(tableID: table.id, id: id, key: series.key(of: id, mark.schema)))
             }
         }
         for drop in drops { body(drop) }

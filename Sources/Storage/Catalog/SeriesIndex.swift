@@ -1,150 +1,141 @@
-// The series of one table in memory: key ↔ dense id, and per tag a dictionary of values with a
-// forward column series → value code.
+// The series of one table in memory: tag set ↔ dense id, as a code of each tag's value for each series.
+//
+//     key ──names, values──▶ codes, 0 where a tag is missing ──hash──▶ HashSlots ──▶ id
+//     id  ──columns────────▶ codes ──values──▶ key
+//
+// No key is stored: it is put together from its values. Per series that is 1–4 bytes a tag and 12–24 of
+// hash; a value costs its bytes and 16–28 once.
 //
 // Invariants
-//   1. Ids are dense, given in order of creation and never reused.
-//   2. `codes[tag][id]` is 0 where the series lacks the tag, else 1 + the value's code.
-//   3. A forward column may be shorter than the series count: the missing tail lacks the tag.
+//   1. Ids are dense, given in order of creation and never reused. So are the codes of a tag.
+//   2. No two series have the same codes.
 
-/// The distinct values of one tag, in order of first appearance.
-package struct TagValues: Sendable {
-    /// Code → value.
-    package private(set) var values: [[UInt8]] = []
-    private var codeByValue: [[UInt8]: UInt32] = [:]
-    /// Series id → 1 + code, 0 where absent; may end early (invariant 3).
-    package fileprivate(set) var codes: [UInt32] = []
-
-    fileprivate mutating func code(of value: [UInt8]) -> UInt32 {
-        if let code = codeByValue[value] { return code }
-        let code = UInt32(values.count)
-        values.append(value)
-        codeByValue[value] = code
-        return code
-    }
-
-    fileprivate mutating func set(_ id: Int, _ value: [UInt8]) {
-        let code = code(of: value)
-        // A key that names a tag twice, as no writer of ours makes one: the later value stands.
-        if codes.count == id + 1 {
-            codes[id] = code + 1
-            return
-        }
-        if codes.count < id { codes.append(contentsOf: repeatElement(0, count: id - codes.count)) }
-        codes.append(code + 1)
-    }
-
-    /// The value of a series, or nil if it lacks the tag.
-    package func value(of id: UInt32) -> [UInt8]? {
-        guard id < codes.count, codes[Int(id)] != 0 else { return nil }
-        return values[Int(codes[Int(id)]) - 1]
-    }
-
-    package func code(ofValue value: [UInt8]) -> UInt32? { codeByValue[value] }
-}
+internal import Glibc
 
 /// All series of one table. Lives in the mutex of its `TableEntry`.
 package struct SeriesIndex: Sendable {
-    private var keyBytes: [UInt8] = []
-    private var keyEnds: [Int] = []
-    /// Open addressing: 0 is empty, else id + 1. At most two thirds full.
-    private var slots: [UInt32] = [UInt32](repeating: 0, count: 16)
-    private var hashes: [UInt32] = []
-    package private(set) var tags: [TagValues] = []
+    private var slots = HashSlots()
+    private var tags: [TagValues] = []
+    package private(set) var count = 0
 
     package init() {}
 
-    package var count: Int { keyEnds.count }
-
     /// Bytes of memory held, estimated.
-    package var byteCount: Int {
-        keyBytes.capacity + keyEnds.capacity * 8 + slots.count * 4 + hashes.capacity * 4
-            + tags.reduce(0) { $0 + $1.codes.capacity * 4 + $1.values.count * 96 }
+    package var byteCount: Int { slots.byteCount + tags.reduce(0) { $0 + $1.byteCount } }
+
+    /// All of it as it is now, to be read without the lock. Takes some words a tag.
+    package var snapshot: SeriesSnapshot {
+        SeriesSnapshot(count: count, tags: tags.map(\.column))
     }
 
-    package func withKey<R>(of id: UInt32, _ body: (UnsafeRawBufferPointer) -> R) -> R {
-        let end = keyEnds[Int(id)]
-        let start = id == 0 ? 0 : keyEnds[Int(id) - 1]
-        // Safe: ends rise and the last is `keyBytes.count`; `body` must not keep the bytes.
-        return keyBytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
-    }
-
-    package func key(of id: UInt32) -> [UInt8] { withKey(of: id) { Array($0) } }
-
-    package func find(_ key: UnsafeRawBufferPointer) -> UInt32? {
-        find(key, hash: KeyHash.hash(key))
-    }
-
-    private func find(_ key: UnsafeRawBufferPointer, hash: UInt64) -> UInt32? {
-        let mask = slots.count - 1
-        let short = UInt32(truncatingIfNeeded: hash)
-        var slot = Int(truncatingIfNeeded: hash &>> 32) & mask
-        while slots[slot] != 0 {
-            let id = slots[slot] - 1
-            if hashes[Int(id)] == short,
-                withKey(of: id, { $0.count == key.count && $0.elementsEqual(key) })
-            {
-                return id
+    /// The series with these tags, or nil.
+    /// Safe: the key's bytes are compared and not kept.
+    package func find(_ key: UnsafeRawBufferPointer, _ schema: TableSchema) -> UInt32? {
+        withCodes { codes in
+            var place = 0
+            let isKnown = SeriesKey.forEachTag(key) { name, value in
+                guard let tag = schema.tagIndex(named: name, likely: place), tag < tags.count,
+                    let code = tags[tag].code(of: value)
+                else { return false }
+                codes[tag] = code &+ 1
+                place &+= 1
+                return true
             }
-            slot = (slot + 1) & mask
-        }
-        return nil
-    }
-
-    /// Adds a series that `find` didn't know. `tagIndex` maps a tag name to its index, and may
-    /// have had to create it.
-    package mutating func insert(
-        _ key: UnsafeRawBufferPointer, tags keyTags: [(index: Int, value: [UInt8])]
-    ) -> UInt32 {
-        let hash = KeyHash.hash(key)
-        let id = keyEnds.count
-        keyBytes.append(contentsOf: key)
-        keyEnds.append(keyBytes.count)
-        hashes.append(UInt32(truncatingIfNeeded: hash))
-        if (id + 1) * 3 > slots.count * 2 { grow() } else { place(UInt32(id), hash: hash) }
-        for tag in keyTags {
-            while tags.count <= tag.index { tags.append(TagValues()) }
-            tags[tag.index].set(id, tag.value)
-        }
-        return UInt32(id)
-    }
-
-    private mutating func place(_ id: UInt32, hash: UInt64) {
-        let mask = slots.count - 1
-        var slot = Int(truncatingIfNeeded: hash &>> 32) & mask
-        while slots[slot] != 0 { slot = (slot + 1) & mask }
-        slots[slot] = id + 1
-    }
-
-    private mutating func grow() {
-        slots = [UInt32](repeating: 0, count: slots.count * 2)
-        for id in 0..<UInt32(keyEnds.count) {
-            place(id, hash: withKey(of: id) { KeyHash.hash($0) })
+            return isKnown ? find(codes, Self.hash(codes)) : nil
         }
     }
 
-    /// The series for which a test of the tag's value holds; nil stands for an absent tag.
-    ///
-    /// The test runs once per distinct value, the rest is a pass over four bytes a series.
-    package func select(
-        tag index: Int, where test: (UnsafeRawBufferPointer?) -> Bool
-    ) -> SeriesSet {
-        let absent = test(nil)
-        guard index < tags.count else {
-            return absent ? SeriesSet(all: count) : SeriesSet(capacity: count)
+    /// The code of a tag's value, or nil if no series ever had it.
+    package func code(of value: [UInt8], tag: Int) -> UInt32? {
+        guard tag < tags.count else { return nil }
+        // Safe: the value is compared and not kept.
+        return value.withUnsafeBytes { tags[tag].code(of: $0) }
+    }
+
+    /// Adds a series that `find` didn't know. Nil if the key is none, or has tags that aren't in the
+    /// schema.
+    /// Safe: what is kept of the key is copied.
+    mutating func insert(_ key: UnsafeRawBufferPointer, _ schema: TableSchema) -> UInt32? {
+        while tags.count < schema.tags.count { tags.append(TagValues()) }
+        let id = count
+        let isWhole = withUnsafeTemporaryAllocation(of: UInt32.self, capacity: tags.count) {
+            codes in
+            codes.initialize(repeating: 0)
+            var place = 0
+            let isWhole = SeriesKey.forEachTag(key) { name, value in
+                guard let tag = schema.tagIndex(named: name, likely: place), codes[tag] == 0
+                else { return false }
+                codes[tag] = tags[tag].findOrAdd(value) &+ 1
+                place &+= 1
+                return true
+            }
+            guard isWhole else { return false }
+            for tag in 0..<tags.count where codes[tag] != 0 {
+                tags[tag].set(id, code: codes[tag] &- 1)
+            }
+            slots.insert(Self.hash(codes), UInt32(truncatingIfNeeded: id))
+            return true
         }
-        let tag = tags[index]
-        var accepted = [Bool](repeating: false, count: tag.values.count + 1)
-        accepted[0] = absent
-        for (code, value) in tag.values.enumerated() {
-            accepted[code + 1] = value.withUnsafeBytes { test($0) }
+        guard isWhole else { return nil }
+        count += 1
+        return UInt32(truncatingIfNeeded: id)
+    }
+
+    private func withCodes<R>(_ body: (UnsafeMutableBufferPointer<UInt32>) -> R) -> R {
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: tags.count) { codes in
+            codes.initialize(repeating: 0)
+            return body(codes)
         }
-        var result = SeriesSet(capacity: count)
-        for id in 0..<tag.codes.count where accepted[Int(tag.codes[id])] {
-            result.insert(UInt32(truncatingIfNeeded: id))
+    }
+
+    /// The same for a tag set, however many tags the table has by now.
+    private static func hash(_ codes: UnsafeMutableBufferPointer<UInt32>) -> UInt64 {
+        var state = KeyHash.seed
+        for (tag, code) in codes.enumerated() where code != 0 {
+            state = KeyHash.mix(state, UInt64(truncatingIfNeeded: tag) &<< 32 | UInt64(code))
         }
-        if absent, tag.codes.count < count {
-            for id in tag.codes.count..<count { result.insert(UInt32(truncatingIfNeeded: id)) }
+        return state
+    }
+
+    private func find(_ codes: UnsafeMutableBufferPointer<UInt32>, _ hash: UInt64) -> UInt32? {
+        slots.find(hash) { id in
+            for tag in 0..<tags.count where tags[tag].column.codes[Int(id)] != codes[tag] {
+                return false
+            }
+            return true
         }
-        return result
+    }
+}
+
+/// The series of a table as they were at one moment.
+package struct SeriesSnapshot: Sendable {
+    package let count: Int
+    /// By index; tags that no series had are missing at the end.
+    private let tags: [TagColumnValues]
+
+    init(count: Int, tags: [TagColumnValues]) {
+        self.count = count
+        self.tags = tags
+    }
+
+    package func tag(_ index: Int) -> TagColumnValues {
+        index < tags.count ? tags[index] : TagColumnValues()
+    }
+
+    /// The value of a series, or nil if it lacks the tag.
+    /// Safe: the bytes live as long as the snapshot.
+    package func value(of tag: Int, _ series: UInt32) -> UnsafeRawBufferPointer? {
+        tag < tags.count ? tags[tag].value(of: series) : nil
+    }
+
+    /// The canonical key of a series, whose tags the schema has.
+    package func key(of series: UInt32, _ schema: TableSchema) -> [UInt8] {
+        var key: [UInt8] = []
+        for tag in schema.tagsByName {
+            guard let value = value(of: tag, series) else { continue }
+            SeriesKey.appendText(schema.tagNames[tag], to: &key)
+            SeriesKey.appendText(value, to: &key)
+        }
+        return key
     }
 }

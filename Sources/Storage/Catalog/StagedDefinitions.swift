@@ -15,7 +15,7 @@ final class StagedTable {
     let table: TableEntry
     fileprivate(set) var schema: TableSchema
     /// The series to come; their ids count on from those of the table.
-    fileprivate var series = SeriesIndex()
+    fileprivate var series = SeriesKeys()
     fileprivate let seriesKnown: Int
 
     fileprivate init(_ table: TableEntry) {
@@ -30,6 +30,26 @@ final class StagedTable {
     func seriesID(forKey key: UnsafeRawBufferPointer) -> UInt32? {
         table.seriesID(forKey: key)
             ?? series.find(key).map { UInt32(truncatingIfNeeded: seriesKnown) + $0 }
+    }
+}
+
+/// Series keys that aren't in force yet, numbered from 0.
+private struct SeriesKeys {
+    private var keys: [[UInt8]] = []
+    private var slots = HashSlots()
+
+    var count: Int { keys.count }
+
+    func find(_ key: UnsafeRawBufferPointer) -> UInt32? {
+        keys.isEmpty
+            ? nil : slots.find(KeyHash.hash(key)) { keys[Int($0)].elementsEqual(key) }
+    }
+
+    mutating func insert(_ key: [UInt8]) {
+        // Safe: the bytes are read for the hash alone.
+        slots.insert(
+            key.withUnsafeBytes { KeyHash.hash($0) }, UInt32(truncatingIfNeeded: keys.count))
+        keys.append(key)
     }
 }
 
@@ -133,8 +153,7 @@ struct StagedDefinitions {
     /// A series that `seriesID(forKey:)` didn't know, and whose tags are in the schema.
     mutating func makeSeries(key: [UInt8], in staged: StagedTable) -> UInt32 {
         let id = UInt32(truncatingIfNeeded: staged.seriesCount)
-        // Safe: the index copies the key.
-        _ = key.withUnsafeBytes { staged.series.insert($0, tags: []) }
+        staged.series.insert(key)
         entries.append(.series(tableID: staged.table.id, id: id, key: key))
         return id
     }

@@ -2,8 +2,8 @@ package import Synchronization
 
 /// A table: its number, its columns and its series. Shared by writers and readers.
 ///
-/// The schema is swapped whole; the series index lives under a mutex that is held for look-ups,
-/// insertions and tag predicates, never across I/O.
+/// The schema is swapped whole; the series index lives under a mutex that is held for look-ups and
+/// insertions; queries read a snapshot.
 package final class TableEntry: Sendable {
     package let id: UInt32
     package let name: String
@@ -29,8 +29,12 @@ package final class TableEntry: Sendable {
     /// The id of a series, or nil if the table has none with this key.
     /// Safe: the key's bytes are compared under the lock and not kept.
     package func seriesID(forKey key: UnsafeRawBufferPointer) -> UInt32? {
-        series.withLock { $0.find(key) }
+        let schema = schema
+        return series.withLock { $0.find(key, schema) }
     }
+
+    /// The series as they are now, to be read without the lock.
+    package var seriesSnapshot: SeriesSnapshot { series.withLock { $0.snapshot } }
 
     /// Only `Catalog` changes tables.
     func setSchema(_ schema: TableSchema, widened: Bool = false) {
@@ -70,6 +74,8 @@ package final class DatabaseEntry: Sendable {
     /// 0 keeps for ever.
     private let retention: Atomic<Int64>
     private let tables = Mutex<[NameKey: TableEntry]>([:])
+    /// The start of the latest partition written to since the store was opened.
+    private let latestPartition = Atomic(Int64.min)
     private let dropped = Atomic(false)
 
     package init(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
@@ -120,6 +126,13 @@ package final class DatabaseEntry: Sendable {
         let start = partitionStart(of: nanoseconds)
         let end = start.addingReportingOverflow(partitionNanoseconds)
         return TimeRange(lower: start, upper: end.overflow ? .max : end.partialValue)
+    }
+
+    /// Whether a write to a partition, and none later, is one of the present. The log thread only.
+    func isPresent(_ partition: Int64) -> Bool {
+        let latest = latestPartition.load(ordering: .relaxed)
+        if partition > latest { latestPartition.store(partition, ordering: .relaxed) }
+        return partition >= latest
     }
 
     func insert(_ table: TableEntry) { tables.withLock { $0[NameKey(table.name)] = table } }

@@ -37,7 +37,9 @@ package final class TableSchema: Sendable {
     package let version: Int
     private let tagIndexByName: [NameKey: Int]
     /// The bytes of the tags' names.
-    private let tagNames: [[UInt8]]
+    let tagNames: [[UInt8]]
+    /// The tags' indices in bytewise order of their names, as keys have them.
+    let tagsByName: [Int]
     private let fieldIndexByName: [NameKey: Int]
 
     package init(tags: [TagColumn], fields: [FieldColumn], version: Int) {
@@ -47,7 +49,9 @@ package final class TableSchema: Sendable {
         tagIndexByName = Dictionary(
             tags.enumerated().map { (NameKey($1.name), $0) },
             uniquingKeysWith: { first, _ in first })
-        tagNames = tags.map { Array($0.name.utf8) }
+        let names = tags.map { Array($0.name.utf8) }
+        tagNames = names
+        tagsByName = names.indices.sorted { names[$0].lexicographicallyPrecedes(names[$1]) }
         fieldIndexByName = Dictionary(
             fields.enumerated().map { (NameKey($1.name), $0) },
             uniquingKeysWith: { first, _ in first })

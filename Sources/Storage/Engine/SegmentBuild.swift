@@ -169,7 +169,8 @@ struct SegmentBuild {
 /// Hands merged rows to the writer.
 private struct SegmentFeed: ScanConsumer {
     let writer: SegmentWriter
-    let table: TableEntry
+    private let snapshot: SeriesSnapshot
+    private let schema: TableSchema
     private var series = UInt32.max
     private var key: [UInt8] = []
     private let maintenance: Maintenance
@@ -177,7 +178,9 @@ private struct SegmentFeed: ScanConsumer {
 
     init(writer: SegmentWriter, table: TableEntry, maintenance: Maintenance, isMerge: Bool) {
         self.writer = writer
-        self.table = table
+        snapshot = table.seriesSnapshot
+        // Afterwards: it has the tags of all of them.
+        schema = table.schema
         self.maintenance = maintenance
         self.isMerge = isMerge
     }
@@ -189,7 +192,7 @@ private struct SegmentFeed: ScanConsumer {
         if isMerge { maintenance.makeRoom() }
         if rows.series != series {
             series = rows.series
-            key = table.series.withLock { $0.key(of: rows.series) }
+            key = snapshot.key(of: rows.series, schema)
         }
         var columns: [ColumnSlice?] = []
         columns.reserveCapacity(rows.columns.count)

@@ -34,7 +34,7 @@ package enum SeriesKey {
         return encode(sorted)
     }
 
-    package static func appendText(_ text: [UInt8], to bytes: inout [UInt8]) {
+    package static func appendText(_ text: some Collection<UInt8>, to bytes: inout [UInt8]) {
         var rest = UInt(text.count)
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -42,6 +42,24 @@ package enum SeriesKey {
         }
         bytes.append(UInt8(rest))
         bytes.append(contentsOf: text)
+    }
+
+    /// Calls `body` with each tag until it says false. Whether it never did, and the bytes are a key.
+    ///
+    /// Safe: the body must not keep the bytes.
+    package static func forEachTag(
+        _ bytes: UnsafeRawBufferPointer,
+        _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
+    ) -> Bool {
+        var position = 0
+        while position < bytes.count {
+            guard let key = readText(bytes, &position), let value = readText(bytes, &position),
+                body(
+                    UnsafeRawBufferPointer(rebasing: bytes[key]),
+                    UnsafeRawBufferPointer(rebasing: bytes[value]))
+            else { return false }
+        }
+        return true
     }
 
     /// The tags of a key, or nil if the bytes are not a key.

@@ -34,6 +34,19 @@ package struct SeriesSet: Sendable, Equatable {
         words[Int(id >> 6)] |= 1 &<< UInt64(id & 63)
     }
 
+    package mutating func insert(ids: Range<Int>) {
+        for id in ids.clamped(to: 0..<capacity) { words[id >> 6] |= 1 &<< UInt64(id & 63) }
+    }
+
+    /// Lends the words from that of `id` on, which is a multiple of 64 and below `capacity`. Bits at or
+    /// above `capacity` have to stay 0.
+    mutating func withWords(from id: Int, _ body: (UnsafeMutablePointer<UInt64>) -> Void) {
+        words.withUnsafeMutableBufferPointer { words in
+            // Safe: the word of an id below `capacity` is there.
+            if let base = words.baseAddress { body(base + id / 64) }
+        }
+    }
+
     package mutating func remove(_ id: UInt32) {
         guard Int(id) < capacity else { return }
         words[Int(id >> 6)] &= ~(1 &<< UInt64(id & 63))

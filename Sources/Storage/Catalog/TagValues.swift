@@ -1,0 +1,327 @@
+// One tag of a table: its distinct values, numbered in order of first appearance, and of each series
+// which it has.
+//
+//     values    code → bytes        chunks of 1,024 values
+//     slots     value → code        HashSlots
+//     codes     series → 1 + code   stretches of 65,536 series, 1, 2 or 4 bytes each; 0: none
+//
+// Values and codes are only ever appended. A reader copies the lists of chunks under the table's lock
+// and reads without it: what was there when it copied stays where it is. A chunk that has to grow, or
+// to hold wider codes, is replaced by a copy; readers keep the one they have.
+
+internal import ApusKernels
+internal import Glibc
+
+/// Safe: bytes below the ends that a reader knows are never written again; one thread appends.
+private final class ValueChunk: @unchecked Sendable {
+    static let valuesMax = 1_024
+
+    let valueCapacity: Int
+    let byteCapacity: Int
+    /// Ends of the values in `bytes`.
+    let ends: UnsafeMutablePointer<UInt32>
+    let bytes: UnsafeMutablePointer<UInt8>
+
+    init(valueCapacity: Int, byteCapacity: Int) {
+        self.valueCapacity = valueCapacity
+        self.byteCapacity = byteCapacity
+        ends = .allocate(capacity: valueCapacity)
+        bytes = .allocate(capacity: max(1, byteCapacity))
+    }
+
+    deinit {
+        ends.deallocate()
+        bytes.deallocate()
+    }
+
+    @inline(__always)
+    func value(_ index: Int) -> UnsafeRawBufferPointer {
+        let start = index == 0 ? 0 : Int(ends[index &- 1])
+        return UnsafeRawBufferPointer(start: bytes + start, count: Int(ends[index]) &- start)
+    }
+
+    func copy(count: Int, valueCapacity: Int, byteCapacity: Int) -> ValueChunk {
+        let copy = ValueChunk(valueCapacity: valueCapacity, byteCapacity: byteCapacity)
+        copy.ends.update(from: ends, count: count)
+        copy.bytes.update(from: bytes, count: count == 0 ? 0 : Int(ends[count - 1]))
+        return copy
+    }
+}
+
+/// Byte strings by number.
+package struct ValueList: Sendable {
+    private var chunks: [ValueChunk] = []
+    package private(set) var count = 0
+    private(set) var byteCount = 0
+
+    package var indices: Range<Int> { 0..<count }
+
+    /// Safe: the bytes live as long as the list does, or a copy of it.
+    @inline(__always)
+    package subscript(_ code: Int) -> UnsafeRawBufferPointer {
+        chunks[code / ValueChunk.valuesMax].value(code % ValueChunk.valuesMax)
+    }
+
+    fileprivate mutating func append(_ value: UnsafeRawBufferPointer) {
+        let index = count % ValueChunk.valuesMax
+        if index == 0 { chunks.append(ValueChunk(valueCapacity: 4, byteCapacity: 64)) }
+        let last = chunks.count - 1
+        let used = index == 0 ? 0 : Int(chunks[last].ends[index - 1])
+        let end = used + value.count
+        if index == chunks[last].valueCapacity || end > chunks[last].byteCapacity {
+            byteCount -= bytes(of: chunks[last])
+            chunks[last] = chunks[last].copy(
+                count: index,
+                valueCapacity: min(ValueChunk.valuesMax, max(4, index * 2)),
+                byteCapacity: max(end, chunks[last].byteCapacity * 2))
+            byteCount += bytes(of: chunks[last])
+        } else if index == 0 {
+            byteCount += bytes(of: chunks[last])
+        }
+        let chunk = chunks[last]
+        // Safe: there is room for the value and its end.
+        if let source = value.baseAddress { memcpy(chunk.bytes + used, source, value.count) }
+        chunk.ends[index] = UInt32(truncatingIfNeeded: end)
+        count += 1
+        if index == ValueChunk.valuesMax - 1 {
+            byteCount -= bytes(of: chunk)
+            chunks[last] = chunk.copy(
+                count: ValueChunk.valuesMax, valueCapacity: ValueChunk.valuesMax, byteCapacity: end)
+            byteCount += bytes(of: chunks[last])
+        }
+    }
+
+    private func bytes(of chunk: ValueChunk) -> Int {
+        chunk.valueCapacity * 4 + chunk.byteCapacity + 80
+    }
+}
+
+/// Safe: as a chunk of values.
+private final class CodeChunk: @unchecked Sendable {
+    /// Bytes a code.
+    let width: Int
+    let capacity: Int
+    let memory: UnsafeMutableRawPointer
+
+    init(width: Int, capacity: Int) {
+        self.width = width
+        self.capacity = capacity
+        // Kernels read whole vectors.
+        memory = .allocate(byteCount: width * capacity + 64, alignment: 16)
+        memset(memory, 0, width * capacity + 64)
+    }
+
+    deinit { memory.deallocate() }
+
+    @inline(__always)
+    subscript(_ index: Int) -> UInt32 {
+        get {
+            switch width {
+            case 1: UInt32(memory.load(fromByteOffset: index, as: UInt8.self))
+            case 2: UInt32(memory.load(fromByteOffset: index &* 2, as: UInt16.self))
+            default: memory.load(fromByteOffset: index &* 4, as: UInt32.self)
+            }
+        }
+        set {
+            switch width {
+            case 1:
+                memory.storeBytes(
+                    of: UInt8(truncatingIfNeeded: newValue), toByteOffset: index, as: UInt8.self)
+            case 2:
+                memory.storeBytes(
+                    of: UInt16(truncatingIfNeeded: newValue), toByteOffset: index &* 2,
+                    as: UInt16.self)
+            default: memory.storeBytes(of: newValue, toByteOffset: index &* 4, as: UInt32.self)
+            }
+        }
+    }
+
+    func copy(count: Int, width: Int, capacity: Int) -> CodeChunk {
+        let copy = CodeChunk(width: width, capacity: capacity)
+        if width == self.width {
+            memcpy(copy.memory, memory, count * width)
+        } else {
+            for index in 0..<count { copy[index] = self[index] }
+        }
+        return copy
+    }
+}
+
+/// Of each series, from 0 on, 1 + the code of its value, 0 where it has none. May end early.
+package struct CodeColumn: Sendable {
+    static let stretchSeries = 1 << 16
+
+    private struct Stretch: Sendable {
+        var chunk: CodeChunk
+        /// The smallest and the largest code: codes of tags that identify a series rise with the
+        /// series, so that few stretches can hold a given one.
+        var low = UInt32.max
+        var high: UInt32 = 0
+    }
+
+    private var stretches: [Stretch] = []
+    package private(set) var count = 0
+
+    var byteCount: Int { stretches.reduce(0) { $0 + $1.chunk.capacity * $1.chunk.width + 128 } }
+
+    @inline(__always)
+    package subscript(_ series: Int) -> UInt32 {
+        series < count
+            ? stretches[series / Self.stretchSeries].chunk[series % Self.stretchSeries] : 0
+    }
+
+    /// - Parameter series: One behind all that have a code.
+    fileprivate mutating func set(_ series: Int, _ code: UInt32) {
+        while count < series { append(0) }
+        append(code)
+    }
+
+    private mutating func append(_ code: UInt32) {
+        let index = count % Self.stretchSeries
+        if index == 0 {
+            let isFirst = stretches.isEmpty
+            stretches.append(
+                Stretch(chunk: CodeChunk(width: 1, capacity: isFirst ? 16 : Self.stretchSeries)))
+        }
+        let last = stretches.count - 1
+        makeRoom(last, index, code)
+        note(last, code)
+        // Safe: `makeRoom` saw to it that the chunk has this place, and that the code fits.
+        stretches[last].chunk[index] = code
+        count += 1
+    }
+
+    private mutating func note(_ stretch: Int, _ code: UInt32) {
+        stretches[stretch].low = min(stretches[stretch].low, code)
+        stretches[stretch].high = max(stretches[stretch].high, code)
+    }
+
+    private mutating func makeRoom(_ stretch: Int, _ index: Int, _ code: UInt32) {
+        let chunk = stretches[stretch].chunk
+        let width = max(chunk.width, code < 1 << 8 ? 1 : code < 1 << 16 ? 2 : 4)
+        guard width > chunk.width || index >= chunk.capacity else { return }
+        let capacity = index < chunk.capacity ? chunk.capacity : chunk.capacity * 2
+        stretches[stretch].chunk = chunk.copy(
+            count: min(Self.stretchSeries, count - stretch * Self.stretchSeries), width: width,
+            capacity: capacity)
+    }
+
+    /// Adds the series with a code, 0 for none, to a set. 0.03–0.1 ns a series.
+    fileprivate func select(_ code: UInt32, into result: inout SeriesSet) {
+        forEachStretch(below: result.capacity) { first, chunk, count, low, high in
+            guard low <= code, code <= high else { return }
+            result.withWords(from: first) { words in
+                // Safe: stretches begin at whole words, and the set has a bit for each series.
+                apus_match_codes(
+                    chunk.memory, UInt32(truncatingIfNeeded: chunk.width), count, code, words)
+            }
+        }
+        if code == 0 { result.insert(ids: count..<max(count, result.capacity)) }
+    }
+
+    /// Adds the series whose code is accepted. Codes past the list's end are not. 1 ns a series.
+    fileprivate func select(_ accepted: [Bool], into result: inout SeriesSet) {
+        accepted.withUnsafeBufferPointer { accepted in
+            forEachStretch(below: result.capacity) { first, chunk, count, _, _ in
+                for index in 0..<count {
+                    let code = Int(chunk[index])
+                    if code < accepted.count, accepted[code] {
+                        result.insert(UInt32(truncatingIfNeeded: first &+ index))
+                    }
+                }
+            }
+            if accepted.first == true { result.insert(ids: count..<max(count, result.capacity)) }
+        }
+    }
+
+    private func forEachStretch(
+        below end: Int,
+        _ body: (
+            _ firstSeries: Int, _ chunk: CodeChunk, _ count: Int, _ low: UInt32, _ high: UInt32
+        ) -> Void
+    ) {
+        for (index, stretch) in stretches.enumerated() {
+            let first = index * Self.stretchSeries
+            let known = min(Self.stretchSeries, min(count, end) - first)
+            guard known > 0 else { return }
+            body(first, stretch.chunk, known, stretch.low, stretch.high)
+        }
+    }
+}
+
+/// What readers see of a tag.
+package struct TagColumnValues: Sendable {
+    package fileprivate(set) var values = ValueList()
+    package fileprivate(set) var codes = CodeColumn()
+
+    /// The value of a series, or nil if it lacks the tag.
+    package func value(of series: UInt32) -> UnsafeRawBufferPointer? {
+        let code = codes[Int(series)]
+        return code == 0 ? nil : values[Int(code) - 1]
+    }
+}
+
+struct TagValues: Sendable {
+    private(set) var column = TagColumnValues()
+    private var slots = HashSlots()
+
+    var byteCount: Int {
+        column.values.byteCount + column.codes.byteCount + slots.byteCount
+    }
+
+    /// The code of a value, or nil if no series ever had it.
+    func code(of value: UnsafeRawBufferPointer) -> UInt32? {
+        code(of: value, KeyHash.hash(value))
+    }
+
+    private func code(of value: UnsafeRawBufferPointer, _ hash: UInt64) -> UInt32? {
+        slots.find(hash) { code in
+            let known = column.values[Int(code)]
+            guard known.count == value.count, let left = known.baseAddress,
+                let right = value.baseAddress
+            else { return false }
+            // Safe: both have so many bytes.
+            return memcmp(left, right, value.count) == 0
+        }
+    }
+
+    mutating func findOrAdd(_ value: UnsafeRawBufferPointer) -> UInt32 {
+        let hash = KeyHash.hash(value)
+        if let code = code(of: value, hash) { return code }
+        let code = UInt32(truncatingIfNeeded: column.values.count)
+        column.values.append(value)
+        slots.insert(hash, code)
+        return code
+    }
+
+    mutating func set(_ series: Int, code: UInt32) { column.codes.set(series, code &+ 1) }
+}
+
+extension TagColumnValues {
+    /// The series with one of some codes.
+    package func select(codes wanted: [UInt32], capacity: Int) -> SeriesSet {
+        var result = SeriesSet(capacity: capacity)
+        if wanted.count <= 4 {
+            for code in wanted { codes.select(code &+ 1, into: &result) }
+        } else {
+            var accepted = [Bool](repeating: false, count: values.count + 1)
+            for code in wanted { accepted[Int(code) + 1] = true }
+            codes.select(accepted, into: &result)
+        }
+        return result
+    }
+
+    /// The series whose value is accepted, by code + 1; element 0 stands for those without. Values
+    /// newer than the list are not: their series came after the question.
+    package func select(accepted: [Bool], capacity: Int) -> SeriesSet {
+        var result = SeriesSet(capacity: capacity)
+        codes.select(accepted, into: &result)
+        return result
+    }
+
+    package func selectMissing(capacity: Int) -> SeriesSet {
+        var result = SeriesSet(capacity: capacity)
+        codes.select(0, into: &result)
+        return result
+    }
+}
