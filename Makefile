@@ -13,7 +13,7 @@
 # make bench-compare BASE=main  the same of two commits, interleaved: ratios of CPU time (PAIRS=5)
 # make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
-# make bench-ingest      shapes of batches, and how long their acknowledgement takes (INGEST="--seconds 20")
+# make bench-ingest      shapes of batches, acknowledgements, a backfill, datagrams (INGEST="--seconds 20")
 # make bench-soak        half an hour of everything at once (RATE=8200000 values a second)
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
 # make install           puts it in place; make uninstall (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
@@ -140,6 +140,8 @@ bench-ingest: build bench-tool
 	  --result Benchmarks/Results/ingest $(INGEST)
 	$(BENCH_SCRATCH)/peers/venv/bin/python -B Benchmarks/Ingest/latency.py $(INGEST_TOOLS) \
 	  --result Benchmarks/Results/acknowledgement
+	python3 -B Benchmarks/Ingest/backfill.py $(INGEST_TOOLS) --result Benchmarks/Results/backfill
+	python3 -B Benchmarks/Ingest/datagrams.py $(INGEST_TOOLS) --result Benchmarks/Results/datagrams
 
 RATE ?= 8200000
 bench-soak: build bench-tool

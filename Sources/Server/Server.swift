@@ -123,7 +123,7 @@ package final class Server {
                 return channel.eventLoop.makeCompletedFuture {
                     let batcher = LineBatcher(
                         server: context, store: store, loop: context.loop(channel.eventLoop),
-                        listener: address)
+                        listener: address, isPaced: true)
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(LineStreamHandler(server: context, batcher: batcher))
                 }
@@ -151,13 +151,13 @@ package final class Server {
             .channelOption(
                 .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 32 << 16)
             )
-            .channelOption(.maxMessagesPerRead, value: 64)
+            .channelOption(.maxMessagesPerRead, value: 4)
             .channelInitializer { channel in
                 _ = context.register(channel, .lineUDP)
                 return channel.eventLoop.makeCompletedFuture {
                     let batcher = LineBatcher(
                         server: context, store: store, loop: context.loop(channel.eventLoop),
-                        listener: address)
+                        listener: address, isPaced: false)
                     try channel.pipeline.syncOperations.addHandler(
                         DatagramHandler(
                             server: context, batcher: batcher, eventLoop: channel.eventLoop))

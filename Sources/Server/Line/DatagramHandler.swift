@@ -3,8 +3,9 @@
 internal import NIOCore
 
 /// Safe: used only on the channel's event loop; `Sendable` for scheduled tasks there.
-final class DatagramHandler: ChannelInboundHandler, @unchecked Sendable {
+final class DatagramHandler: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
+    typealias OutboundIn = Never
 
     /// Datagrams of so long are stored together.
     private static let gatherMilliseconds: Int64 = 3
@@ -20,6 +21,12 @@ final class DatagramHandler: ChannelInboundHandler, @unchecked Sendable {
         self.eventLoop = eventLoop
     }
 
+    func handlerAdded(context: ChannelHandlerContext) {
+        batcher.onRoom = { context.read() }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { batcher.onRoom = {} }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
         server.counters.datagramReceived()
@@ -28,9 +35,14 @@ final class DatagramHandler: ChannelInboundHandler, @unchecked Sendable {
         guard allowed.isEmpty || allowed.admits(envelope.remoteAddress) else {
             return server.counters.senderRefused()
         }
-        // Nobody waits for an answer, and nobody can be slowed down.
-        guard batcher.hasRoom else { return server.counters.datagramOverloaded() }
         batcher.feed(envelope.data, endsLine: true)
+        batcher.flushIfFull()
+    }
+
+    /// Nobody waits for an answer, and nobody can be slowed down: while there is no room, datagrams wait in
+    /// the kernel's buffer, and the kernel counts those that it has to drop.
+    func read(context: ChannelHandlerContext) {
+        if batcher.mayRead() { context.read() }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {

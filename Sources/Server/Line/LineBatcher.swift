@@ -12,22 +12,31 @@ internal import NIOCore
 
 /// Safe: used on one event loop; `Sendable` so that completions can hop back to it.
 final class LineBatcher: @unchecked Sendable {
-    /// Beyond this much gathered, the owner should stop reading (or drop). More would leave the cache
-    /// before it is stored.
-    private static let gatheredBytesMax = 1 << 20
+    /// Beyond this much gathered nothing more is read: it would leave the cache before it is stored.
+    private static let gatheredBytesMax = 256 << 10
     private static let retryMilliseconds: Int64 = 50
+    private static let paceMilliseconds: Int64 = 2
 
     private let server: ServerContext
     private let store: Store
     private let loop: LoopState
     private let parser: LineParser
+    /// Whether to stop reading while flushes are behind too, long before memory is full: that slows a
+    /// sender down who notices.
+    private let isPaced: Bool
     private var isStoring = false
     private var isFinished = false
-    /// Called when there is room again, and when the last batch after `finish` is stored.
+    private var hasHeldRead = false
+    private var pause = TimeAmount.zero
+    /// Called when a read that was held back may go on, and when the last batch after `finish` is stored.
     var onRoom: () -> Void = {}
     var onFinished: () -> Void = {}
 
-    init(server: ServerContext, store: Store, loop: LoopState, listener: ListenerAddress) {
+    init(
+        server: ServerContext, store: Store, loop: LoopState, listener: ListenerAddress,
+        isPaced: Bool
+    ) {
+        self.isPaced = isPaced
         self.server = server
         self.store = store
         self.loop = loop
@@ -36,13 +45,24 @@ final class LineBatcher: @unchecked Sendable {
             precision: listener.precision, arrivalNanoseconds: wallClockNanoseconds())
     }
 
-    var hasRoom: Bool { parser.pendingBytes < Self.gatheredBytesMax }
+    private var hasRoom: Bool { parser.pendingBytes < Self.gatheredBytesMax }
     var isIdle: Bool { !isStoring && parser.pendingRows == 0 }
 
     func feed(_ piece: ByteBuffer, endsLine: Bool) {
         parser.arrivalNanoseconds = wallClockNanoseconds()
         piece.withUnsafeReadableBytes { parser.feed($0) }
         if endsLine { parser.finish(endsLine: true) }
+    }
+
+    /// Whether to read on. If not, `onRoom` will say when.
+    func mayRead() -> Bool {
+        hasHeldRead = !hasRoom
+        return hasRoom
+    }
+
+    /// Stores what was gathered if that is much.
+    func flushIfFull() {
+        if !hasRoom { flush() }
     }
 
     /// Stores what was gathered, unless a batch is under way: then when that one is done.
@@ -71,8 +91,12 @@ final class LineBatcher: @unchecked Sendable {
     }
 
     private func commit(_ batch: WriteBatch) {
+        let start = NIODeadline.now()
         store.engine.commit(batch) { result in
-            self.loop.eventLoop.execute { self.committed(batch, result) }
+            self.loop.eventLoop.execute {
+                self.pause = Yielding.pause(after: result, NIODeadline.now() - start)
+                self.committed(batch, result)
+            }
         }
     }
 
@@ -94,9 +118,21 @@ final class LineBatcher: @unchecked Sendable {
                 rejected: batch.rowCount + batch.rejectedCount - batch.partialCount,
                 batch.rejections + [LineRejection(line: 0, kind: .limit, reason: "\(error)")])
         }
+        guard isPaced, pause > .zero, !server.isStopping else { return goOn() }
+        loop.eventLoop.scheduleTask(in: pause) { self.goOn() }
+    }
+
+    private func goOn() {
+        guard !isPaced || !store.engine.isFlushBehind || server.isStopping else {
+            loop.eventLoop.scheduleTask(in: .milliseconds(Self.paceMilliseconds)) { self.goOn() }
+            return
+        }
         isStoring = false
         flush()
-        if hasRoom { onRoom() }
+        if hasHeldRead, hasRoom {
+            hasHeldRead = false
+            onRoom()
+        }
     }
 
     private static func isTemporary(_ error: StorageError) -> Bool {

@@ -9,8 +9,6 @@ final class LineStreamHandler: ChannelDuplexHandler, @unchecked Sendable {
 
     private let server: ServerContext
     private let batcher: LineBatcher
-    private var hasHeldRead = false
-    private var context: ChannelHandlerContext?
 
     init(server: ServerContext, batcher: LineBatcher) {
         self.server = server
@@ -18,17 +16,16 @@ final class LineStreamHandler: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        batcher.onRoom = { [weak self] in self?.resume() }
+        batcher.onRoom = { context.read() }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) { batcher.onRoom = {} }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let piece = unwrapInboundIn(data)
         server.counters.add(bytesReceived: piece.readableBytes, .lineTCP)
         batcher.feed(piece, endsLine: false)
-        if !batcher.hasRoom { batcher.flush() }
+        batcher.flushIfFull()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -38,13 +35,7 @@ final class LineStreamHandler: ChannelDuplexHandler, @unchecked Sendable {
 
     /// Holds reads back while there is no room: TCP slows the sender down.
     func read(context: ChannelHandlerContext) {
-        if batcher.hasRoom { context.read() } else { hasHeldRead = true }
-    }
-
-    private func resume() {
-        guard hasHeldRead, let context else { return }
-        hasHeldRead = false
-        context.read()
+        if batcher.mayRead() { context.read() }
     }
 
     func channelInactive(context: ChannelHandlerContext) {

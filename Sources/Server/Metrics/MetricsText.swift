@@ -121,9 +121,6 @@ enum MetricsText {
             "apus_receiving_bytes", "Memory of write bodies under way", values.receivingBytes)
         page.counter("apus_udp_datagrams_total", "Datagrams received", values.datagrams)
         page.counter(
-            "apus_udp_overload_drops_total", "Datagrams dropped while writes waited",
-            values.datagramsOverloaded)
-        page.counter(
             "apus_senders_refused_total", "Connections and datagrams from outside --allow",
             values.sendersRefused)
         page.counter(

@@ -39,7 +39,6 @@ final class ServerCounters: Sendable {
     private let udpBytes = Atomic<Int>(0)
     private let receiving = Atomic<Int>(0)
     private let datagrams = Atomic<Int>(0)
-    private let datagramsOverloaded = Atomic<Int>(0)
     private let sendersRefused = Atomic<Int>(0)
     private let discardedTail = Atomic<Int>(0)
     private let batchesRetried = Atomic<Int>(0)
@@ -119,7 +118,6 @@ final class ServerCounters: Sendable {
     func release(receivingBytes count: Int) { receiving.subtract(count, ordering: .relaxed) }
 
     func datagramReceived() { datagrams.add(1, ordering: .relaxed) }
-    func datagramOverloaded() { datagramsOverloaded.add(1, ordering: .relaxed) }
     func senderRefused() { sendersRefused.add(1, ordering: .relaxed) }
     func batchRetried() { batchesRetried.add(1, ordering: .relaxed) }
     func add(discardedBytes count: Int) { discardedTail.add(count, ordering: .relaxed) }
@@ -129,7 +127,6 @@ final class ServerCounters: Sendable {
         var bytes: [(Listener, Int)]
         var receivingBytes: Int
         var datagrams: Int
-        var datagramsOverloaded: Int
         var sendersRefused: Int
         var discardedTailBytes: Int
         var batchesRetried: Int
@@ -145,7 +142,6 @@ final class ServerCounters: Sendable {
             ],
             receivingBytes: receiving.load(ordering: .relaxed),
             datagrams: datagrams.load(ordering: .relaxed),
-            datagramsOverloaded: datagramsOverloaded.load(ordering: .relaxed),
             sendersRefused: sendersRefused.load(ordering: .relaxed),
             discardedTailBytes: discardedTail.load(ordering: .relaxed),
             batchesRetried: batchesRetried.load(ordering: .relaxed))

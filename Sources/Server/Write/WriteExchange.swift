@@ -104,8 +104,15 @@ final class WriteExchange: Exchange, @unchecked Sendable {
                 handler, batch, rows: 0, values: 0, rejected: batch.rejectedCount,
                 rejections: batch.rejections)
         }
+        let start = NIODeadline.now()
         store.engine.commit(batch) { result in
-            self.loop.eventLoop.execute { self.committed(batch, result, handler) }
+            self.loop.eventLoop.execute {
+                let pause = Yielding.pause(after: result, NIODeadline.now() - start)
+                guard pause > .zero else { return self.committed(batch, result, handler) }
+                self.loop.eventLoop.scheduleTask(in: pause) {
+                    self.committed(batch, result, handler)
+                }
+            }
         }
     }
 

@@ -108,6 +108,7 @@ struct BatchResolver {
                         "a time is at the end of what 64 bits hold (is the precision right?)")
                 }
                 current = database.partition(of: start)
+                batch.latestPartition = max(batch.latestPartition, start)
                 guard !known.contains(start), !new.contains(start) else { continue }
                 if isKnownPartition(database, start) {
                     known.insert(start)

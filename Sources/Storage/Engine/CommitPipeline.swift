@@ -43,6 +43,10 @@ final class CommitPipeline: @unchecked Sendable {
     private var lastSyncNanoseconds = monotonicNanoseconds()
     private var headStartNanoseconds = monotonicNanoseconds()
     private var logBytesAtFreeze = 0
+    /// When rows of the present were last written.
+    private var lastPresentNanoseconds = Int64.min / 2
+    /// For so long afterwards those who write history yield to them.
+    private static let presentNanoseconds: Int64 = 100_000_000
 
     init(log: LogWriter, shared: EngineShared) {
         self.log = log
@@ -120,9 +124,22 @@ final class CommitPipeline: @unchecked Sendable {
         apply(zip(writes, sequences).filter { $1 > 0 }.map { ($0.batch, $1) })
         for (write, sequence) in zip(writes, sequences) {
             shared.counters.rejected.add(write.batch.rejectedCount, ordering: .relaxed)
-            answer(write, .success(WriteReceipt(write.batch, sequence: sequence)))
+            let receipt = WriteReceipt(
+                write.batch, sequence: sequence, shouldYield: isOvertaking(write.batch))
+            answer(write, .success(receipt))
         }
         return nil
+    }
+
+    /// Whether the batch's rows are all of the past while others write rows of the present.
+    private func isOvertaking(_ batch: WriteBatch) -> Bool {
+        guard let database = batch.groups.first?.binding?.table.database else { return false }
+        let now = monotonicNanoseconds()
+        if database.isPresent(batch.latestPartition) {
+            lastPresentNanoseconds = now
+            return false
+        }
+        return now - lastPresentNanoseconds < Self.presentNanoseconds
     }
 
     private func answer(_ write: Write, _ result: Result<WriteReceipt, StorageError>) {

@@ -17,8 +17,12 @@ package struct WriteReceipt: Sendable {
     /// How many of them are stored without the fields that were refused; they count as rows stored.
     package var partialCount: Int
     package var sequence: UInt64
+    /// Whether all rows are of the past while others write rows of the present: a sender of history should
+    /// leave them the CPU.
+    package var shouldYield: Bool
 
-    init(_ batch: WriteBatch, sequence: UInt64) {
+    init(_ batch: WriteBatch, sequence: UInt64, shouldYield: Bool = false) {
+        self.shouldYield = shouldYield
         rowsStored = batch.rowCount
         valuesStored = batch.valueCount
         rejections = batch.rejections
@@ -163,14 +167,17 @@ package final class StorageEngine: Sendable {
         return try promise.wait().get()
     }
 
+    /// Whether heads are frozen faster than they are flushed: who can wait should, since what lies in memory
+    /// for long has left the CPU's cache when it is flushed.
+    package var isFlushBehind: Bool { shared.frozenCount.load(ordering: .relaxed) > 1 }
+
     private func checkWritable() throws(StorageError) {
         let (isClosed, reason) = shared.state.withLock { ($0.isClosed, $0.readOnlyReason) }
         if isClosed { throw .closed }
         if let reason { throw .readOnly(reason: reason) }
         let bytes = shared.headBytes
         let pending = bytes.active + bytes.frozen + shared.pendingBytes.load(ordering: .relaxed)
-        // A quarter stays for flush scratch, caches and queries.
-        let limit = options.memoryBytesMax / 4 * 3
+        let limit = options.pendingBytesMax
         if pending > limit { throw .overloaded(pendingBytes: pending, pendingBytesMax: limit) }
     }
 

@@ -228,6 +228,8 @@ package final class WriteBatch: @unchecked Sendable {
     package var groups: [RowGroup] = []
     /// Starts of partitions that held no rows when the batch was looked at.
     var newPartitions: Set<Int64> = []
+    /// The start of the latest partition that a row belongs to.
+    var latestPartition = Int64.min
     package var newSeries: [NewSeries] = []
     /// Bytes of string values; never moves while a parser appends through `appendString`.
     package private(set) var strings: UnsafeMutableRawPointer

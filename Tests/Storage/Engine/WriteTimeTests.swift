@@ -41,6 +41,24 @@ import Testing
         }
     }
 
+    @Test func `who writes history is asked to yield to those who write the present`() throws {
+        let store = try SimulatedStore.make()
+        let now = store.clock.now
+        let old = [row(now - 9 * day), row(now - 8 * day)]
+        // Nobody writes the present yet: the first write is the present of its database.
+        #expect(try !store.write(old, database: "a").shouldYield)
+        #expect(try !store.write([row(now)], database: "a").shouldYield)
+        // How long that counts is measured by the clock on the wall.
+        var isAsked = false
+        for _ in 0..<1_000 where !isAsked {
+            #expect(try !store.write([row(now), row(now - 9 * day)], database: "a").shouldYield)
+            isAsked = try store.write(old, database: "a").shouldYield
+        }
+        #expect(isAsked)
+        #expect(try !store.write([row(now)], database: "a").shouldYield)
+        #expect(try !store.write([row(now + 1)], database: "b").shouldYield)
+    }
+
     @Test func `a row may be as far ahead as the option says, and any distance if it is 0`() throws
     {
         for (seconds, expected) in [(60, [LineRejection.Kind.future, .future]), (0, [])] {
