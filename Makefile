@@ -14,7 +14,7 @@
 # make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
 # make bench-ingest      shapes of batches, acknowledgements, a backfill, datagrams (INGEST="--seconds 20")
-# make bench-soak        half an hour of everything at once (RATE=8200000 values a second)
+# make bench-soak        half an hour of everything at once (RATE=5400000 values a second)
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
 # make install           puts it in place; make uninstall (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
 # make dist              the same as a tarball, tried out from there
@@ -143,7 +143,7 @@ bench-ingest: build bench-tool
 	python3 -B Benchmarks/Ingest/backfill.py $(INGEST_TOOLS) --result Benchmarks/Results/backfill
 	python3 -B Benchmarks/Ingest/datagrams.py $(INGEST_TOOLS) --result Benchmarks/Results/datagrams
 
-RATE ?= 8200000
+RATE ?= 5400000
 bench-soak: build bench-tool
 	mkdir -p $(BENCH_SCRATCH)/peers
 	python3 -B Benchmarks/Ingest/soak.py $(INGEST_TOOLS) --values-per-second $(RATE) \

@@ -73,7 +73,7 @@ def main():
     parser.add_argument("--bench", required=True)
     parser.add_argument("--cache", required=True)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--values-per-second", type=float, required=True, help="70 %% of the set's peak")
+    parser.add_argument("--values-per-second", type=float, required=True, help="70 %% of what is taken over minutes, merges included")
     parser.add_argument("--result", help="write RESULT.json")
     options = parser.parse_args()
     path, description = generate(options, FLEET)

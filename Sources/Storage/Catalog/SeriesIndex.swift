@@ -35,7 +35,7 @@ package struct SeriesIndex: Sendable {
             var place = 0
             let isKnown = SeriesKey.forEachTag(key) { name, value in
                 guard let tag = schema.tagIndex(named: name, likely: place), tag < tags.count,
-                    let code = tags[tag].code(of: value)
+                    codes[tag] == 0, let code = tags[tag].code(of: value)
                 else { return false }
                 codes[tag] = code &+ 1
                 place &+= 1
@@ -55,7 +55,9 @@ package struct SeriesIndex: Sendable {
     /// Adds a series that `find` didn't know. Nil if the key is none, or has tags that aren't in the
     /// schema.
     /// Safe: what is kept of the key is copied.
-    mutating func insert(_ key: UnsafeRawBufferPointer, _ schema: TableSchema) -> UInt32? {
+    package mutating func insert(
+        _ key: UnsafeRawBufferPointer, _ schema: TableSchema
+    ) -> UInt32? {
         while tags.count < schema.tags.count { tags.append(TagValues()) }
         let id = count
         let isWhole = withUnsafeTemporaryAllocation(of: UInt32.self, capacity: tags.count) {
