@@ -58,6 +58,8 @@ struct TableCache {
     let name: String
     /// What the last line that took the slow path had: a guess for a new series.
     var lastPattern = SeriesEntry.noPattern
+    /// The catalog's, once it has it: looking it up takes locks.
+    var known: TableEntry?
 }
 
 /// A shape and how many rows its last batch had, from which the next batch takes its capacity.

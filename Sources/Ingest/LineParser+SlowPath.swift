@@ -297,10 +297,8 @@ extension LineParser {
         }
         let key = context.tagParser.key
         let table = context.tagParser.table
-        let tableName = context.tables[Int(entry.pointee.table)].name
-        if let known = context.catalog.database(named: database)?.table(named: tableName),
-            let id = key.withUnsafeBytes({ known.seriesID(forKey: $0) })
-        {
+        let known = knownTable(Int(entry.pointee.table))
+        if let known, let id = key.withUnsafeBytes({ known.seriesID(forKey: $0) }) {
             entry.pointee.id = id
             return id
         }
@@ -308,6 +306,14 @@ extension LineParser {
         entry.pointee.provisionalIndex = index
         entry.pointee.provisionalBatch = batchSerial
         return WriteBatch.provisional | index
+    }
+
+    private func knownTable(_ number: Int) -> TableEntry? {
+        if let known = context.tables[number].known { return known }
+        let found = context.catalog.database(named: database)?.table(
+            named: context.tables[number].name)
+        context.tables[number].known = found
+        return found
     }
 
     private func provisionalIndex(

@@ -1,5 +1,7 @@
 // The columns of a table as SQL and writers see them. Immutable; a change makes a new one.
 
+internal import Glibc
+
 /// A tag of a table. Its position in `TableSchema.tags` is its index in the series index.
 package struct TagColumn: Sendable, Hashable {
     /// As written by clients.
@@ -30,7 +32,9 @@ package struct FieldColumn: Sendable, Hashable {
 }
 
 /// Tags and fields of a table at one moment.
-package final class TableSchema: Sendable {
+///
+/// Safe: the flat names are written before anyone else has the object.
+package final class TableSchema: @unchecked Sendable {
     package let tags: [TagColumn]
     package let fields: [FieldColumn]
     /// Rises with every change of the table's columns.
@@ -38,6 +42,10 @@ package final class TableSchema: Sendable {
     private let tagIndexByName: [NameKey: Int]
     /// The bytes of the tags' names.
     let tagNames: [[UInt8]]
+    /// The same one after the other, and their ends: a look counts no references, which threads would
+    /// take from each other.
+    private let flatNames: UnsafeMutableBufferPointer<UInt8>
+    private let nameEnds: UnsafeMutableBufferPointer<Int>
     /// The tags' indices in bytewise order of their names, as keys have them.
     let tagsByName: [Int]
     private let fieldIndexByName: [NameKey: Int]
@@ -51,10 +59,23 @@ package final class TableSchema: Sendable {
             uniquingKeysWith: { first, _ in first })
         let names = tags.map { Array($0.name.utf8) }
         tagNames = names
+        flatNames = .allocate(capacity: names.reduce(0) { $0 + $1.count })
+        _ = flatNames.initialize(from: names.joined())
+        nameEnds = .allocate(capacity: names.count)
+        var end = 0
+        for (index, name) in names.enumerated() {
+            end += name.count
+            nameEnds[index] = end
+        }
         tagsByName = names.indices.sorted { names[$0].lexicographicallyPrecedes(names[$1]) }
         fieldIndexByName = Dictionary(
             fields.enumerated().map { (NameKey($1.name), $0) },
             uniquingKeysWith: { first, _ in first })
+    }
+
+    deinit {
+        flatNames.deallocate()
+        nameEnds.deallocate()
     }
 
     package static let empty = TableSchema(tags: [], fields: [], version: 0)
@@ -65,10 +86,15 @@ package final class TableSchema: Sendable {
     /// is: a key's tags are in order of their names, and so were those of the table's first row.
     /// Safe: the bytes are compared and copied, not kept.
     func tagIndex(named name: UnsafeRawBufferPointer, likely guess: Int) -> Int? {
-        if guess < tagNames.count, tagNames[guess].count == name.count,
-            tagNames[guess].elementsEqual(name)
-        {
-            return guess
+        if guess < nameEnds.count {
+            let start = guess == 0 ? 0 : nameEnds[guess - 1]
+            let count = nameEnds[guess] - start
+            // Safe: the name lies inside of the flat ones, and neither is empty.
+            if count == name.count, count > 0, let known = flatNames.baseAddress,
+                let bytes = name.baseAddress, memcmp(known + start, bytes, count) == 0
+            {
+                return guess
+            }
         }
         return tagIndex(named: String(decoding: name, as: UTF8.self))
     }

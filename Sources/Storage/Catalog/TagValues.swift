@@ -34,12 +34,6 @@ private final class ValueChunk: @unchecked Sendable {
         bytes.deallocate()
     }
 
-    @inline(__always)
-    func value(_ index: Int) -> UnsafeRawBufferPointer {
-        let start = index == 0 ? 0 : Int(ends[index &- 1])
-        return UnsafeRawBufferPointer(start: bytes + start, count: Int(ends[index]) &- start)
-    }
-
     func copy(count: Int, valueCapacity: Int, byteCapacity: Int) -> ValueChunk {
         let copy = ValueChunk(valueCapacity: valueCapacity, byteCapacity: byteCapacity)
         copy.ends.update(from: ends, count: count)
@@ -49,8 +43,16 @@ private final class ValueChunk: @unchecked Sendable {
 }
 
 /// Byte strings by number.
-package struct ValueList: Sendable {
+///
+/// Safe: the places point into the chunks, which live as long as the list. A look through them counts no
+/// references: threads that do so on one chunk take the count's line of memory from each other.
+package struct ValueList: @unchecked Sendable {
+    private typealias Place = (
+        ends: UnsafeMutablePointer<UInt32>, bytes: UnsafeMutablePointer<UInt8>
+    )
+
     private var chunks: [ValueChunk] = []
+    private var places: [Place] = []
     package private(set) var count = 0
     private(set) var byteCount = 0
 
@@ -59,36 +61,47 @@ package struct ValueList: Sendable {
     /// Safe: the bytes live as long as the list does, or a copy of it.
     @inline(__always)
     package subscript(_ code: Int) -> UnsafeRawBufferPointer {
-        chunks[code / ValueChunk.valuesMax].value(code % ValueChunk.valuesMax)
+        let place = places[code / ValueChunk.valuesMax]
+        let index = code % ValueChunk.valuesMax
+        let start = index == 0 ? 0 : Int(place.ends[index &- 1])
+        return UnsafeRawBufferPointer(
+            start: place.bytes + start, count: Int(place.ends[index]) &- start)
     }
 
     fileprivate mutating func append(_ value: UnsafeRawBufferPointer) {
         let index = count % ValueChunk.valuesMax
-        if index == 0 { chunks.append(ValueChunk(valueCapacity: 4, byteCapacity: 64)) }
+        if index == 0 { use(ValueChunk(valueCapacity: 4, byteCapacity: 64), at: chunks.count) }
         let last = chunks.count - 1
-        let used = index == 0 ? 0 : Int(chunks[last].ends[index - 1])
+        let used = index == 0 ? 0 : Int(places[last].ends[index - 1])
         let end = used + value.count
         if index == chunks[last].valueCapacity || end > chunks[last].byteCapacity {
-            byteCount -= bytes(of: chunks[last])
-            chunks[last] = chunks[last].copy(
+            let wider = chunks[last].copy(
                 count: index,
                 valueCapacity: min(ValueChunk.valuesMax, max(4, index * 2)),
                 byteCapacity: max(end, chunks[last].byteCapacity * 2))
-            byteCount += bytes(of: chunks[last])
-        } else if index == 0 {
-            byteCount += bytes(of: chunks[last])
+            use(wider, at: last)
         }
-        let chunk = chunks[last]
         // Safe: there is room for the value and its end.
-        if let source = value.baseAddress { memcpy(chunk.bytes + used, source, value.count) }
-        chunk.ends[index] = UInt32(truncatingIfNeeded: end)
+        if let source = value.baseAddress { memcpy(places[last].bytes + used, source, value.count) }
+        places[last].ends[index] = UInt32(truncatingIfNeeded: end)
         count += 1
         if index == ValueChunk.valuesMax - 1 {
-            byteCount -= bytes(of: chunk)
-            chunks[last] = chunk.copy(
+            let full = chunks[last].copy(
                 count: ValueChunk.valuesMax, valueCapacity: ValueChunk.valuesMax, byteCapacity: end)
-            byteCount += bytes(of: chunks[last])
+            use(full, at: last)
         }
+    }
+
+    private mutating func use(_ chunk: ValueChunk, at index: Int) {
+        if index < chunks.count {
+            byteCount -= bytes(of: chunks[index])
+            chunks[index] = chunk
+            places[index] = (chunk.ends, chunk.bytes)
+        } else {
+            chunks.append(chunk)
+            places.append((chunk.ends, chunk.bytes))
+        }
+        byteCount += bytes(of: chunk)
     }
 
     private func bytes(of chunk: ValueChunk) -> Int {
@@ -96,23 +109,12 @@ package struct ValueList: Sendable {
     }
 }
 
-/// Safe: as a chunk of values.
-private final class CodeChunk: @unchecked Sendable {
-    /// Bytes a code.
+/// Codes of `width` bytes.
+private struct PackedCodes {
     let width: Int
-    let capacity: Int
     let memory: UnsafeMutableRawPointer
 
-    init(width: Int, capacity: Int) {
-        self.width = width
-        self.capacity = capacity
-        // Kernels read whole vectors.
-        memory = .allocate(byteCount: width * capacity + 64, alignment: 16)
-        memset(memory, 0, width * capacity + 64)
-    }
-
-    deinit { memory.deallocate() }
-
+    // Safe: who owns the memory keeps indices below its capacity.
     @inline(__always)
     subscript(_ index: Int) -> UInt32 {
         get {
@@ -122,7 +124,7 @@ private final class CodeChunk: @unchecked Sendable {
             default: memory.load(fromByteOffset: index &* 4, as: UInt32.self)
             }
         }
-        set {
+        nonmutating set {
             switch width {
             case 1:
                 memory.storeBytes(
@@ -135,24 +137,44 @@ private final class CodeChunk: @unchecked Sendable {
             }
         }
     }
+}
+
+/// Safe: as a chunk of values.
+private final class CodeChunk: @unchecked Sendable {
+    let codes: PackedCodes
+    let capacity: Int
+
+    init(width: Int, capacity: Int) {
+        self.capacity = capacity
+        // Kernels read whole vectors.
+        let byteCount = width * capacity + 64
+        codes = PackedCodes(
+            width: width, memory: .allocate(byteCount: byteCount, alignment: 16))
+        memset(codes.memory, 0, byteCount)
+    }
+
+    deinit { codes.memory.deallocate() }
 
     func copy(count: Int, width: Int, capacity: Int) -> CodeChunk {
         let copy = CodeChunk(width: width, capacity: capacity)
-        if width == self.width {
-            memcpy(copy.memory, memory, count * width)
+        if width == codes.width {
+            memcpy(copy.codes.memory, codes.memory, count * width)
         } else {
-            for index in 0..<count { copy[index] = self[index] }
+            for index in 0..<count { copy.codes[index] = codes[index] }
         }
         return copy
     }
 }
 
 /// Of each series, from 0 on, 1 + the code of its value, 0 where it has none. May end early.
-package struct CodeColumn: Sendable {
+///
+/// Safe: as the list of values.
+package struct CodeColumn: @unchecked Sendable {
     static let stretchSeries = 1 << 16
 
-    private struct Stretch: Sendable {
+    private struct Stretch {
         var chunk: CodeChunk
+        var codes: PackedCodes
         /// The smallest and the largest code: codes of tags that identify a series rise with the
         /// series, so that few stretches can hold a given one.
         var low = UInt32.max
@@ -162,12 +184,12 @@ package struct CodeColumn: Sendable {
     private var stretches: [Stretch] = []
     package private(set) var count = 0
 
-    var byteCount: Int { stretches.reduce(0) { $0 + $1.chunk.capacity * $1.chunk.width + 128 } }
+    var byteCount: Int { stretches.reduce(0) { $0 + $1.chunk.capacity * $1.codes.width + 128 } }
 
     @inline(__always)
     package subscript(_ series: Int) -> UInt32 {
         series < count
-            ? stretches[series / Self.stretchSeries].chunk[series % Self.stretchSeries] : 0
+            ? stretches[series / Self.stretchSeries].codes[series % Self.stretchSeries] : 0
     }
 
     /// - Parameter series: One behind all that have a code.
@@ -180,14 +202,14 @@ package struct CodeColumn: Sendable {
         let index = count % Self.stretchSeries
         if index == 0 {
             let isFirst = stretches.isEmpty
-            stretches.append(
-                Stretch(chunk: CodeChunk(width: 1, capacity: isFirst ? 16 : Self.stretchSeries)))
+            let chunk = CodeChunk(width: 1, capacity: isFirst ? 16 : Self.stretchSeries)
+            stretches.append(Stretch(chunk: chunk, codes: chunk.codes))
         }
         let last = stretches.count - 1
         makeRoom(last, index, code)
         note(last, code)
         // Safe: `makeRoom` saw to it that the chunk has this place, and that the code fits.
-        stretches[last].chunk[index] = code
+        stretches[last].codes[index] = code
         count += 1
     }
 
@@ -198,22 +220,23 @@ package struct CodeColumn: Sendable {
 
     private mutating func makeRoom(_ stretch: Int, _ index: Int, _ code: UInt32) {
         let chunk = stretches[stretch].chunk
-        let width = max(chunk.width, code < 1 << 8 ? 1 : code < 1 << 16 ? 2 : 4)
-        guard width > chunk.width || index >= chunk.capacity else { return }
-        let capacity = index < chunk.capacity ? chunk.capacity : chunk.capacity * 2
-        stretches[stretch].chunk = chunk.copy(
-            count: min(Self.stretchSeries, count - stretch * Self.stretchSeries), width: width,
-            capacity: capacity)
+        let width = max(chunk.codes.width, code < 1 << 8 ? 1 : code < 1 << 16 ? 2 : 4)
+        guard width > chunk.codes.width || index >= chunk.capacity else { return }
+        let wider = chunk.copy(
+            count: index, width: width,
+            capacity: index < chunk.capacity ? chunk.capacity : chunk.capacity * 2)
+        stretches[stretch].chunk = wider
+        stretches[stretch].codes = wider.codes
     }
 
     /// Adds the series with a code, 0 for none, to a set. 0.03–0.1 ns a series.
     fileprivate func select(_ code: UInt32, into result: inout SeriesSet) {
-        forEachStretch(below: result.capacity) { first, chunk, count, low, high in
+        forEachStretch(below: result.capacity) { first, codes, count, low, high in
             guard low <= code, code <= high else { return }
             result.withWords(from: first) { words in
                 // Safe: stretches begin at whole words, and the set has a bit for each series.
                 apus_match_codes(
-                    chunk.memory, UInt32(truncatingIfNeeded: chunk.width), count, code, words)
+                    codes.memory, UInt32(truncatingIfNeeded: codes.width), count, code, words)
             }
         }
         if code == 0 { result.insert(ids: count..<max(count, result.capacity)) }
@@ -222,9 +245,9 @@ package struct CodeColumn: Sendable {
     /// Adds the series whose code is accepted. Codes past the list's end are not. 1 ns a series.
     fileprivate func select(_ accepted: [Bool], into result: inout SeriesSet) {
         accepted.withUnsafeBufferPointer { accepted in
-            forEachStretch(below: result.capacity) { first, chunk, count, _, _ in
+            forEachStretch(below: result.capacity) { first, codes, count, _, _ in
                 for index in 0..<count {
-                    let code = Int(chunk[index])
+                    let code = Int(codes[index])
                     if code < accepted.count, accepted[code] {
                         result.insert(UInt32(truncatingIfNeeded: first &+ index))
                     }
@@ -237,14 +260,14 @@ package struct CodeColumn: Sendable {
     private func forEachStretch(
         below end: Int,
         _ body: (
-            _ firstSeries: Int, _ chunk: CodeChunk, _ count: Int, _ low: UInt32, _ high: UInt32
+            _ firstSeries: Int, _ codes: PackedCodes, _ count: Int, _ low: UInt32, _ high: UInt32
         ) -> Void
     ) {
         for (index, stretch) in stretches.enumerated() {
             let first = index * Self.stretchSeries
             let known = min(Self.stretchSeries, min(count, end) - first)
             guard known > 0 else { return }
-            body(first, stretch.chunk, known, stretch.low, stretch.high)
+            body(first, stretch.codes, known, stretch.low, stretch.high)
         }
     }
 }
