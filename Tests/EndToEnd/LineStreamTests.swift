@@ -31,6 +31,19 @@ import Testing
     private static let malformed = #"apus_lines_rejected_total{reason="malformed"}"#
     private static let limited = #"apus_lines_rejected_total{reason="limit"}"#
 
+    /// Found in review: the stream was held back for the line's own bytes, and so never read again.
+    @Test func `a line longer than what is gathered is stored, and what follows it`() throws {
+        let session = try Session(["--line-tcp", "127.0.0.1:0?db=x"])
+        let stream = try LoopbackConnection(port: session.server.tcpPort)
+        let text = String(repeating: "long", count: 15_000)
+        let fields = (0..<12).map { "f\($0)=\"\(text)\"" }.joined(separator: ",")
+        for part in ["t \(fields) 1000000000\n", "t n=1 1000000001\n", "t n=2 1000000002\n"] {
+            try stream.send(part)
+        }
+        #expect(
+            eventually { (try? session.client.rows("SELECT count(*) FROM t", "&db=x")) == "[[3]]" })
+    }
+
     @Test func `a stream listener takes its database and unit from its address`() throws {
         let units: [(unit: String, time: String, stored: String)] = [
             ("ns", "1000000000001", #"[["1970-01-01T00:16:40.000000001Z"]]"#),

@@ -45,7 +45,9 @@ final class LineBatcher: @unchecked Sendable {
             precision: listener.precision, arrivalNanoseconds: wallClockNanoseconds())
     }
 
-    private var hasRoom: Bool { parser.pendingBytes < Self.gatheredBytesMax }
+    private var isFull: Bool { parser.pendingBytes >= Self.gatheredBytesMax }
+    /// What fills the parser while nothing is being stored is a long line, whose rest has to be read.
+    private var hasRoom: Bool { !isStoring || !isFull }
     var isIdle: Bool { !isStoring && parser.pendingRows == 0 }
 
     func feed(_ piece: ByteBuffer, endsLine: Bool) {
@@ -62,7 +64,7 @@ final class LineBatcher: @unchecked Sendable {
 
     /// Stores what was gathered if that is much.
     func flushIfFull() {
-        if !hasRoom { flush() }
+        if isFull { flush() }
     }
 
     /// Stores what was gathered, unless a batch is under way: then when that one is done.
