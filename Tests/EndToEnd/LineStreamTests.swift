@@ -1,6 +1,7 @@
 // Lines over TCP and UDP: units, bad lines, cut lines, and databases that must not come to be.
 
 import ApusTestKit
+import Glibc
 import Testing
 
 @Suite(.serialized) struct `Line streams` {
@@ -38,7 +39,10 @@ import Testing
         let text = String(repeating: "long", count: 15_000)
         let fields = (0..<12).map { "f\($0)=\"\(text)\"" }.joined(separator: ",")
         for part in ["t \(fields) 1000000000\n", "t n=1 1000000001\n", "t n=2 1000000002\n"] {
-            try stream.send(part)
+            // In halves, so that the first is read by itself.
+            try stream.send(String(part.prefix(part.utf8.count / 2)))
+            usleep(100_000)
+            try stream.send(String(part.dropFirst(part.utf8.count / 2)))
         }
         #expect(
             eventually { (try? session.client.rows("SELECT count(*) FROM t", "&db=x")) == "[[3]]" })
