@@ -62,13 +62,18 @@ struct TableCache {
     var known: TableEntry?
 }
 
-/// A shape and how many rows its last batch had, from which the next batch takes its capacity.
+/// A shape and how many rows its batches had, from which the next batch takes its capacity.
 struct ShapeCache {
     let shape: RowShape
     /// The columns in order of their names.
     let sortedColumns: [Int]
-    var lastRowCount = 8
+    private(set) var expectedRowCount = 8
     var patternCount = 0
+
+    /// The most of the last batches: a stream's differ in size, and a group that has to grow is copied.
+    mutating func expect(rowCount: Int) {
+        expectedRowCount = max(rowCount, expectedRowCount - expectedRowCount / 8)
+    }
 }
 
 /// Caches of one event loop or thread, shared by its parsers: raw key bytes to series id with the

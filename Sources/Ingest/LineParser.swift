@@ -99,6 +99,17 @@ package final class LineParser {
             + (batch.map { $0.newSeries.count * 192 } ?? 0)
     }
 
+    /// Bytes that the gathered rows and the tail fill: less than what they hold, for room is taken for
+    /// as many rows as batches had before.
+    package var gatheredBytes: Int {
+        guard let batch else { return tailCount }
+        var bytes = batch.stringCount + tailCount + batch.newSeries.count * 192
+        for index in 0..<groupCount {
+            bytes += groups[index].rowCount * batch.groups[index].bytesPerRow
+        }
+        return bytes
+    }
+
     // MARK: Pieces
 
     /// Parses any piece of input. Complete lines become rows or rejections; the tail is carried,
@@ -237,7 +248,7 @@ package final class LineParser {
             batch.groups[index].rowCount = slot.rowCount
             if slot.rowCount == 0 { hasEmptyGroup = true }
             guard slot.shape != .max, epoch == context.epoch else { continue }
-            context.shapes[Int(slot.shape)].lastRowCount = slot.rowCount
+            context.shapes[Int(slot.shape)].expect(rowCount: slot.rowCount)
         }
         if hasEmptyGroup { batch.groups.removeAll { $0.rowCount == 0 } }
         forgetGroups()
@@ -321,7 +332,7 @@ package final class LineParser {
         }
         let cached = context.shapes[Int(shape)]
         let rows = min(
-            max(cached.lastRowCount, 4), 8_192, max(4, 131_072 / cached.shape.types.count))
+            max(cached.expectedRowCount, 4), 8_192, max(4, 131_072 / cached.shape.types.count))
         let group = RowGroup(shape: cached.shape, capacity: rows)
         batch.groups.append(group)
         groups[groupCount] = Self.slot(group, rowCount: 0, shape: shape)

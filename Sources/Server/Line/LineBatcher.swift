@@ -45,7 +45,7 @@ final class LineBatcher: @unchecked Sendable {
             precision: listener.precision, arrivalNanoseconds: wallClockNanoseconds())
     }
 
-    private var isFull: Bool { parser.pendingBytes >= Self.gatheredBytesMax }
+    private var isFull: Bool { parser.gatheredBytes >= Self.gatheredBytesMax }
     /// What fills the parser while nothing is being stored is a long line, whose rest has to be read.
     private var hasRoom: Bool { !isStoring || !isFull }
     var isIdle: Bool { !isStoring && parser.pendingRows == 0 }

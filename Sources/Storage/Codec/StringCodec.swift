@@ -42,6 +42,10 @@ enum StringCodec {
         var table = [UInt32](repeating: 0, count: last &+ 1)
         let distinctMax = max(1, count / 2)
         for index in 0..<count {
+            if index > 0, slots[index] == slots[index &- 1] {
+                result.codes.append(result.codes[index &- 1])
+                continue
+            }
             let slot = StringSlot(rawValue: slots[index])
             var place = Int(truncatingIfNeeded: hash(slot, bytes) &>> UInt64(64 &- bits))
             while true {

@@ -5,20 +5,21 @@ internal import Glibc
 /// Times and columns of some rows, field by field, with room for codecs to write past the end.
 ///
 /// Safe: each column has `stride` slots, `count + 64 <= stride` after every `reserve`; the buffer
-/// owns the memory and belongs to one run of a scan, which is one thread's.
+/// owns the memory and belongs to one run of a scan, which is one thread's; no function that is given one
+/// of its properties to change looks at the buffer, so that accesses go unchecked.
 final class RowBuffer {
     let fieldCount: Int
-    private(set) var stride = 0
-    private(set) var times: UnsafeMutablePointer<Int64>
+    @exclusivity(unchecked) private(set) var stride = 0
+    @exclusivity(unchecked) private(set) var times: UnsafeMutablePointer<Int64>
     /// Arrival orders, filled for merges of chunks only.
-    private(set) var orders: UnsafeMutablePointer<UInt32>
-    private(set) var values: UnsafeMutablePointer<UInt64>
-    private(set) var validity: UnsafeMutablePointer<UInt8>
+    @exclusivity(unchecked) private(set) var orders: UnsafeMutablePointer<UInt32>
+    @exclusivity(unchecked) private(set) var values: UnsafeMutablePointer<UInt64>
+    @exclusivity(unchecked) private(set) var validity: UnsafeMutablePointer<UInt8>
     /// Per field: whether some row may lack it.
     let hasAbsent: UnsafeMutablePointer<Bool>
-    var count = 0
+    @exclusivity(unchecked) var count = 0
     /// What the slots of all string columns point into. Never empty, so that it has an address.
-    var strings: [UInt8] = [0]
+    @exclusivity(unchecked) var strings: [UInt8] = [0]
 
     init(fieldCount: Int) {
         self.fieldCount = fieldCount
@@ -282,8 +283,15 @@ final class RowBuffer {
         _ rows: UnsafeBufferPointer<UInt32>, _ source: UnsafePointer<UInt64>, _ heap: StringHeap?,
         into target: UnsafeMutablePointer<UInt64>
     ) {
+        var last = UInt64.max
         for index in 0..<rows.count {
-            let slot = StringSlot(rawValue: source[Int(rows[index])])
+            let raw = source[Int(rows[index])]
+            if raw == last {
+                target[index] = target[index &- 1]
+                continue
+            }
+            last = raw
+            let slot = StringSlot(rawValue: raw)
             target[index] = StringSlot(offset: strings.count, length: slot.length).rawValue
             guard slot.length > 0, let heap else { continue }
             strings.append(
@@ -306,8 +314,13 @@ final class RowBuffer {
             (validity + target).update(from: other.validity + source, count: added)
             if other.hasAbsent[field] { hasAbsent[field] = true }
             guard types[field] == .string else { continue }
-            for row in 0..<added where validity[target + row] != 0 {
-                values[target + row] = copyString(values[target + row], of: other)
+            var (last, copy) = (UInt64.max, UInt64.max)
+            for row in target..<(target + added) where validity[row] != 0 {
+                if values[row] != last {
+                    last = values[row]
+                    copy = copyString(last, of: other)
+                }
+                values[row] = copy
             }
         }
         count += added

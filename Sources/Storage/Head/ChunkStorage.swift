@@ -74,18 +74,3 @@ package final class ChunkStorage: @unchecked Sendable {
         return new
     }
 }
-
-/// The bytes of a chunk's strings, grown like `ChunkStorage`: by copying and publishing.
-///
-/// Safe: bytes below a published count are immutable.
-package final class StringHeap: @unchecked Sendable {
-    package let bytes: UnsafeMutablePointer<UInt8>
-    package let capacity: Int
-
-    package init(capacity: Int) {
-        self.capacity = capacity
-        bytes = .allocate(capacity: capacity)
-    }
-
-    deinit { bytes.deallocate() }
-}

@@ -54,8 +54,7 @@ package final class HeadChunk: @unchecked Sendable {
 
     package let shape: ShapeKey
     private var storage: ChunkStorage
-    private var heap: StringHeap?
-    private var heapCount = 0
+    private var strings = StringPool()
     private var written = 0
     private var writtenFirst = Int64.max
     private var writtenLast = Int64.min
@@ -74,8 +73,8 @@ package final class HeadChunk: @unchecked Sendable {
     }
 
     var rowCount: Int { written }
-    var isFull: Bool { written >= Self.rowsMax || heapCount > 64 << 20 }
-    var byteCount: Int { storage.byteCount + (heap?.capacity ?? 0) }
+    var isFull: Bool { written >= Self.rowsMax || strings.count > 64 << 20 }
+    var byteCount: Int { storage.byteCount + strings.byteCount }
 
     /// What `append` copies from: field-major columns with a stride, in the chunk's field order.
     package struct Source {
@@ -133,35 +132,27 @@ package final class HeadChunk: @unchecked Sendable {
 
     private func copyStrings(
         _ from: UnsafePointer<UInt64>, _ target: UnsafeMutablePointer<UInt64>, _ count: Int,
-        _ strings: UnsafeRawPointer
+        _ bytes: UnsafeRawPointer
     ) {
         for row in 0..<count {
             let slot = StringSlot(rawValue: from[row])
-            let heap = reserveHeap(slot.length)
-            UnsafeMutableRawPointer(heap.bytes + heapCount)
-                .copyMemory(from: strings + slot.offset, byteCount: slot.length)
-            target[row] = StringSlot(offset: heapCount, length: slot.length).rawValue
-            heapCount += slot.length
+            target[row] = strings.slot(of: bytes + slot.offset, slot.length)
         }
-    }
-
-    private func reserveHeap(_ more: Int) -> StringHeap {
-        if let heap, heapCount + more <= heap.capacity { return heap }
-        let wider = StringHeap(capacity: max(256, (heapCount + more) * 2))
-        if let heap { wider.bytes.update(from: heap.bytes, count: heapCount) }
-        heap = wider
-        return wider
     }
 
     /// Makes what was appended visible. Under the publish lock.
     package func publish() {
         published = ChunkView(
-            shape: shape, storage: storage, heap: heap, rowCount: written, firstTime: writtenFirst,
+            shape: shape, storage: storage, heap: strings.heap, rowCount: written,
+            firstTime: writtenFirst,
             lastTime: writtenLast, sortedRows: nil)
     }
 
     /// No more rows come. Under the publish lock.
-    package func seal() { isSealed = true }
+    package func seal() {
+        isSealed = true
+        strings.forget()
+    }
 
     /// The same rows in another order, in which they lie in `storage` from now on. Under the publish
     /// lock, and only once sealed: the applier doesn't touch the chunk any more.

@@ -72,7 +72,8 @@ package final class RowGroup: @unchecked Sendable {
         columns.deallocate()
     }
 
-    package var byteCount: Int { capacity * (16 + 8 * fieldCount) }
+    package var bytesPerRow: Int { 16 + 8 * fieldCount }
+    package var byteCount: Int { capacity * bytesPerRow }
 
     /// Makes sure that one more row fits.
     @inline(__always)
@@ -232,8 +233,11 @@ package final class WriteBatch: @unchecked Sendable {
     var latestPartition = Int64.min
     package var newSeries: [NewSeries] = []
     /// Bytes of string values; never moves while a parser appends through `appendString`.
-    package private(set) var strings: UnsafeMutableRawPointer
-    package private(set) var stringCount = 0
+    package var strings: UnsafeMutableRawPointer { stringBytes }
+    package var stringCount: Int { stringEnd }
+    // Not to be seen from other modules: accesses need no checks then.
+    private var stringBytes: UnsafeMutableRawPointer
+    private var stringEnd = 0
     private var stringCapacity: Int
     /// The first lines that were refused, wholly or in part, and how many there were in all.
     package private(set) var rejections: [LineRejection] = []
@@ -250,10 +254,10 @@ package final class WriteBatch: @unchecked Sendable {
     package init(database: String) {
         self.database = database
         stringCapacity = 256
-        strings = .allocate(byteCount: 256, alignment: 8)
+        stringBytes = .allocate(byteCount: 256, alignment: 8)
     }
 
-    deinit { strings.deallocate() }
+    deinit { stringBytes.deallocate() }
 
     /// Why a batch that is one statement may not be stored.
     var refusalOfStatement: StorageError? {
@@ -279,23 +283,27 @@ package final class WriteBatch: @unchecked Sendable {
 
     /// Copies a string's bytes into the batch.
     package func appendString(_ bytes: UnsafeRawBufferPointer) -> StringSlot {
-        if stringCount + bytes.count > stringCapacity {
-            stringCapacity = max(stringCapacity * 2, stringCount + bytes.count)
-            let wider = UnsafeMutableRawPointer.allocate(byteCount: stringCapacity, alignment: 8)
-            wider.copyMemory(from: strings, byteCount: stringCount)
-            strings.deallocate()
-            strings = wider
-        }
+        let start = stringEnd
+        let end = start + bytes.count
+        if end > stringCapacity { growStrings(end) }
         if let base = bytes.baseAddress {
-            (strings + stringCount).copyMemory(from: base, byteCount: bytes.count)
+            (stringBytes + start).copyMemory(from: base, byteCount: bytes.count)
         }
-        defer { stringCount += bytes.count }
-        return StringSlot(offset: stringCount, length: bytes.count)
+        stringEnd = end
+        return StringSlot(offset: start, length: bytes.count)
+    }
+
+    private func growStrings(_ needed: Int) {
+        stringCapacity = max(stringCapacity * 2, needed)
+        let wider = UnsafeMutableRawPointer.allocate(byteCount: stringCapacity, alignment: 8)
+        wider.copyMemory(from: stringBytes, byteCount: stringEnd)
+        stringBytes.deallocate()
+        stringBytes = wider
     }
 
     /// Takes back strings of a row that was not finished. `count` is an earlier `stringCount`.
     package func truncateStrings(to count: Int) {
-        if count < stringCount { stringCount = max(0, count) }
+        if count < stringEnd { stringEnd = max(0, count) }
     }
 
     /// To be called once a line, however much of it is refused.
