@@ -8,13 +8,14 @@
 # make fuzz              distorted statements and requests (FUZZ_ROUNDS=100000 APUS_SEED=1)
 # make fuzz-blocks       distorted payloads of blocks under libFuzzer (RUNS=100000000)
 # make round-trip        a billion numbers through all encodings (VALUES=1000000000 APUS_SEED=1)
+# make predicates        a million conditions on tags against a look at every series (APUS_SEED=1)
 # make soak              the simulations of crashes, faults and damage at length (ROUNDS=100)
 # make bench             the micro-benchmarks of the layers (FILTER=codec RESULT=FILE)
 # make bench-compare BASE=main  the same of two commits, interleaved: ratios of CPU time (PAIRS=5)
 # make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
 # make bench-ingest      shapes of batches, acknowledgements, a backfill, datagrams (INGEST="--seconds 20")
-# make bench-soak        half an hour of everything at once (RATE=5400000 values a second)
+# make bench-soak        half an hour of everything at once (RATE=5900000 values a second)
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
 # make install           puts it in place; make uninstall (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
 # make dist              the same as a tarball, tried out from there
@@ -37,7 +38,7 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip soak \
+.PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip predicates soak \
   bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-soak bench-tool \
   release install uninstall dist lint format clean
 
@@ -91,6 +92,11 @@ round-trip: build
 	$(SWIFT_BUILD) --build-tests
 	APUS_ROUND_TRIP_VALUES=$(VALUES) swift test $(SWIFT_FLAGS) --skip-build --filter RoundTripTests
 
+CASES ?= 1000000
+predicates:
+	$(SWIFT_BUILD) --build-tests
+	APUS_PREDICATE_CASES=$(CASES) swift test $(SWIFT_FLAGS) --skip-build --filter SeriesPredicateTests
+
 ROUNDS ?= 20
 soak:
 	$(SWIFT_BUILD) --build-tests
@@ -143,7 +149,7 @@ bench-ingest: build bench-tool
 	python3 -B Benchmarks/Ingest/backfill.py $(INGEST_TOOLS) --result Benchmarks/Results/backfill
 	python3 -B Benchmarks/Ingest/datagrams.py $(INGEST_TOOLS) --result Benchmarks/Results/datagrams
 
-RATE ?= 5400000
+RATE ?= 5900000
 bench-soak: build bench-tool
 	mkdir -p $(BENCH_SCRATCH)/peers
 	python3 -B Benchmarks/Ingest/soak.py $(INGEST_TOOLS) --values-per-second $(RATE) \

@@ -9,6 +9,8 @@ public struct StoreOptions: Sendable {
     public var storage: StorageOptions
     /// The most memory one query may hold.
     public var queryMemoryBytesMax = 256 << 20
+    /// The most memory for answers of conditions on tags that are kept for the next query.
+    public var predicateCacheBytesMax = 32 << 20
     /// After this long a query gives up, unless it asked for another limit.
     public var queryTimeoutMilliseconds = 60_000
     /// How many queries run at once; more wait.
@@ -27,6 +29,7 @@ public struct StoreOptions: Sendable {
     package mutating func bound(memoryBytes: Int) {
         storage.memoryBytesMax = memoryBytes
         queryMemoryBytesMax = max(16 << 20, memoryBytes / 4)
+        predicateCacheBytesMax = min(32 << 20, memoryBytes / 16)
     }
 
     /// What a process takes unless told: a quarter of the machine's memory, at most 4 GiB.
@@ -35,6 +38,7 @@ public struct StoreOptions: Sendable {
     func queryOptions() -> QueryOptions {
         var options = QueryOptions()
         options.memoryBytesMax = queryMemoryBytesMax
+        options.predicateCacheBytesMax = predicateCacheBytesMax
         options.timeoutMilliseconds = queryTimeoutMilliseconds
         if let queryThreadCount { options.threadCount = max(1, queryThreadCount) }
         options.concurrentQueriesMax = concurrentQueriesMax

@@ -70,6 +70,15 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .setting(.coldAfter), help: .setting(.coldAfter))
     var coldAfter: String?
 
+    @Option(name: .setting(.maxSeriesPerTable), help: .setting(.maxSeriesPerTable))
+    var maxSeriesPerTable: String?
+
+    @Option(name: .setting(.maxSeriesPerDatabase), help: .setting(.maxSeriesPerDatabase))
+    var maxSeriesPerDatabase: String?
+
+    @Option(name: .setting(.maxValuesPerTag), help: .setting(.maxValuesPerTag))
+    var maxValuesPerTag: String?
+
     @Option(
         name: .setting(.logLevel), help: .setting(.logLevel),
         completion: .list(["trace", "debug", "info", "notice", "warning", "error"]))
@@ -89,8 +98,10 @@ struct ServeCommand: ParsableCommand {
             (.durability, durability), (.memory, memory), (.tokenFile, tokenFile),
             (.allowUnauthenticated, allowUnauthenticated ? "on" : nil),
             (.createOnWrite, createOnWrite), (.retention, retention),
-            (.acceptFuture, acceptFuture), (.coldAfter, coldAfter), (.logLevel, logLevel),
-            (.config, config),
+            (.acceptFuture, acceptFuture), (.coldAfter, coldAfter),
+            (.maxSeriesPerTable, maxSeriesPerTable),
+            (.maxSeriesPerDatabase, maxSeriesPerDatabase), (.maxValuesPerTag, maxValuesPerTag),
+            (.logLevel, logLevel), (.config, config),
         ]
         var flags: [String: [String]] = [
             Setting.allow.name: allow, Setting.allowHost.name: allowHost,

@@ -15,7 +15,8 @@ struct VersionCommand: ParsableCommand {
             """)
 
     /// The number of the newest format on disk that this release writes.
-    static let formatNumber = max(Manifest.formatNumber, SegmentLayout.formatNumber)
+    static let formatNumber = max(
+        UInt32(Manifest.formatNumber), UInt32(SegmentLayout.formatNumber), CatalogFile.format)
 
     static var text: String {
         "apus \(ServerVersion.apus) commit \(String(cString: apus_build_commit())) format \(formatNumber)"

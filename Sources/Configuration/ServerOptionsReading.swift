@@ -92,6 +92,20 @@ extension EffectiveSettings {
             let milliseconds = try OptionText.milliseconds(text)
             storage.coldAfterSeconds = milliseconds == 0 ? 0 : max(1, milliseconds / 1_000)
         }
+        try count(.maxSeriesPerTable, into: &storage.seriesPerTableMax)
+        try count(.maxSeriesPerDatabase, into: &storage.seriesPerDatabaseMax)
+        try count(.maxValuesPerTag, into: &storage.valuesPerTagMax)
+    }
+
+    private func count(_ setting: Setting, into limit: inout Int) throws(OptionError) {
+        var chosen = limit
+        try value(setting) { text throws(OptionError) in
+            guard let number = Int(text.filter { $0 != "_" }), number > 0 else {
+                throw OptionError("\(text) is not a number of at least 1")
+            }
+            chosen = number
+        }
+        limit = chosen
     }
 
     /// Calls `body` for every text of a setting, and puts its place in front of what is wrong.

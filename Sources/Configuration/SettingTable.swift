@@ -3,8 +3,8 @@
 extension Setting {
     package static let all = [
         data, http, lineTCP, lineUDP, durability, memory, tokenFile, allow, allowHost,
-        allowUnauthenticated, createOnWrite, retention, acceptFuture, coldAfter, logLevel, config,
-        checkConfig,
+        allowUnauthenticated, createOnWrite, retention, acceptFuture, coldAfter,
+        maxSeriesPerTable, maxSeriesPerDatabase, maxValuesPerTag, logLevel, config, checkConfig,
     ]
 
     package static let data = Setting(
@@ -83,6 +83,21 @@ extension Setting {
         "cold-after", .quantity, valueName: "time", default: "1h",
         "How long a partition gets no rows before it is encoded as small as it gets, or never.",
         notes: "`0` is at once; with `never` only `COMPACT` does it.", example: #""6h""#)
+
+    package static let maxSeriesPerTable = Setting(
+        "max-series-per-table", .quantity, valueName: "count", default: "20000000",
+        "Rows of further series are refused line by line.",
+        notes: "Series that are there go on being written.", example: "1_000_000")
+
+    package static let maxSeriesPerDatabase = Setting(
+        "max-series-per-database", .quantity, valueName: "count", default: "100000000",
+        "The same for all tables of a database.", example: "5_000_000")
+
+    package static let maxValuesPerTag = Setting(
+        "max-values-per-tag", .quantity, valueName: "count", default: "20000000",
+        "The same for the distinct values of one tag of a table.",
+        notes: "Below the series of a table it stops a tag that is a request's number.",
+        example: "1_000_000")
 
     package static let logLevel = Setting(
         "log-level", valueName: "level", default: "info",

@@ -1,4 +1,5 @@
-// Comparisons of a column with a constant as bits: eight values or 64 codes at a time.
+// Comparisons of a column with a constant, or of codes with a set, as bits: eight values or 64 codes at a
+// time.
 #include "apus_kernels.h"
 #include "wide.h"
 #include <string.h>
@@ -82,4 +83,29 @@ void apus_match_codes(const void *codes, unsigned width, size_t count, uint32_t 
     if (width == 1 && code <= UINT8_MAX) match_bytes(codes, count, (uint8_t)code, bits);
     if (width == 2 && code <= UINT16_MAX) match_halves(codes, count, (uint16_t)code, bits);
     if (width == 4) match_words(codes, count, code, bits);
+}
+
+#define SELECT(name, code_type) \
+    WIDE static void name(const code_type *codes, size_t count, const uint64_t *set, uint32_t set_count, \
+                          uint64_t *bits) {   \
+        for (size_t i = 0; i < count; i += 64) {                                                     \
+            const size_t n = count - i < 64 ? count - i : 64;                                        \
+            uint64_t word = 0;                \
+            for (size_t j = 0; j < n; j++) {  \
+                const uint32_t code = codes[i + j] < set_count ? codes[i + j] : set_count;           \
+                word |= (set[code / 64] >> (code % 64) & 1) << j;                                    \
+            }                                 \
+            bits[i / 64] |= word;             \
+        }                                     \
+    }
+
+SELECT(select_bytes, uint8_t)
+SELECT(select_halves, uint16_t)
+SELECT(select_words, uint32_t)
+
+void apus_select_codes(const void *codes, unsigned width, size_t count, const uint64_t *set,
+                       uint32_t set_count, uint64_t *bits) {
+    if (width == 1) select_bytes(codes, count, set, set_count, bits);
+    if (width == 2) select_halves(codes, count, set, set_count, bits);
+    if (width == 4) select_words(codes, count, set, set_count, bits);
 }

@@ -11,6 +11,8 @@ package struct QueryOptions: Sendable {
     /// Threads that scan, the caller's among them; the machine's cores unless told.
     package var threadCount = Processors.count
     package var concurrentQueriesMax = 16
+    /// What answers of conditions on tags may take that are kept for the next query.
+    package var predicateCacheBytesMax = 32 << 20
 
     package init() {}
 }
@@ -31,12 +33,14 @@ package final class QueryEngine: Sendable {
     package let storage: StorageEngine
     package let options: QueryOptions
     let pool: ScanPool
+    let predicates: PredicateCache
     private let running = Atomic<Int>(0)
 
     package init(storage: StorageEngine, options: QueryOptions) {
         self.storage = storage
         self.options = options
         pool = ScanPool(threadCount: max(0, options.threadCount - 1))
+        predicates = PredicateCache(bytesMax: options.predicateCacheBytesMax)
     }
 
     deinit { pool.close() }

@@ -25,6 +25,9 @@ public struct StorageOptions: Sendable {
     public var partitionSeconds = 86_400
     public var blockRowsMax = 1_024
     public var seriesPerTableMax = 20_000_000
+    public var seriesPerDatabaseMax = 100_000_000
+    /// Distinct values of one tag of a table.
+    public var valuesPerTagMax = 20_000_000
     public var fieldsPerTableMax = 10_000
     public var tagsPerTableMax = 256
     public var tablesPerDatabaseMax = 100_000

@@ -81,7 +81,7 @@ private func sampleLines(_ count: Int) -> [UInt8] {
             #expect(typo.overlongLineCount == 0, "\(command):\n\(typo.text)")
         }
         let version = try see(["version"], columns: columns)
-        #expect(version.code == 0 && version.lines.count == 1 && version.has("format 2"))
+        #expect(version.code == 0 && version.lines.count == 1 && version.has("format 3"))
     }
 
     @Test(arguments: [80, 200])

@@ -110,7 +110,7 @@ import Testing
     }
 
     @Test func `version says its format, and every command helps with an example`() throws {
-        #expect(try Binary.run(["version"]).output.contains("format 2"))
+        #expect(try Binary.run(["version"]).output.contains("format 3"))
         for command in [
             "serve", "collect", "sql", "import", "export", "demo", "backup", "check", "inspect",
             "stats", "version",

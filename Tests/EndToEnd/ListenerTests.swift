@@ -157,7 +157,7 @@ private func sockets(of process: pid_t) throws -> (tcp: Int, udp: Int) {
     @Test func `version says version, commit and format`() throws {
         let result = try Binary.run(["version"])
         #expect(result.code == 0 && result.errors == "")
-        let line = /apus \d+\.\d+\.\d+ commit (unknown|[0-9a-f]{7,40}\+?) format 2\n/
+        let line = /apus \d+\.\d+\.\d+ commit (unknown|[0-9a-f]{7,40}\+?) format 3\n/
         #expect(result.output.wholeMatch(of: line) != nil, "\(result.output)")
         #expect(try Binary.run(["--version"]).output == result.output)
     }

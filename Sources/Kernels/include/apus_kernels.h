@@ -135,6 +135,16 @@ void apus_filter(const uint64_t *values, size_t count, apus_number_type type, ap
 // Sets bit i % 64 of word i / 64 where code i, of `width` 1, 2 or 4 bytes, is `code`; other bits stay.
 void apus_match_codes(const void *codes, unsigned width, size_t count, uint32_t code, uint64_t *bits);
 
+// Sets bit i % 64 of word i / 64 where the set has the bit of code i, of `width` 1, 2 or 4 bytes; other bits
+// stay. Codes of `set_count` or more are in no set, whose word for `set_count` is there and has that bit 0.
+void apus_select_codes(const void *codes, unsigned width, size_t count, const uint64_t *set,
+                       uint32_t set_count, uint64_t *bits);
+
+// Sets found[i] to 1 for each of `count` values, from value `first` on, that contains the needle, of at least
+// one byte. Value n lies at bytes[ends[n - 1]] up to ends[n], the first from 0 on.
+void apus_find_in_values(const uint8_t *bytes, const uint32_t *ends, size_t first, size_t count,
+                         const uint8_t *needle, size_t needle_count, uint8_t *found);
+
 // How many of `count` bytes are newlines; sets `has_quote` to 1 if one is a double quote.
 size_t apus_count_newlines(const void *bytes, size_t count, int *has_quote);
 

@@ -71,6 +71,11 @@ extension Parser {
             return .series(
                 ShowSeries(table: table, condition: condition, limit: limit, offset: offset))
         }
+        if accept("CARDINALITY") {
+            let table = at("FROM") ? try fromTable() : nil
+            let (limit, offset) = try limitAndOffset()
+            return .cardinality(table, limit: limit, offset: offset)
+        }
         if at("QUERIES") { throw unsupported("SHOW QUERIES") }
         if at("TAG") {
             advance()
@@ -80,7 +85,8 @@ extension Parser {
             advance()
             throw unexpected("KEYS")
         }
-        throw unexpected("DATABASES, TABLES, TAG KEYS, TAG VALUES, FIELD KEYS or SERIES")
+        throw unexpected(
+            "DATABASES, TABLES, TAG KEYS, TAG VALUES, FIELD KEYS, SERIES or CARDINALITY")
     }
 
     private mutating func fromTable() throws(QueryError) -> TableName {

@@ -374,6 +374,8 @@ package enum ShowStatement: Hashable, Sendable {
     case tagValues(ShowTagValues)
     case fieldKeys(TableName)
     case series(ShowSeries)
+    /// Nil: of all tables of the session's database.
+    case cardinality(TableName?, limit: Expression?, offset: Expression?)
 }
 
 package struct Statement: Hashable, Sendable {

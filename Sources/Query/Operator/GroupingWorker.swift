@@ -267,6 +267,47 @@ final class GroupingWorker: ScanWorker {
         if !timesAscend { try charge() }
     }
 
+    /// Adds rows that lie group by group: row n of `keys` has the columns that the keys of run n read.
+    func add(
+        _ frame: Frame, keys: Frame, runs: [Range<Int>], rowSeries: [UInt32]
+    ) throws(QueryError) {
+        let keys = try evaluateAll(plan.keys, keys)
+        var groups: [GroupRun] = []
+        // What picks a row wants each with its series.
+        let picksRow = plan.aggregates.contains {
+            switch $0.function {
+            case .first, .last, .latest: true
+            default: false
+            }
+        }
+        var key: [UInt8] = []
+        for (number, run) in runs.enumerated() {
+            key.removeAll(keepingCapacity: true)
+            for vector in keys { KeyEncoder.append(vector, number, to: &key) }
+            let group = table.group(of: key)
+            if picksRow {
+                for row in run { groups.append(GroupRun(start: row, end: row + 1, group: group)) }
+            } else {
+                groups.append(GroupRun(start: run.lowerBound, end: run.upperBound, group: group))
+            }
+        }
+        for accumulator in accumulators { accumulator.resize(table.count) }
+        let times = plan.timeSlot.map { frame.columns[$0].expanded().values }
+        for (index, aggregate) in plan.aggregates.enumerated() {
+            try add(aggregate, accumulators[index], frame, groups, times, rowSeries)
+        }
+        try charge()
+    }
+
+    /// Rows of the only group that nothing more is asked of.
+    func addRows(_ count: Int) {
+        let group = table.group(of: [])
+        for accumulator in accumulators {
+            accumulator.resize(group + 1)
+            accumulator.addRows(group, count)
+        }
+    }
+
     private func add(
         _ aggregate: AggregateCall, _ accumulator: Accumulator, _ frame: Frame,
         _ runs: [GroupRun], _ times: [UInt64]?, _ rowSeries: [UInt32]

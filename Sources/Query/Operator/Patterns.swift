@@ -61,7 +61,7 @@ private func placing<T>(
 }
 
 /// A match may take a microsecond a byte: so much text is matched between two looks at the clock.
-private let bytesPerCheck = 64 << 10
+let bytesPerCheck = 64 << 10
 
 private func patternVector<Pattern>(
     _ operand: Vector, _ pattern: Vector, negated: Bool, _ context: QueryContext?,

@@ -8,6 +8,10 @@ struct ExecutionReport {
     var warnings: [String] = []
     var seriesMatched: Int?
     var usesSummaries = false
+    /// LATEST ON was answered from the rows that the storage keeps for it.
+    var usesLastRows = false
+    /// Rows that directories counted.
+    var countedRows = 0
     var groupCount: Int?
     var rowCount = 0
 }
@@ -56,7 +60,7 @@ extension QueryEngine {
         report.warnings += plan.scope?.notices ?? []
         var request = scan.request
         if let predicate = scan.seriesPredicate {
-            let series = try predicate.select(scan.table, context)
+            let series = try predicate.select(scan.table, predicates, context)
             report.seriesMatched = series.count
             if series.isEmpty { request.timeRange = TimeRange(lower: 0, upper: 0) }
             request.series = series
@@ -94,6 +98,12 @@ extension QueryEngine {
         _ context: QueryContext, _ report: inout ExecutionReport
     ) throws(QueryError) -> Frame {
         guard let first = plan.latest ?? plan.grouping else { return Frame(count: 0, columns: []) }
+        if let frame = try latestFromLastRows(plan, scan, request, snapshot, context, &report) {
+            return frame
+        }
+        if let frame = try counted(plan, scan, request, snapshot, context, &report) {
+            return frame
+        }
         var request = request
         let shape = GroupingShape(first, scan)
         if let shape, let summaries = shape.summaries(first) {
@@ -122,6 +132,33 @@ extension QueryEngine {
         frame = try second.finish()
         report.groupCount = frame.count
         return frame
+    }
+
+    /// The one row of `count(*)` over all rows of a range: what directories count is not scanned.
+    private func counted(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
+        _ context: QueryContext, _ report: inout ExecutionReport
+    ) throws(QueryError) -> Frame? {
+        guard plan.latest == nil, let grouping = plan.grouping, grouping.keys.isEmpty,
+            grouping.aggregates.allSatisfy({ $0.function == .countRows && $0.filter == nil }),
+            !grouping.aggregates.isEmpty, request.series == nil, !scan.picksRows
+        else { return nil }
+        let (rows, rest) = snapshot.countedRows(of: scan.table, in: request.timeRange)
+        let worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
+        worker.addRows(rows)
+        report.countedRows = rows
+        let shape = GroupingShape(grouping, scan)
+        var request = request
+        if let shape { request.summaries = shape.summaries(grouping) }
+        for range in rest {
+            request.timeRange = range
+            let (workers, counters) = try runScan(snapshot, scan, request, context) {
+                GroupingWorker(grouping, scan: scan, shape: shape, context: context)
+            }
+            report.counters.add(counters)
+            for other in workers { try worker.merge(other) }
+        }
+        return try worker.finish()
     }
 
     /// HAVING, the outputs, DISTINCT, ORDER BY and LIMIT over rows in memory.

@@ -209,6 +209,18 @@ extension BoundExpression {
         return columns
     }
 
+    /// The expression with one column under another number.
+    func withColumn(_ column: Int, as other: Int) -> BoundExpression {
+        var result = mapPlain { $0.withColumn(column, as: other) }
+        if case .column(column) = kind { result.kind = .column(other) }
+        return result
+    }
+
+    private func mapPlain(_ body: (BoundExpression) -> BoundExpression) -> BoundExpression {
+        // Nothing that a body without errors maps can fail.
+        (try? mapChildren { child in body(child) }) ?? self
+    }
+
     package var containsAggregate: Bool {
         if case .aggregate = kind { return true }
         return children.contains { $0.containsAggregate }

@@ -31,6 +31,10 @@ extension StatementExecution {
             lines.append("rows: \(report.rowCount)")
             if let groups = report.groupCount { lines.append("groups: \(groups)") }
             if let series = report.seriesMatched { lines.append("series matched: \(series)") }
+            if report.usesLastRows { lines.append("last rows: kept, no scan") }
+            if report.countedRows > 0 {
+                lines.append("rows counted by directories: \(report.countedRows)")
+            }
             lines.append("rows scanned: \(report.counters.rowsScanned)")
             lines.append(
                 "blocks: \(report.counters.blocksRead) read, "
@@ -150,8 +154,9 @@ struct PlanDescription {
 
     private func text(_ predicate: SeriesPredicate, _ scan: ScanPlan) -> String {
         switch predicate {
-        case .leaf(let tag, _, _, let wantsFalse):
-            return (wantsFalse ? "NOT " : "") + "condition on \(scan.schema.tags[tag].sqlName)"
+        case .leaf(let leaf):
+            return (leaf.wantsFalse ? "NOT " : "")
+                + "condition on \(scan.schema.tags[leaf.tag].sqlName)"
         case .and(let parts): return parts.map { text($0, scan) }.joined(separator: " AND ")
         case .or(let parts):
             return "(" + parts.map { text($0, scan) }.joined(separator: " OR ") + ")"

@@ -51,6 +51,8 @@ extension StatementExecution {
                 into: &sink)
         case .tagValues(let show): try tagValues(show, into: &sink)
         case .series(let show): try series(show, into: &sink)
+        case .cardinality(let name, let limit, let offset):
+            try cardinality(name, limit, offset, into: &sink)
         }
     }
 
@@ -70,7 +72,7 @@ extension StatementExecution {
         }
     }
 
-    private func page<T>(
+    func page<T>(
         _ rows: [T], _ limit: Expression?, _ offset: Expression?
     ) throws(QueryError) -> [T] {
         let rest = rows.dropFirst(try session.rowLimit(offset, "OFFSET") ?? 0)
@@ -94,7 +96,7 @@ extension StatementExecution {
         var scan = ScanPlan(table: table, columns: scope.used, schema: scope.schema)
         PredicateSplit.push(bound, into: &scan)
         guard scan.timeRange == .all, !scan.picksRows else { return nil }
-        return try scan.seriesPredicate?.select(table, context) ?? all
+        return try scan.seriesPredicate?.select(table, engine.predicates, context) ?? all
     }
 
     private mutating func tagValues<Sink: ResultSink>(

@@ -136,7 +136,7 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
         case .writeV1, .writeV2, .writeV3:
             return try WriteExchange(request, server: server, store: store, loop: loop)
         case .query: return InfluxQueryExchange(request, server: server, store: store)
-        case .sql: return SQLExchange(request, server: server, store: store)
+        case .sql, .cardinality: return SQLExchange(request, server: server, store: store)
         case .metrics:
             guard permissions.canRead else { throw Refusal(.forbidden, "the token may not read") }
             return StatusExchange(server: server, endpoint: .metrics)

@@ -12,6 +12,7 @@ enum Endpoint: String, Sendable, CaseIterable {
     case ready = "/ready"
     case query = "/query"
     case sql = "/sql"
+    case cardinality = "/cardinality"
     case metrics = "/metrics"
     case unknown = "other"
 
@@ -50,6 +51,9 @@ enum Endpoint: String, Sendable, CaseIterable {
         ),
         Route(
             endpoint: .sql, methods: [.GET, .POST], family: .own, takesPrefix: false, isOpen: false),
+        Route(
+            endpoint: .cardinality, methods: [.GET], family: .own, takesPrefix: false, isOpen: false
+        ),
         Route(
             endpoint: .metrics, methods: [.GET, .HEAD], family: .own, takesPrefix: false,
             isOpen: false),

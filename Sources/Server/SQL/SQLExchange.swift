@@ -1,4 +1,4 @@
-// `/sql`: reads the request's parameters, hands the statement to a worker, streams the answer.
+// `/sql`, and `/cardinality`, which is a statement without the statement: reads the request's parameters, hands the statement to a worker, streams the answer.
 
 internal import Apus
 internal import ApusQuery
@@ -67,6 +67,7 @@ final class SQLExchange: Exchange {
                 sql = body
             }
         }
+        if request.endpoint == .cardinality { sql = Self.cardinalityStatement(parameters) }
         guard let sql, !sql.isEmpty else {
             throw Refusal(.badRequest, "no statement: send it as q or as the body", code: "syntax")
         }
@@ -91,6 +92,18 @@ final class SQLExchange: Exchange {
         query.readOnly = request.head.method == .GET
         query.access = request.permissions.queryAccess
         return (query, try AnswerStyle(parameters))
+    }
+
+    private static func cardinalityStatement(_ parameters: URLParameters) -> String {
+        var sql = "SHOW CARDINALITY"
+        if let table = parameters["table"], !table.isEmpty {
+            sql +=
+                " FROM \""
+                + table.split(separator: "\"", omittingEmptySubsequences: false)
+                .joined(separator: "\"\"") + "\""
+        }
+        if let limit = parameters["limit"].flatMap({ Int($0) }) { sql += " LIMIT \(limit)" }
+        return sql
     }
 
     private static func acceptsGzip(_ headers: HTTPHeaders) -> Bool {

@@ -106,6 +106,16 @@ package final class Catalog: Sendable {
             }
             state.changes.tables.insert(tableID)
             return applyMember(entry, table)
+        case .section(let section):
+            guard let table = state.tablesByID[section.tableID] else {
+                return "series of table \(section.tableID), which is not defined"
+            }
+            state.changes.tables.insert(section.tableID)
+            let schema = table.schema
+            if let wrong = table.series.withLock({ $0.append(section, schema) }) {
+                return "table \(section.tableID): \(wrong)"
+            }
+            table.database.count(series: section.count)
         case .dropTable, .dropDatabase: applyDrop(entry, &state)
         }
         return nil
@@ -117,6 +127,7 @@ package final class Catalog: Sendable {
             if let table = state.tablesByID.removeValue(forKey: id) {
                 table.markDropped()
                 table.database.remove(table)
+                table.database.count(series: -table.seriesCount)
                 state.lastDrops[NameKey(table.database.name), default: [:]][NameKey(table.name)] =
                     dropGeneration + 1
                 state.changes.drops.append(entry)
@@ -188,12 +199,13 @@ package final class Catalog: Sendable {
                 return "series \(id) of table \(table.id) has a malformed key, or a tag that is "
                     + "not defined"
             }
+            table.database.count(series: 1)
             return nil
         }
     }
 
     /// Applies a run of entries, as in a log record or a catalog file's frame.
-    func applyAll(_ bytes: UnsafeRawBufferPointer) throws(ByteReader.Malformed) {
+    package func applyAll(_ bytes: UnsafeRawBufferPointer) throws(ByteReader.Malformed) {
         var reader = ByteReader(bytes)
         while !reader.isAtEnd {
             let offset = reader.offset

@@ -9,6 +9,7 @@
 //      5    series         table id varint, series id varint, key text (see SeriesKey)
 //      6    drop table     table id varint
 //      7    drop database  database id varint
+//      8    series section see SeriesSection; in catalog files only
 //
 // Entries follow each other without padding. They are idempotent: an entry for something that
 // exists updates what may change (retention, a field's type, SQL names). Numbers are never reused.
@@ -20,6 +21,7 @@ package enum CatalogEntry: Equatable, Sendable {
     case tag(tableID: UInt32, index: Int, name: String, sqlName: String)
     case field(tableID: UInt32, FieldColumn)
     case series(tableID: UInt32, id: UInt32, key: [UInt8])
+    case section(SeriesSection)
     case dropTable(id: UInt32)
     case dropDatabase(id: UInt32)
 
@@ -62,6 +64,9 @@ package enum CatalogEntry: Equatable, Sendable {
         case .dropDatabase(let id):
             writer.append(UInt8(7))
             writer.appendVarint(UInt64(id))
+        case .section(let section):
+            writer.append(UInt8(8))
+            section.append(to: &writer)
         }
     }
 
@@ -111,6 +116,7 @@ package enum CatalogEntry: Equatable, Sendable {
                 key: try reader.readText(limit: nameBytesMax * 2))
         case 6: return .dropTable(id: try id(&reader))
         case 7: return .dropDatabase(id: try id(&reader))
+        case 8: return .section(try SeriesSection.read(&reader))
         default: throw .init(offset: start, reason: "unknown catalog entry \(kind)")
         }
     }

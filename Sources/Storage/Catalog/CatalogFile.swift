@@ -3,18 +3,19 @@
 //     offset  size  field
 //     ──────  ────  ──────────────────────────────────────────────────────────────
 //          0     8  magic        "APUSCAT1"
-//          8     4  format       2
+//          8     4  format       3
 //         12     4  checksum     CRC-32C of bytes 0 ..< 12
 //         16     …  frames       payloadSize u32, checksum u32 (of the payload), payload
 //        end    12  last frame   payloadSize 0, checksum u32, frameCount u32 (checksum covers it)
 //
 // A frame's payload is a byte, 0 or 1, and a run of catalog entries (CatalogEntry), with 1 as one
-// Zstandard frame that states their size. Nothing follows the last frame. In format 1 a payload is
-// the entries alone.
+// Zstandard frame that states their size. A section of series, which is compressed as it is, has a frame
+// of its own. Nothing follows the last frame. In format 1 a payload is the entries alone; format 2 has no
+// sections.
 
 package enum CatalogFile {
     static let magic = Array("APUSCAT1".utf8)
-    package static let format: UInt32 = 2
+    package static let format: UInt32 = 3
     private static let frameBytes = 256 << 10
     private static let frameBytesMax = 16 << 20
     /// Smaller frames take a block of the device either way.
@@ -31,10 +32,11 @@ package enum CatalogFile {
         file.append(CRC32C.checksum(file.bytes))
         var frame = ByteWriter(capacity: frameBytes + 1024)
         var frameCount: UInt32 = 0
-        func closeFrame() {
+        func closeFrame(isCompressed: Bool = false) {
             guard frame.count > 0 else { return }
             let packed =
-                frame.count >= compressedBytesMin ? ZstdFrame.compress(frame.bytes) : nil
+                frame.count >= compressedBytesMin && !isCompressed
+                ? ZstdFrame.compress(frame.bytes) : nil
             let payload: [UInt8] = packed.map { [1] + $0 } ?? [0] + frame.bytes
             file.append(UInt32(payload.count))
             file.append(CRC32C.checksum(payload))
@@ -43,8 +45,14 @@ package enum CatalogFile {
             frameCount += 1
         }
         entries { entry in
-            entry.append(to: &frame)
-            if frame.count >= frameBytes { closeFrame() }
+            if case .section = entry {
+                closeFrame()
+                entry.append(to: &frame)
+                closeFrame(isCompressed: true)
+            } else {
+                entry.append(to: &frame)
+                if frame.count >= frameBytes { closeFrame() }
+            }
         }
         closeFrame()
         file.append(UInt32(0))

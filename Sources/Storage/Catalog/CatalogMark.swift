@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// What of the catalog a flush has to write: the definitions made since the mark before, cut at a
 /// moment when all of them are in the log.
-struct CatalogMark: Sendable {
+package struct CatalogMark: Sendable {
     struct TableMark: Sendable {
         var table: TableEntry
         var schema: TableSchema
@@ -15,10 +15,13 @@ struct CatalogMark: Sendable {
     var nextDatabaseID: UInt32
     var nextTableID: UInt32
 
+    /// Fewer series than these take less as keys.
+    private static let seriesOneByOneMax = 8
+
     var isEmpty: Bool { databases.isEmpty && tables.isEmpty && drops.isEmpty }
 
     /// The entries of a catalog file. `from` gives the series of a table that older files hold.
-    func forEachEntry(seriesFrom: (UInt32) -> Int, _ body: (CatalogEntry) -> Void) {
+    package func forEachEntry(seriesFrom: (UInt32) -> Int, _ body: (CatalogEntry) -> Void) {
         for database in databases {
             body(
                 .database(
@@ -36,6 +39,12 @@ struct CatalogMark: Sendable {
             let start = seriesFrom(table.id)
             guard start < mark.seriesCount else { continue }
             let series = table.seriesSnapshot
+            guard mark.seriesCount - start < Self.seriesOneByOneMax else {
+                SeriesSection.forEach(series, of: table.id, start..<mark.seriesCount) {
+                    body(.section($0))
+                }
+                continue
+            }
             for id in UInt32(start)..<UInt32(mark.seriesCount) {
                 body(.series(tableID: table.id, id: id, key: series.key(of: id, mark.schema)))
             }
@@ -62,7 +71,7 @@ extension Catalog {
     }
 
     /// A mark of everything, for a catalog file that replaces all others.
-    func markEverything(seriesCount: (TableEntry) -> Int) -> CatalogMark {
+    package func markEverything(seriesCount: (TableEntry) -> Int) -> CatalogMark {
         state.withLock { state in
             CatalogMark(
                 databases: state.databasesByID.values.sorted { $0.id < $1.id },

@@ -45,6 +45,9 @@ package struct SeriesIndex: Sendable {
         }
     }
 
+    /// Distinct values of each tag, by index; tags that no series had are missing at the end.
+    package var valueCounts: [Int] { tags.map(\.column.values.count) }
+
     /// The code of a tag's value, or nil if no series ever had it.
     package func code(of value: [UInt8], tag: Int) -> UInt32? {
         guard tag < tags.count else { return nil }
@@ -83,6 +86,33 @@ package struct SeriesIndex: Sendable {
         return UInt32(truncatingIfNeeded: id)
     }
 
+    /// Adds the series of a section, which are the next ones. Returns what is wrong with it, or nil.
+    mutating func append(_ section: SeriesSection, _ schema: TableSchema) -> String? {
+        guard section.firstSeries == count else {
+            return "series from \(section.firstSeries) on, \(count) are defined"
+        }
+        while tags.count < schema.tags.count { tags.append(TagValues()) }
+        for tag in section.tags {
+            guard tag.index < tags.count else { return "tag \(tag.index) is not defined" }
+            guard tag.firstValue == tags[tag.index].column.values.count else {
+                return "values from \(tag.firstValue) on of tag \(tag.index), "
+                    + "\(tags[tag.index].column.values.count) are defined"
+            }
+        }
+        for tag in section.tags { tags[tag.index].append(tag, firstSeries: count) }
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: tags.count) { codes in
+            codes.initialize(repeating: 0)
+            for series in 0..<section.count {
+                for tag in section.tags {
+                    codes[tag.index] = UInt32(truncatingIfNeeded: tag.codes[series])
+                }
+                slots.insert(Self.hash(codes), UInt32(truncatingIfNeeded: count + series))
+            }
+        }
+        count += section.count
+        return nil
+    }
+
     private func withCodes<R>(_ body: (UnsafeMutableBufferPointer<UInt32>) -> R) -> R {
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: tags.count) { codes in
             codes.initialize(repeating: 0)
@@ -119,6 +149,8 @@ package struct SeriesSnapshot: Sendable {
         self.count = count
         self.tags = tags
     }
+
+    var tagIndices: Range<Int> { tags.indices }
 
     package func tag(_ index: Int) -> TagColumnValues {
         index < tags.count ? tags[index] : TagColumnValues()

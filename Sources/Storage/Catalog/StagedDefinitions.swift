@@ -17,14 +17,70 @@ final class StagedTable {
     /// The series to come; their ids count on from those of the table.
     fileprivate var series = SeriesKeys()
     fileprivate let seriesKnown: Int
+    /// Of the tags that the table has, by index.
+    private let valueCounts: [Int]
+    private let valueCountMax: Int
+    /// Values by tag that series to come bring, from the first `noted` of them.
+    private var newValues: [[UInt8]: Set<[UInt8]>] = [:]
+    private var noted = 0
 
     fileprivate init(_ table: TableEntry) {
         self.table = table
         schema = table.schema
-        seriesKnown = table.seriesCount
+        (seriesKnown, valueCounts) = table.series.withLock { ($0.count, $0.valueCounts) }
+        valueCountMax = valueCounts.max() ?? 0
     }
 
     var seriesCount: Int { seriesKnown + series.count }
+
+    /// The tag with the most values, and how many; of the table as it is.
+    var widestTag: (name: String, valueCount: Int)? {
+        valueCounts.indices.max { valueCounts[$0] < valueCounts[$1] }
+            .map { (schema.tags[$0].name, valueCounts[$0]) }
+    }
+
+    /// The tag of a series to come that has no room for its value.
+    func tagWithoutRoom(for key: [UInt8], valuesMax: Int) -> String? {
+        guard valueCountMax + series.count >= valuesMax else { return nil }
+        noteNewValues()
+        var full: String?
+        forEachTag(key) { name, value in
+            let index = schema.tagIndex(named: name, likely: 0)
+            let count = index.map { $0 < valueCounts.count ? valueCounts[$0] : 0 } ?? 0
+            let new = newValues[Array(name)] ?? []
+            guard count + new.count >= valuesMax, !new.contains(value) else { return }
+            let known = index.flatMap { tag in
+                table.series.withLock { $0.code(of: value, tag: tag) }
+            }
+            if known == nil { full = full ?? String(decoding: name, as: UTF8.self) }
+        }
+        return full
+    }
+
+    private func noteNewValues() {
+        for number in noted..<series.count {
+            forEachTag(series[number]) { name, value in
+                let index = schema.tagIndex(named: name, likely: 0)
+                let known = index.flatMap { tag in
+                    table.series.withLock { $0.code(of: value, tag: tag) }
+                }
+                if known == nil { newValues[Array(name), default: []].insert(value) }
+            }
+        }
+        noted = series.count
+    }
+
+    /// Safe: names are lent for the call.
+    private func forEachTag(
+        _ key: [UInt8], _ body: (_ name: UnsafeRawBufferPointer, _ value: [UInt8]) -> Void
+    ) {
+        key.withUnsafeBytes { bytes in
+            _ = SeriesKey.forEachTag(bytes) { name, value in
+                body(name, Array(value))
+                return true
+            }
+        }
+    }
 
     /// Safe: the key's bytes are compared and not kept.
     func seriesID(forKey key: UnsafeRawBufferPointer) -> UInt32? {
@@ -39,6 +95,8 @@ private struct SeriesKeys {
     private var slots = HashSlots()
 
     var count: Int { keys.count }
+
+    subscript(_ number: Int) -> [UInt8] { keys[number] }
 
     func find(_ key: UnsafeRawBufferPointer) -> UInt32? {
         keys.isEmpty
@@ -60,6 +118,7 @@ struct StagedDefinitions {
     private var databases: [NameKey: DatabaseEntry] = [:]
     private var tables: [UInt32: StagedTable] = [:]
     private var newTables: [UInt32: [NameKey: StagedTable]] = [:]
+    private var newSeries: [UInt32: Int] = [:]
     private var nextDatabaseID: UInt32
     private var nextTableID: UInt32
 
@@ -90,6 +149,10 @@ struct StagedDefinitions {
 
     func tableCount(in database: DatabaseEntry) -> Int {
         database.tableCount + (newTables[database.id]?.count ?? 0)
+    }
+
+    func seriesCount(in database: DatabaseEntry) -> Int {
+        database.seriesCount + (newSeries[database.id] ?? 0)
     }
 
     // MARK: Making
@@ -154,6 +217,7 @@ struct StagedDefinitions {
     mutating func makeSeries(key: [UInt8], in staged: StagedTable) -> UInt32 {
         let id = UInt32(truncatingIfNeeded: staged.seriesCount)
         staged.series.insert(key)
+        newSeries[staged.table.database.id, default: 0] += 1
         entries.append(.series(tableID: staged.table.id, id: id, key: key))
         return id
     }

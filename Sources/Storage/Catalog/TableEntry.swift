@@ -77,6 +77,7 @@ package final class DatabaseEntry: Sendable {
     /// The start of the latest partition written to since the store was opened.
     private let latestPartition = Atomic(Int64.min)
     private let dropped = Atomic(false)
+    private let series = Atomic(0)
 
     package init(id: UInt32, name: String, partitionNanoseconds: Int64, retentionNanoseconds: Int64)
     {
@@ -88,6 +89,10 @@ package final class DatabaseEntry: Sendable {
 
     package var retentionNanoseconds: Int64 { retention.load(ordering: .relaxed) }
     package var isDropped: Bool { dropped.load(ordering: .acquiring) }
+
+    /// Series of all tables.
+    package var seriesCount: Int { series.load(ordering: .relaxed) }
+    func count(series count: Int) { series.add(count, ordering: .relaxed) }
 
     package func table(named name: String) -> TableEntry? {
         tables.withLock { $0[NameKey(name)] }

@@ -126,19 +126,30 @@ struct HexStrings {
             slots[index] =
                 StringSlot(offset: strings.count + index * length, length: length).rawValue
         }
-        let digits = Array((form & 1 != 0 ? "0123456789ABCDEF" : "0123456789abcdef").utf8)
+        let pairs = form & 1 != 0 ? upperPairs : lowerPairs
         strings += [UInt8](unsafeUninitializedCapacity: count * length) { text, textCount in
-            var next = 0
-            for place in 0..<(count * length) {
+            let text = UnsafeMutableRawBufferPointer(text)
+            var place = 0
+            for next in 0..<byteCount {
                 if isUUID, isDash(place % uuidLength) {
                     text[place] = 45
-                    continue
+                    place &+= 1
                 }
-                let byte = bytes[next &>> 1]
-                text[place] = digits[Int(next & 1 == 0 ? byte &>> 4 : byte & 15)]
-                next &+= 1
+                // Safe: two digits a byte, and the dashes, are the texts' length together.
+                text.storeBytes(
+                    of: pairs[Int(bytes[next])], toByteOffset: place, as: UInt16.self)
+                place &+= 2
             }
-            textCount = count * length
+            textCount = place
         }
+    }
+
+    private static let lowerPairs = pairs("0123456789abcdef")
+    private static let upperPairs = pairs("0123456789ABCDEF")
+
+    /// Of each byte its two digits, as they lie in memory.
+    private static func pairs(_ digits: String) -> [UInt16] {
+        let digits = digits.utf8.map { UInt16($0) }
+        return (0..<256).map { (digits[$0 >> 4] | digits[$0 & 15] << 8).littleEndian }
     }
 }

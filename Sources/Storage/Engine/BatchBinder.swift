@@ -143,8 +143,9 @@ struct BatchBinder {
                 continue
             }
             let newTags = newTags(key, table)
-            if let limit = limitPassed(group, table, key, newTags) {
-                refused = limit
+            if let problem = problem(group, batch, table, key, newTags) {
+                // A flood of refused series costs no sentence each.
+                refused = refused ?? text(of: problem, group, batch, table)
                 continue
             }
             let stored = table ?? makeTable(group, batch)
@@ -193,22 +194,57 @@ struct BatchBinder {
         }
     }
 
-    /// The limit that a new series would pass, or the rule that a new tag breaks, as a sentence.
-    private func limitPassed(
-        _ group: RowGroup, _ table: StagedTable?, _ key: [UInt8], _ newTags: [String]
-    ) -> String? {
-        guard key.count <= SeriesKey.byteCountMax else {
-            return "the tags of a row have at most \(SeriesKey.byteCountMax) bytes"
+    /// What speaks against a new series.
+    private enum SeriesProblem {
+        case keyIsLong
+        case tableIsFull
+        case databaseIsFull
+        case tagIsFull(String)
+        case tableHasNoRoomForTags
+        case badName(String)
+    }
+
+    private func problem(
+        _ group: RowGroup, _ batch: WriteBatch, _ table: StagedTable?, _ key: [UInt8],
+        _ newTags: [String]
+    ) -> SeriesProblem? {
+        guard key.count <= SeriesKey.byteCountMax else { return .keyIsLong }
+        guard table?.seriesCount ?? 0 < options.seriesPerTableMax else { return .tableIsFull }
+        if let database = table?.table.database ?? staged.database(named: batch.database),
+            staged.seriesCount(in: database) >= options.seriesPerDatabaseMax
+        {
+            return .databaseIsFull
         }
-        let name = group.shape.tableName
-        guard table?.seriesCount ?? 0 < options.seriesPerTableMax else {
-            return "table \(name) is at its limit of \(options.seriesPerTableMax) series"
+        if let tag = table?.tagWithoutRoom(for: key, valuesMax: options.valuesPerTagMax) {
+            return .tagIsFull(tag)
         }
         for tag in newTags {
-            if let problem = NameRules.problem(tag, "tag") { return problem }
+            if let problem = NameRules.problem(tag, "tag") { return .badName(problem) }
         }
         let tagCount = (table?.schema.tags.count ?? 0) + newTags.count
         guard !newTags.isEmpty, tagCount > options.tagsPerTableMax else { return nil }
-        return "table \(name) is at its limit of \(options.tagsPerTableMax) tags"
+        return .tableHasNoRoomForTags
+    }
+
+    /// Names the table, the limit, and the tag that most likely has to do with it.
+    private func text(
+        of problem: SeriesProblem, _ group: RowGroup, _ batch: WriteBatch, _ table: StagedTable?
+    ) -> String {
+        let name = group.shape.tableName
+        let widest =
+            table?.widestTag.map { "; most values has its tag \($0.name): \($0.valueCount)" } ?? ""
+        return switch problem {
+        case .keyIsLong: "the tags of a row have at most \(SeriesKey.byteCountMax) bytes"
+        case .tableIsFull:
+            "table \(name) is at its limit of \(options.seriesPerTableMax) series\(widest)"
+        case .databaseIsFull:
+            "database \(batch.database) is at its limit of \(options.seriesPerDatabaseMax) series; "
+                + "table \(name) has \(table?.seriesCount ?? 0)\(widest)"
+        case .tagIsFull(let tag):
+            "tag \(tag) of table \(name) is at its limit of \(options.valuesPerTagMax) values"
+        case .tableHasNoRoomForTags:
+            "table \(name) is at its limit of \(options.tagsPerTableMax) tags"
+        case .badName(let problem): problem
+        }
     }
 }

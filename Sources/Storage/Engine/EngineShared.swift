@@ -37,6 +37,7 @@ final class EngineShared: Sendable {
     let counters = EngineCounters()
     let published: Mutex<Published>
     let chunkMemory: ChunkMemory
+    let lastRows: LastRows
     let state = Mutex(State())
     /// Bytes of batches between commit and acknowledgement.
     let pendingBytes = Atomic(0)
@@ -57,6 +58,7 @@ final class EngineShared: Sendable {
         chunkMemory = ChunkMemory(
             keptBytesMax: Int(Double(options.memoryBytesMax) * options.headShareOfMemory),
             bytesMax: options.pendingBytesMax)
+        lastRows = LastRows(bytesMax: options.memoryBytesMax / 16)
         published = Mutex(Published(version: version, active: Head(memory: chunkMemory)))
     }
 

@@ -96,6 +96,7 @@ final class Maintenance: @unchecked Sendable {
     func tick() {
         guard !isStopped else { return }
         shared.chunkMemory.trim()
+        shared.catchUpLastRows()
         note { () throws(StorageError) in
             let version = self.manifest.version
             do throws(StorageError) {
@@ -182,8 +183,11 @@ final class Maintenance: @unchecked Sendable {
         if !isReplaying { next.cleanEnd = nil }
         next.nextDatabaseID = max(next.nextDatabaseID, frozen.mark.nextDatabaseID)
         next.nextTableID = max(next.nextTableID, frozen.mark.nextTableID)
+        // All rows of the head are in afterwards: it has been frozen for long.
+        shared.catchUpLastRows()
         try install(next, adding: written, removing: []) { published in
-            published.frozen.removeFirst()
+            let flushed = published.frozen.removeFirst().head
+            published.flushedSequence = max(published.flushedSequence, flushed.lastSequence)
         }
         shared.frozenCount.subtract(1, ordering: .relaxed)
         for segment in written { lastFlush[Partition(segment)] = monotonicNanoseconds() }
@@ -449,6 +453,8 @@ final class Maintenance: @unchecked Sendable {
         }
         guard !expired.isEmpty else { return }
         try install(manifest, adding: [], removing: expired) { _ in }
+        // A longer retention must not bring back what is gone.
+        shared.lastRows.dropAll()
         let left = Set(manifest.segments.map { Partition($0) })
         lastFlush = lastFlush.filter { left.contains($0.key) }
     }

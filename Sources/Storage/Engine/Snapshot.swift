@@ -28,6 +28,14 @@ package final class Snapshot: Sendable {
         self.nowNanoseconds = nowNanoseconds
     }
 
+    /// What heads hold of a table, oldest first.
+    func chunks(of table: TableEntry) -> [ChunkView] { (chunks[table.id] ?? []).map(\.view) }
+
+    /// Rows before this are past the retention of the table's database.
+    package func firstVisibleTime(of table: TableEntry) -> Int64 {
+        visible(.all, of: table).lower
+    }
+
     /// Independent pieces of a scan, each about `rowsPerMorsel` rows.
     ///
     /// Rows past the database's retention are left out. A segment's table found damaged is set
@@ -120,6 +128,38 @@ package final class Snapshot: Sendable {
             spans.append(Span(range: TimeRange(lower: position, upper: range.upper), segments: []))
         }
         return spans
+    }
+
+    /// Rows that directories count, and the ranges whose rows have to be scanned for: those where
+    /// inputs overlap in time, and may hold a row twice.
+    package func countedRows(
+        of table: TableEntry, in range: TimeRange
+    ) -> (rows: Int, rest: [TimeRange]) {
+        let range = visible(range, of: table)
+        guard !range.isEmpty, tablesPresent.contains(table.id) || !table.isDropped else {
+            return (0, [])
+        }
+        let heads = (chunks[table.id] ?? []).filter {
+            range.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
+        }
+        var rows = 0
+        var rest: [TimeRange] = []
+        for span in spans(of: table, heads, range) {
+            let segments = span.segments.sorted { $0.minTime < $1.minTime }
+            let isApart = zip(segments, segments.dropFirst()).allSatisfy { $0.maxTime < $1.minTime }
+            let isWhole = segments.allSatisfy {
+                span.range.contains($0.minTime) && span.range.contains($0.maxTime)
+            }
+            let hasHead = heads.contains {
+                span.range.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
+            }
+            if isApart, isWhole, !hasHead {
+                rows += segments.reduce(0) { $0 + $1.rowCount }
+            } else {
+                rest.append(span.range)
+            }
+        }
+        return (rows, rest)
     }
 
     /// Runs one morsel on the calling thread. Damage is treated as by `plan`.

@@ -119,6 +119,8 @@ struct Published: Sendable {
     var frozen: [FrozenHead] = []
     var active: Head
     var visibleSequence: UInt64 = 0
+    /// Of the last head that was flushed since the store was opened, its last sequence.
+    var flushedSequence: UInt64 = 0
 
     /// Whether rows of a partition wait in a head. False for one that had a segment before.
     func headsHold(partition start: Int64, of database: DatabaseEntry) -> Bool {

@@ -8,6 +8,8 @@
 //                           the background thread
 // sortedRows                the background thread    the engine's publish lock
 
+internal import Synchronization
+
 /// The fields of a chunk, by id and stored type.
 package struct ShapeKey: Hashable, Sendable {
     package var ids: [UInt32]
@@ -39,6 +41,8 @@ package final class SortedRows: Sendable {
 
 /// What a reader holds of a chunk: a count of rows that will never change.
 package struct ChunkView: Sendable {
+    /// The chunk's, of all chunks of the process.
+    package let number: UInt64
     package let shape: ShapeKey
     package let storage: ChunkStorage
     package let heap: StringHeap?
@@ -51,6 +55,9 @@ package struct ChunkView: Sendable {
 /// Safe: see the state table above.
 package final class HeadChunk: @unchecked Sendable {
     package static let rowsMax = 65_536
+    private static let numbers = Atomic<UInt64>(1)
+
+    private let number = HeadChunk.numbers.wrappingAdd(1, ordering: .relaxed).oldValue
 
     package let shape: ShapeKey
     private var storage: ChunkStorage
@@ -68,7 +75,8 @@ package final class HeadChunk: @unchecked Sendable {
         storage = ChunkStorage(
             capacity: capacity, fieldCount: shape.ids.count, memory: memory)
         published = ChunkView(
-            shape: shape, storage: storage, heap: nil, rowCount: 0, firstTime: .max, lastTime: .min,
+            number: number, shape: shape, storage: storage, heap: nil, rowCount: 0, firstTime: .max,
+            lastTime: .min,
             sortedRows: nil)
     }
 
@@ -143,7 +151,7 @@ package final class HeadChunk: @unchecked Sendable {
     /// Makes what was appended visible. Under the publish lock.
     package func publish() {
         published = ChunkView(
-            shape: shape, storage: storage, heap: strings.heap, rowCount: written,
+            number: number, shape: shape, storage: storage, heap: strings.heap, rowCount: written,
             firstTime: writtenFirst,
             lastTime: writtenLast, sortedRows: nil)
     }
@@ -161,7 +169,7 @@ package final class HeadChunk: @unchecked Sendable {
         self.storage = storage
         let now = published
         published = ChunkView(
-            shape: shape, storage: storage, heap: now.heap, rowCount: now.rowCount,
+            number: number, shape: shape, storage: storage, heap: now.heap, rowCount: now.rowCount,
             firstTime: now.firstTime, lastTime: now.lastTime, sortedRows: sorted)
     }
 }

@@ -53,7 +53,7 @@ enum CatalogInspection {
     ) throws(ByteReader.Malformed) {
         let kinds = [
             "entry", "database:", "table:", "tag:", "field:", "series:", "drop table:",
-            "drop database:",
+            "drop database:", "series section:",
         ]
         let start = annotator.offset
         let kind = Int(try annotator.number(UInt8.self, "entry of kind"))
@@ -84,8 +84,35 @@ enum CatalogInspection {
                 try annotator.text("    tag")
                 try annotator.text("    value")
             }
+        case 8: try annotateSection(&annotator)
         default: try annotator.varint("  \(kinds[kind])")
         }
+    }
+}
+
+extension CatalogInspection {
+    private static func annotateSection(
+        _ annotator: inout ByteAnnotator
+    ) throws(ByteReader.Malformed) {
+        try annotator.varint("  series of table")
+        try annotator.varint("  first")
+        try annotator.varint("  series")
+        for _ in 0..<(try annotator.count("  tags:")) {
+            try annotator.varint("    tag")
+            try annotator.varint("    values before")
+            let valueCount = try annotator.count("    new values:")
+            if valueCount > 0 { try annotateColumn(&annotator, "values") }
+            try annotateColumn(&annotator, "codes")
+        }
+    }
+
+    private static func annotateColumn(
+        _ annotator: inout ByteAnnotator, _ what: String
+    ) throws(ByteReader.Malformed) {
+        let encoding = Encoding(
+            rawValue: try annotator.number(UInt8.self, "    encoding of the \(what)"))
+        let byteCount = try annotator.count("    bytes:")
+        try annotator.bytes(byteCount, "    \(what), \(encoding)")
     }
 }
 
@@ -123,6 +150,9 @@ struct DefinitionListing {
             case .series(let table, _, _):
                 seriesCount += 1
                 series[table, default: 0] += 1
+            case .section(let section):
+                seriesCount += section.count
+                series[section.tableID, default: 0] += section.count
             case .dropTable(let id): drops.append("table \(id)")
             case .dropDatabase(let id): drops.append("database \(id)")
             }

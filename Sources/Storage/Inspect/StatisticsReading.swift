@@ -226,6 +226,9 @@ struct CatalogNames {
             case .table(let id, let database, let name): tables[id] = (name, database)
             case .dropTable(let id): droppedTables.insert(id)
             case .dropDatabase(let id): droppedDatabases.insert(id)
+            case .section(let section):
+                seriesCounts[section.tableID] = max(
+                    seriesCounts[section.tableID] ?? 0, section.firstSeries + section.count)
             case .tag, .field, .series: break
             }
         }

@@ -47,6 +47,18 @@ package struct SeriesSet: Sendable, Equatable {
         }
     }
 
+    /// Ids up to another capacity can be members; those at or above it no longer are.
+    package mutating func resize(to other: Int) {
+        let wordCount = (other + 63) / 64
+        if wordCount > words.count {
+            words.append(contentsOf: repeatElement(0, count: wordCount - words.count))
+        } else {
+            words.removeLast(words.count - wordCount)
+        }
+        capacity = other
+        clearTail()
+    }
+
     package mutating func remove(_ id: UInt32) {
         guard Int(id) < capacity else { return }
         words[Int(id >> 6)] &= ~(1 &<< UInt64(id & 63))
@@ -62,10 +74,7 @@ package struct SeriesSet: Sendable, Equatable {
     }
 
     package mutating func formUnion(_ other: SeriesSet) {
-        if other.capacity > capacity {
-            words += [UInt64](repeating: 0, count: other.words.count - words.count)
-            capacity = other.capacity
-        }
+        if other.capacity > capacity { resize(to: other.capacity) }
         for index in other.words.indices { words[index] |= other.words[index] }
     }
 

@@ -75,7 +75,10 @@ import Testing
                 set.forEach { ids.append(Int($0)) }
                 return ids
             }
-            let missing = column.select(accepted: [true], capacity: snapshot.count)
+            var absent = CodeSet(count: 1)
+            absent.insert(0)
+            var missing = SeriesSet(capacity: snapshot.count)
+            column.select(absent, from: 0, into: &missing)
             #expect(ids(missing) == matching { $0 == nil })
             for count in [1, 3, 40] {
                 var values: Set<String> = []

@@ -214,14 +214,14 @@ import Testing
     @Test func `a newer format is refused, not called damage`() throws {
         let disk = try GoldenStore.make()
         var bytes = try #require(disk.contents(GoldenStore.catalogPath))
-        bytes[8] = 3
+        bytes[8] = 4
         var head = ByteWriter()
         head.append(Array(bytes[..<12]))
         head.append(CRC32C.checksum(Array(bytes[..<12])))
         disk.setContents(GoldenStore.catalogPath, head.bytes + bytes[16...])
         #expect(
             throws: StorageError.unsupportedFormat(
-                file: GoldenStore.catalogPath, found: 3, newestKnown: 2)
+                file: GoldenStore.catalogPath, found: 4, newestKnown: 3)
         ) { try Self.check(disk) }
     }
 

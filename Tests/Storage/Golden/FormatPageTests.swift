@@ -5,7 +5,7 @@ import Testing
 /// `docs/format.md` says what the code does: its numbers, registries and examples.
 @Suite struct FormatPageTests {
     private static func page() throws -> String {
-        let root = GoldenTests.directory.dropLast("/Tests/Storage/Golden/2".count)
+        let root = GoldenTests.directory.dropLast("/Tests/Storage/Golden/3".count)
         let files = try PosixFileSystem(root: String(root), create: false)
         return String(decoding: try files.readFile("docs/format.md"), as: UTF8.self)
     }
@@ -86,6 +86,7 @@ import Testing
         }
         let entries = [
             "database", "table", "tag", "field", "series", "drop table", "drop database",
+            "series section",
         ]
         for (index, name) in entries.enumerated() {
             #expect(rows.contains { $0.count == 3 && $0[0] == "\(index + 1)" && $0[1] == name })

@@ -1,7 +1,7 @@
 import ApusStorage
 import ApusTestKit
 
-/// A small closed store of format 2 with one of everything, the same bytes every time.
+/// A small closed store of format 3 with one of everything, the same bytes every time.
 ///
 /// Only what the machine's Zstandard and LZ4 make of their input may differ (`compressedPath`).
 enum GoldenStore {
@@ -60,7 +60,27 @@ enum GoldenStore {
         SeriesKey.encode(["host": "host-\(id)", "région": id == 1 ? "" : "eu"])
     }
 
-    static var entries: [CatalogEntry] {
+    /// Series 3 to 12 of the first table.
+    private static var section: CatalogEntry {
+        var hosts = SeriesSection.Tag(
+            index: 0, firstValue: 3, values: [], strings: [], codes: (4...13).map { $0 })
+        for id in 3...12 {
+            let name = Array("host-\(id)".utf8)
+            hosts.values.append(
+                StringSlot(offset: hosts.strings.count, length: name.count).rawValue)
+            hosts.strings += name
+        }
+        let regions = SeriesSection.Tag(
+            index: 1, firstValue: 1, values: [], strings: [],
+            codes: (3...12).map { $0 % 4 == 0 ? 0 : 1 })
+        return .section(
+            SeriesSection(tableID: 1, firstSeries: 3, count: 10, tags: [hosts, regions]))
+    }
+
+    static var entries: [CatalogEntry] { entries(hasSection: true) }
+
+    /// Formats before the third have no sections.
+    static func entries(hasSection: Bool) -> [CatalogEntry] {
         var all: [CatalogEntry] = [
             .database(
                 id: 1, name: "fleet", partitionNanoseconds: day, retentionNanoseconds: 30 * day),
@@ -77,6 +97,7 @@ enum GoldenStore {
                 all.append(.series(tableID: table, id: UInt32(id), key: key(id)))
             }
         }
+        if hasSection { all.append(section) }
         return all + [.dropTable(id: 3), .dropDatabase(id: 2)]
     }
 

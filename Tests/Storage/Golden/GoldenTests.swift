@@ -3,12 +3,13 @@ import ApusTestKit
 import Glibc
 import Testing
 
-/// `2/store` is a store of format 2 as a release wrote it; `2/annotated` says what its bytes mean.
-/// Both stay for ever, as those of format 1 do: every later release reads them. `APUS_GOLDEN_WRITE=1` writes them anew, which
-/// is right only before a format's first release, or when a writer chooses other encodings.
+/// `3/store` is a store of format 3 as a release wrote it; `3/annotated` says what its bytes mean.
+/// Both stay for ever, as those of formats 1 and 2 do: every later release reads them.
+/// `APUS_GOLDEN_WRITE=1` writes them anew, which is right only before a format's first release, or when a
+/// writer chooses other encodings.
 @Suite struct GoldenTests {
-    static let directory = String(#filePath.dropLast("GoldenTests.swift".count)) + "2"
-    static let formerDirectory = String(directory.dropLast()) + "1"
+    static let directory = String(#filePath.dropLast("GoldenTests.swift".count)) + "3"
+    static func directory(ofFormat format: Int) -> String { directory.dropLast() + "\(format)" }
     static let isWriting = getenv("APUS_GOLDEN_WRITE") != nil
 
     static func files() throws -> PosixFileSystem {
@@ -34,11 +35,12 @@ import Testing
         try files.writeFileAtomically(path, bytes)
     }
 
-    /// The golden store of format 1, which lacks the coded segment.
-    private static func loadFormer() throws -> SimulatedFileSystem {
-        let files = try PosixFileSystem(root: formerDirectory, create: false)
+    /// The golden store of an earlier format. That of format 1 lacks the coded segment.
+    private static func loadFormer(_ format: Int) throws -> SimulatedFileSystem {
+        let files = try PosixFileSystem(root: directory(ofFormat: format), create: false)
         let disk = SimulatedFileSystem()
-        for path in try GoldenStore.make().paths where path != GoldenStore.codedPath {
+        for path in try GoldenStore.make().paths
+        where format > 1 || path != GoldenStore.codedPath {
             let parts = path.split(separator: "/").dropLast().joined(separator: "/")
             if !parts.isEmpty { try disk.createDirectory(parts) }
             disk.setContents(path, try files.readFile("store/" + path))
@@ -46,7 +48,7 @@ import Testing
         return disk
     }
 
-    @Test func `the writers still make the bytes of format 2`() throws {
+    @Test func `the writers still make the bytes of format 3`() throws {
         let made = try GoldenStore.make()
         for path in made.paths {
             let bytes = try #require(made.contents(path))
@@ -78,20 +80,24 @@ import Testing
             ])
     }
 
-    @Test func `the golden store of format 1 is sound and holds what was written`() throws {
-        let disk = try Self.loadFormer()
-        let segments = [
+    @Test(arguments: [1, 2])
+    func `the golden store of an earlier format is sound and holds what was written`(
+        format: Int
+    ) throws {
+        let disk = try Self.loadFormer(format)
+        var segments = [
             GoldenStore.packedPath, GoldenStore.seriesPath, GoldenStore.compressedPath,
         ]
-        try Self.expectSound(disk, segments)
-        let files = try PosixFileSystem(root: Self.formerDirectory, create: false)
+        if format > 1 { segments.append(GoldenStore.codedPath) }
+        try Self.expectSound(disk, segments, hasSection: false)
+        let files = try PosixFileSystem(root: Self.directory(ofFormat: format), create: false)
         for path in disk.paths where path != "LOCK" {
             let text = AnnotatedFiles.annotate(path, try #require(disk.contents(path))).description
             let golden = try files.readFile("annotated/\(path).txt")
             #expect(text == String(decoding: golden, as: UTF8.self), "\(path)")
         }
         for path in segments {
-            #expect(try SegmentReader.open(disk, path: path).format == 1)
+            #expect(try SegmentReader.open(disk, path: path).format == format)
         }
     }
 
@@ -123,7 +129,9 @@ import Testing
         }
     }
 
-    private static func expectSound(_ disk: SimulatedFileSystem, _ segments: [String]) throws {
+    private static func expectSound(
+        _ disk: SimulatedFileSystem, _ segments: [String], hasSection: Bool = true
+    ) throws {
         let report = try IntegrityCheck.run(fileSystem: disk)
         #expect(report.findings == [] && report.notes == [])
         for path in segments {
@@ -140,7 +148,7 @@ import Testing
             var reader = ByteReader(payload)
             while !reader.isAtEnd { entries.append(try CatalogEntry.read(&reader)) }
         }
-        #expect(entries == GoldenStore.entries)
+        #expect(entries == GoldenStore.entries(hasSection: hasSection))
     }
 
     @Test(.enabled(if: !isWriting))

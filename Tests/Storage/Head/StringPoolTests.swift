@@ -27,9 +27,10 @@ import ApusStorage
 
     @Test func `a string that comes again shares its slot`() {
         var pool = StringPool()
-        let found = slots(["running", "stopped", "running", "", "running"], in: &pool)
-        #expect(found[0] == found[2] && found[0] == found[4] && found[0] != found[1])
-        #expect(pool.count == 14)
+        // Others may have the same place.
+        let found = slots(["running", "", "running", "running"], in: &pool)
+        #expect(found[0] == found[2] && found[0] == found[3] && found[0] != found[1])
+        #expect(pool.count == 7)
     }
 
     @Test func `every slot holds its string, however many there are`() {

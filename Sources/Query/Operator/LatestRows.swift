@@ -1,0 +1,313 @@
+// LATEST ON over the last rows that the storage keeps: a pass over columns by series instead of a scan
+// series by series, and a GROUP BY over tags behind it by codes. And questions that only ask which tags
+// there are: of a series that has a last row no other row can say more.
+
+internal import ApusStorage
+
+/// A LATEST ON whose keys are tags and that nothing but tags narrows.
+struct LatestShape {
+    /// The tags of PARTITION BY.
+    let keys: [Int]
+    let fields: [(id: UInt32, type: FieldType)]
+    /// Frame column → index into `fields`.
+    private let fieldIndex: [Int: Int]
+    private let scan: ScanPlan
+
+    /// Nil if rows have to be looked at, or are strings.
+    init?(_ latest: GroupingPlan, _ scan: ScanPlan) {
+        guard scan.request.latestOnly, scan.timeRange == .all else { return nil }
+        var keys: [Int] = []
+        for key in latest.keys {
+            guard case .column(let slot) = key.kind, case .tag(let tag) = scan.columns[slot] else {
+                return nil
+            }
+            keys.append(tag)
+        }
+        let types = scan.request.fieldTypes ?? []
+        guard types.count == scan.request.fields.count, !types.contains(.string) else { return nil }
+        self.keys = keys
+        self.scan = scan
+        fields = zip(scan.request.fields, types).map { ($0, $1) }
+        fieldIndex = scan.fieldIndex
+    }
+
+    /// For which tags rows have; nil if it makes a difference how many rows have them, or when.
+    init?(tagsOf grouping: GroupingPlan, _ scan: ScanPlan) {
+        guard scan.timeRange == .all, !scan.picksRows, scan.bounds.isEmpty else { return nil }
+        for slot in scan.needed { guard case .tag = scan.columns[slot] else { return nil } }
+        for aggregate in grouping.aggregates {
+            switch aggregate.function {
+            case .countDistinct, .minimum, .maximum: continue
+            default: return nil
+            }
+        }
+        keys = []
+        fields = []
+        fieldIndex = [:]
+        self.scan = scan
+    }
+
+    /// The series that have a row, rising.
+    func live(
+        _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot,
+        from firstTime: Int64
+    ) throws(QueryError) -> [UInt32] {
+        var live: [UInt32] = []
+        try forEach(series, min(rows.count, snapshot.count)) { id in
+            let time = rows.times[id]
+            if time != LastRowsView.none, time >= firstTime { live.append(UInt32(id)) }
+        }
+        return live
+    }
+
+    /// The series whose last rows are the last of their keys, rising.
+    func winners(
+        _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot,
+        from firstTime: Int64, _ context: QueryContext
+    ) throws(QueryError) -> [UInt32] {
+        let order = SeriesOrder(table: scan.table)
+        let count = min(rows.count, snapshot.count)
+        if keys.count == 1 {
+            return try winnersByTag(rows, series, snapshot.tag(keys[0]), count, firstTime, order)
+        }
+        var table = GroupTable()
+        var best: [UInt32] = []
+        var key = [UInt8](repeating: 0, count: keys.count * 4)
+        let columns = keys.map { snapshot.tag($0).codes }
+        try forEach(series, count) { id throws(QueryError) in
+            if id % 65_536 == 0 { try context.check() }
+            let time = rows.times[id]
+            guard time != LastRowsView.none, time >= firstTime else { return }
+            for (index, codes) in columns.enumerated() {
+                withUnsafeBytes(of: codes[id]) { code in
+                    for byte in 0..<4 { key[index * 4 + byte] = code[byte] }
+                }
+            }
+            let group = table.group(of: key)
+            if group == best.count {
+                best.append(UInt32(id))
+            } else if wins(UInt32(id), best[group], rows, order) {
+                best[group] = UInt32(id)
+            }
+        }
+        return best.sorted()
+    }
+
+    private func winnersByTag(
+        _ rows: LastRowsView, _ series: SeriesSet?, _ column: TagColumnValues, _ count: Int,
+        _ firstTime: Int64, _ order: SeriesOrder
+    ) throws(QueryError) -> [UInt32] {
+        var best = [UInt32](repeating: .max, count: column.values.count + 1)
+        try forEach(series, count) { id in
+            let time = rows.times[id]
+            guard time != LastRowsView.none, time >= firstTime else { return }
+            let code = Int(column.codes[id])
+            if best[code] == .max || wins(UInt32(id), best[code], rows, order) {
+                best[code] = UInt32(id)
+            }
+        }
+        best.removeAll { $0 == .max }
+        return best.sorted()
+    }
+
+    private func wins(
+        _ id: UInt32, _ other: UInt32, _ rows: LastRowsView, _ order: SeriesOrder
+    ) -> Bool {
+        let (time, best) = (rows.times[Int(id)], rows.times[Int(other)])
+        return time != best ? time > best : order.isGreater(id, other)
+    }
+
+    @inline(__always)
+    private func forEach(
+        _ series: SeriesSet?, _ count: Int, _ body: (Int) throws(QueryError) -> Void
+    ) throws(QueryError) {
+        guard let series else {
+            for id in 0..<count { try body(id) }
+            return
+        }
+        var next = series.next(from: 0)
+        while let id = next, Int(id) < count {
+            try body(Int(id))
+            next = series.next(from: id + 1)
+        }
+    }
+
+    // MARK: Rows
+
+    /// The scan's columns of some series' last rows, those that are needed.
+    ///
+    /// - Parameter slots: Frame columns that are wanted of those.
+    func frame(
+        _ rows: LastRowsView, _ series: [UInt32], _ snapshot: SeriesSnapshot, slots: Set<Int>,
+        _ context: QueryContext
+    ) throws(QueryError) -> Frame {
+        try context.charge(series.count * 8 * (slots.count + 1), "the rows of LATEST ON")
+        var columns: [Vector] = []
+        for (slot, column) in scan.columns.enumerated() {
+            let type: ResultType =
+                switch column {
+                case .time: .timestamp
+                case .tag: .string
+                case .field(let index): ResultType(scan.schema.fields[index].type)
+                }
+            guard slots.contains(slot) else {
+                columns.append(Vector(Constant(nullOf: type), count: series.count))
+                continue
+            }
+            switch column {
+            case .time:
+                columns.append(
+                    Vector(
+                        type: .timestamp, count: series.count,
+                        values: series.map { UInt64(bitPattern: rows.times[Int($0)]) }))
+            case .tag(let tag): columns.append(tagVector(snapshot.tag(tag), series))
+            case .field:
+                guard let index = fieldIndex[slot] else {
+                    preconditionFailure("BUG: a needed field is not in the request")
+                }
+                columns.append(fieldVector(rows.columns[index], type, series))
+            }
+        }
+        var frame = Frame(count: series.count, columns: columns)
+        frame.context = context
+        return frame
+    }
+
+    private func tagVector(_ column: TagColumnValues, _ series: [UInt32]) -> Vector {
+        var builder = VectorBuilder(.string, capacity: series.count)
+        for id in series {
+            if let value = column.value(of: id) {
+                builder.append(raw: value)
+            } else {
+                builder.appendNull()
+            }
+        }
+        return builder.finish()
+    }
+
+    /// Safe: the view has a slot and a byte of validity for each series.
+    private func fieldVector(
+        _ column: (values: UnsafePointer<UInt64>, validity: UnsafePointer<UInt8>),
+        _ type: ResultType, _ series: [UInt32]
+    ) -> Vector {
+        var isWhole = true
+        let isFloat = type == .float64
+        let values = [UInt64](unsafeUninitializedCapacity: series.count) { buffer, count in
+            for (row, id) in series.enumerated() {
+                let value = column.values[Int(id)]
+                buffer[row] = value
+                if column.validity[Int(id)] == 0 || isFloat && value == staleMarker {
+                    isWhole = false
+                }
+            }
+            count = series.count
+        }
+        var vector = Vector(type: type, count: series.count, values: values)
+        guard !isWhole else { return vector }
+        vector.validity = series.enumerated().map { row, id in
+            column.validity[Int(id)] == 0 || isFloat && values[row] == staleMarker ? 0 : 1
+        }
+        return vector
+    }
+
+    // MARK: Groups
+
+    /// Puts series into groups by tags, as GROUP BY has them: for each group its series and their tags'
+    /// codes. Nil if a key isn't a tag.
+    func groups(
+        _ keys: [BoundExpression], _ series: [UInt32], _ snapshot: SeriesSnapshot
+    ) -> (starts: [Int], series: [UInt32])? {
+        var columns: [TagColumnValues] = []
+        for key in keys {
+            guard case .column(let slot) = key.kind, case .tag(let tag) = scan.columns[slot] else {
+                return nil
+            }
+            columns.append(snapshot.tag(tag))
+        }
+        // Of one key or none: a counting sort by code.
+        guard columns.count <= 1 else { return nil }
+        let codeCount = (columns.first?.values.count ?? 0) + 1
+        var starts = [Int](repeating: 0, count: codeCount + 1)
+        let codes = columns.first?.codes ?? CodeColumn()
+        for id in series { starts[Int(codes[Int(id)]) + 1] += 1 }
+        for code in 0..<codeCount { starts[code + 1] += starts[code] }
+        var next = starts
+        let sorted = [UInt32](unsafeUninitializedCapacity: series.count) { buffer, count in
+            for id in series {
+                let code = Int(codes[Int(id)])
+                buffer[next[code]] = id
+                next[code] += 1
+            }
+            count = series.count
+        }
+        return (starts, sorted)
+    }
+}
+
+extension QueryEngine {
+    /// The frame behind LATEST ON and GROUP BY, or behind a GROUP BY or DISTINCT of tags, if the storage
+    /// keeps last rows.
+    func latestFromLastRows(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
+        _ context: QueryContext, _ report: inout ExecutionReport
+    ) throws(QueryError) -> Frame? {
+        let latest = plan.latest.flatMap { LatestShape($0, scan) }
+        let tags =
+            plan.latest == nil ? plan.grouping.flatMap { LatestShape(tagsOf: $0, scan) } : nil
+        guard let shape = latest ?? tags, !request.timeRange.isEmpty,
+            snapshot.warnings(for: scan.table, in: .all).isEmpty
+        else { return nil }
+        let wanted = request.series?.count ?? scan.table.seriesCount
+        let firstTime = snapshot.firstVisibleTime(of: scan.table)
+        let found: Frame? = try storage.withLastRows(
+            of: scan.table, fields: shape.fields, wanted: wanted
+        ) { rows throws(QueryError) -> Frame in
+            // Behind the rows: it has all their series.
+            let series = scan.table.seriesSnapshot
+            let winners =
+                latest == nil
+                ? try shape.live(rows, request.series, series, from: firstTime)
+                : try shape.winners(rows, request.series, series, from: firstTime, context)
+            guard let grouping = plan.grouping else {
+                return try shape.frame(rows, winners, series, slots: scan.needed, context)
+            }
+            return try group(grouping, shape, rows, winners, series, scan, context)
+        }
+        guard let frame = found else { return nil }
+        report.usesLastRows = true
+        report.groupCount = frame.count
+        return frame
+    }
+
+    private func group(
+        _ grouping: GroupingPlan, _ shape: LatestShape, _ rows: LastRowsView, _ winners: [UInt32],
+        _ series: SeriesSnapshot, _ scan: ScanPlan, _ context: QueryContext
+    ) throws(QueryError) -> Frame {
+        let worker = GroupingWorker(
+            grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table), context: context
+        )
+        guard let groups = shape.groups(grouping.keys, winners, series) else {
+            let frame = try shape.frame(rows, winners, series, slots: scan.needed, context)
+            try worker.add(frame, timesAscend: false, rowSeries: winners)
+            return try worker.finish()
+        }
+        // The keys are the same in all rows of a group, so those of its first will do.
+        let keySlots = grouping.keys.reduce(into: Set<Int>()) { $1.collectColumns(into: &$0) }
+        let firsts = (0..<(groups.starts.count - 1)).filter {
+            groups.starts[$0] < groups.starts[$0 + 1]
+        }
+        let keyFrame = try shape.frame(
+            rows, firsts.map { groups.series[groups.starts[$0]] }, series, slots: keySlots, context)
+        var slots: Set<Int> = []
+        if let time = grouping.timeSlot { slots.insert(time) }
+        for aggregate in grouping.aggregates {
+            aggregate.argument?.collectColumns(into: &slots)
+            aggregate.filter?.collectColumns(into: &slots)
+        }
+        let frame = try shape.frame(rows, groups.series, series, slots: slots, context)
+        try worker.add(
+            frame, keys: keyFrame, runs: firsts.map { groups.starts[$0]..<groups.starts[$0 + 1] },
+            rowSeries: groups.series)
+        return try worker.finish()
+    }
+}
