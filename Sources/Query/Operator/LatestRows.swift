@@ -2,6 +2,7 @@
 // series by series, and a GROUP BY over tags behind it by codes. And questions that only ask which tags
 // there are: of a series that has a last row no other row can say more.
 
+internal import ApusKernels
 internal import ApusStorage
 
 /// A LATEST ON whose keys are tags and that nothing but tags narrows.
@@ -52,11 +53,19 @@ struct LatestShape {
         _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot,
         from firstTime: Int64
     ) throws(QueryError) -> [UInt32] {
-        var live: [UInt32] = []
-        try forEach(series, min(rows.count, snapshot.count)) { id in
-            let time = rows.times[id]
-            if time != LastRowsView.none, time >= firstTime { live.append(UInt32(id)) }
+        let count = min(rows.count, snapshot.count)
+        let wanted = series?.count ?? count
+        var live = [UInt32](repeating: 0, count: wanted)
+        var liveCount = 0
+        try live.withUnsafeMutableBufferPointer { live throws(QueryError) in
+            // Safe: there are at most as many as were asked for.
+            try forEach(series, count) { id in
+                let time = rows.times[id]
+                live[liveCount] = UInt32(truncatingIfNeeded: id)
+                liveCount &+= time != LastRowsView.none && time >= firstTime ? 1 : 0
+            }
         }
+        live.removeLast(wanted - liveCount)
         return live
     }
 
@@ -68,7 +77,7 @@ struct LatestShape {
         let order = SeriesOrder(table: scan.table)
         let count = min(rows.count, snapshot.count)
         if keys.count == 1 {
-            return try winnersByTag(rows, series, snapshot.tag(keys[0]), count, firstTime, order)
+            return try winnersByTag(rows, series, snapshot, count, firstTime, order)
         }
         var table = GroupTable()
         var best: [UInt32] = []
@@ -94,20 +103,32 @@ struct LatestShape {
     }
 
     private func winnersByTag(
-        _ rows: LastRowsView, _ series: SeriesSet?, _ column: TagColumnValues, _ count: Int,
+        _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot, _ count: Int,
         _ firstTime: Int64, _ order: SeriesOrder
     ) throws(QueryError) -> [UInt32] {
+        let column = snapshot.tag(keys[0])
+        // As many values as series: each has its own, since values come with series.
+        if column.values.count == snapshot.count {
+            return try live(rows, series, snapshot, from: firstTime)
+        }
+        let codes = column.codes.all(count)
         var best = [UInt32](repeating: .max, count: column.values.count + 1)
-        try forEach(series, count) { id in
-            let time = rows.times[id]
-            guard time != LastRowsView.none, time >= firstTime else { return }
-            let code = Int(column.codes[id])
-            if best[code] == .max || wins(UInt32(id), best[code], rows, order) {
-                best[code] = UInt32(id)
+        try best.withUnsafeMutableBufferPointer { best throws(QueryError) in
+            try codes.withUnsafeBufferPointer { codes throws(QueryError) in
+                // Safe: a code is below `values.count + 1`, and there is one for each series.
+                try forEach(series, count) { id in
+                    let time = rows.times[id]
+                    guard time != LastRowsView.none, time >= firstTime else { return }
+                    let known = best[Int(codes[id])]
+                    if known == .max || wins(UInt32(id), known, rows, order) {
+                        best[Int(codes[id])] = UInt32(id)
+                    }
+                }
             }
         }
         best.removeAll { $0 == .max }
-        return best.sorted()
+        if zip(best, best.dropFirst()).contains(where: { $0 > $1 }) { best.sort() }
+        return best
     }
 
     private func wins(
@@ -175,12 +196,22 @@ struct LatestShape {
 
     private func tagVector(_ column: TagColumnValues, _ series: [UInt32]) -> Vector {
         var builder = VectorBuilder(.string, capacity: series.count)
-        for id in series {
-            if let value = column.value(of: id) {
-                builder.append(raw: value)
-            } else {
-                builder.appendNull()
+        // Values of series here and there lie far apart: some are asked for before the first is copied.
+        var values: [UnsafeRawBufferPointer?] = []
+        var start = 0
+        while start < series.count {
+            let end = min(series.count, start + 32)
+            values.removeAll(keepingCapacity: true)
+            for id in series[start..<end] {
+                let value = column.value(of: id)
+                // Safe: the snapshot, whose column this is, keeps the bytes.
+                if let base = value?.baseAddress { apus_prefetch(base) }
+                values.append(value)
             }
+            for value in values {
+                if let value { builder.append(raw: value) } else { builder.appendNull() }
+            }
+            start = end
         }
         return builder.finish()
     }
@@ -190,18 +221,20 @@ struct LatestShape {
         _ column: (values: UnsafePointer<UInt64>, validity: UnsafePointer<UInt8>),
         _ type: ResultType, _ series: [UInt32]
     ) -> Vector {
-        var isWhole = true
         let isFloat = type == .float64
+        var missing = 0
         let values = [UInt64](unsafeUninitializedCapacity: series.count) { buffer, count in
-            for (row, id) in series.enumerated() {
-                let value = column.values[Int(id)]
-                buffer[row] = value
-                if column.validity[Int(id)] == 0 || isFloat && value == staleMarker {
-                    isWhole = false
+            series.withUnsafeBufferPointer { series in
+                for row in 0..<series.count {
+                    let id = Int(series[row])
+                    let value = column.values[id]
+                    buffer[row] = value
+                    missing &+= column.validity[id] == 0 || isFloat && value == staleMarker ? 1 : 0
                 }
             }
             count = series.count
         }
+        let isWhole = missing == 0
         var vector = Vector(type: type, count: series.count, values: values)
         guard !isWhole else { return vector }
         vector.validity = series.enumerated().map { row, id in
@@ -211,6 +244,27 @@ struct LatestShape {
     }
 
     // MARK: Groups
+
+    /// What `count(DISTINCT tag)` without groups come to; nil if something else is asked too.
+    func distinctCounts(
+        _ grouping: GroupingPlan, _ series: [UInt32], _ snapshot: SeriesSnapshot
+    ) -> [Int]? {
+        guard grouping.keys.isEmpty else { return nil }
+        var counts: [Int] = []
+        for aggregate in grouping.aggregates {
+            guard aggregate.function == .countDistinct, aggregate.filter == nil,
+                case .column(let slot)? = aggregate.argument?.kind,
+                case .tag(let tag) = scan.columns[slot]
+            else { return nil }
+            let column = snapshot.tag(tag)
+            var seen = CodeSet(count: column.values.count + 1)
+            for id in series { seen.insert(Int(column.codes[Int(id)])) }
+            // NULL is no value.
+            seen.remove(0)
+            counts.append(seen.memberCount)
+        }
+        return counts
+    }
 
     /// Puts series into groups by tags, as GROUP BY has them: for each group its series and their tags'
     /// codes. Nil if a key isn't a tag.
@@ -226,17 +280,28 @@ struct LatestShape {
         }
         // Of one key or none: a counting sort by code.
         guard columns.count <= 1 else { return nil }
-        let codeCount = (columns.first?.values.count ?? 0) + 1
+        guard let column = columns.first else { return ([0, series.count], series) }
+        let codeCount = column.values.count + 1
+        let codes = column.codes.all(snapshot.count)
         var starts = [Int](repeating: 0, count: codeCount + 1)
-        let codes = columns.first?.codes ?? CodeColumn()
-        for id in series { starts[Int(codes[Int(id)]) + 1] += 1 }
-        for code in 0..<codeCount { starts[code + 1] += starts[code] }
         var next = starts
         let sorted = [UInt32](unsafeUninitializedCapacity: series.count) { buffer, count in
-            for id in series {
-                let code = Int(codes[Int(id)])
-                buffer[next[code]] = id
-                next[code] += 1
+            // Safe: codes are below `codeCount`, and series below the snapshot's count.
+            codes.withUnsafeBufferPointer { codes in
+                series.withUnsafeBufferPointer { series in
+                    starts.withUnsafeMutableBufferPointer { starts in
+                        for id in series { starts[Int(codes[Int(id)]) &+ 1] &+= 1 }
+                        for code in 0..<codeCount { starts[code &+ 1] &+= starts[code] }
+                    }
+                    next = starts
+                    next.withUnsafeMutableBufferPointer { next in
+                        for id in series {
+                            let code = Int(codes[Int(id)])
+                            buffer[next[code]] = id
+                            next[code] &+= 1
+                        }
+                    }
+                }
             }
             count = series.count
         }
@@ -286,6 +351,13 @@ extension QueryEngine {
         let worker = GroupingWorker(
             grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table), context: context
         )
+        if let counts = shape.distinctCounts(grouping, winners, series) {
+            return Frame(
+                count: 1,
+                columns: zip(grouping.aggregates, counts).map { call, count in
+                    Vector(type: call.type, count: 1, values: [UInt64(count)])
+                })
+        }
         guard let groups = shape.groups(grouping.keys, winners, series) else {
             let frame = try shape.frame(rows, winners, series, slots: scan.needed, context)
             try worker.add(frame, timesAscend: false, rowSeries: winners)

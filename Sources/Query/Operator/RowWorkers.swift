@@ -146,6 +146,15 @@ struct OutputWriter<Sink: ResultSink> {
         let end = skipped + taken
         while start < end {
             let stop = min(end, start + Self.batchRows)
+            if pending == 0, stop - start == Self.batchRows {
+                // Whole batches need no copy of their strings.
+                try sink.append(
+                    ResultBatch(
+                        rowCount: stop - start,
+                        columns: columns.map { ResultVector($0.sliced(start..<stop)) }))
+                start = stop
+                continue
+            }
             for (index, column) in columns.enumerated() {
                 if start == 0, stop == column.count {
                     builders[index].append(column)

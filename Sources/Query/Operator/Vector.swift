@@ -85,6 +85,16 @@ package struct Vector: Sendable {
         return result
     }
 
+    /// Neighbouring rows; strings are shared.
+    package func sliced(_ rows: Range<Int>) -> Vector {
+        var result = self
+        result.count = rows.count
+        if isConstant { return result }
+        result.values = Array(values[rows])
+        if !validity.isEmpty { result.validity = Array(validity[rows]) }
+        return result
+    }
+
     /// The rows of an index list, in its order.
     package func gathered(_ rows: [Int]) -> Vector {
         var result = self

@@ -110,12 +110,41 @@ package final class TextWriter {
     }
 
     package func jsonString(_ bytes: UnsafeRawBufferPointer) {
-        if bytes.contains(where: { $0 >= 0x80 }) {
+        if Self.isPlain(bytes) {
+            reserve(bytes.count &+ 2)
+            byte(0x22)
+            raw(bytes)
+            byte(0x22)
+        } else if bytes.contains(where: { $0 >= 0x80 }) {
             // Decoding repairs what is not UTF-8; valid text comes out as it went in.
             jsonString(String(decoding: bytes, as: UTF8.self))
         } else {
             escaped(bytes)
         }
+    }
+
+    /// Whether all bytes stand for themselves in a JSON string, eight at a time; may say no where they do.
+    private static func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        func special(_ word: UInt64) -> UInt64 {
+            let (quote, backslash) = (word ^ (ones &* 0x22), word ^ (ones &* 0x5C))
+            // The high bit of a byte that is below 0x20, one of the two, or not ASCII.
+            let (isLow, isQuote) = (word &- (ones &* 0x20), quote &- ones)
+            return (isLow | isQuote | (backslash &- ones) | word) & (ones &* 0x80)
+        }
+        var index = 0
+        while index &+ 8 <= bytes.count {
+            // Safe: eight bytes are left.
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if special(word) != 0 { return false }
+            index &+= 8
+        }
+        var rest = ones &* 0x30
+        while index < bytes.count {
+            rest = rest &<< 8 | UInt64(bytes[index])
+            index &+= 1
+        }
+        return special(rest) == 0
     }
 
     private func escaped(_ bytes: UnsafeRawBufferPointer) {

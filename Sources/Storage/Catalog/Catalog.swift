@@ -188,6 +188,7 @@ package final class Catalog: Sendable {
         _ table: TableEntry, _ schema: TableSchema, _ id: UInt32, _ key: UnsafeRawBufferPointer
     ) -> String? {
         table.series.withLock { series in
+            series.settle()
             if id < series.count {
                 return series.find(key, schema) == id
                     ? nil : "series \(id) of table \(table.id) is defined twice, differently"
@@ -204,7 +205,14 @@ package final class Catalog: Sendable {
         }
     }
 
-    /// Applies a run of entries, as in a log record or a catalog file's frame.
+    /// After catalog files, before anything is looked for.
+    package func settle() {
+        let tables = state.withLock { Array($0.tablesByID.values) }
+        for table in tables { table.series.withLock { $0.settle() } }
+    }
+
+    /// Applies a run of entries, as in a log record or a catalog file's frame. `settle` has to follow
+    /// catalog files.
     package func applyAll(_ bytes: UnsafeRawBufferPointer) throws(ByteReader.Malformed) {
         var reader = ByteReader(bytes)
         while !reader.isAtEnd {

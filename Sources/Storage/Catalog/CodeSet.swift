@@ -47,6 +47,8 @@ package struct CodeSet: Sendable, Equatable {
         words[code / 64] &= ~(1 &<< UInt64(code % 64))
     }
 
+    package var memberCount: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
+
     package func contains(_ code: Int) -> Bool {
         code >= 0 && code < count && words[code / 64] &>> UInt64(code % 64) & 1 == 1
     }

@@ -12,9 +12,9 @@
 
 internal import Glibc
 
-/// All series of one table. Lives in the mutex of its `TableEntry`.
+/// All series of one table. Lives in the mutex of its `TableEntry`; a copy would share its slots.
 package struct SeriesIndex: Sendable {
-    private var slots = HashSlots()
+    private let slots = HashSlots()
     private var tags: [TagValues] = []
     package private(set) var count = 0
 
@@ -86,7 +86,8 @@ package struct SeriesIndex: Sendable {
         return UInt32(truncatingIfNeeded: id)
     }
 
-    /// Adds the series of a section, which are the next ones. Returns what is wrong with it, or nil.
+    /// Adds the series of a section, which are the next ones; `settle` has to follow before anything is
+    /// looked for. Returns what is wrong with it, or nil.
     mutating func append(_ section: SeriesSection, _ schema: TableSchema) -> String? {
         guard section.firstSeries == count else {
             return "series from \(section.firstSeries) on, \(count) are defined"
@@ -106,11 +107,17 @@ package struct SeriesIndex: Sendable {
                 for tag in section.tags {
                     codes[tag.index] = UInt32(truncatingIfNeeded: tag.codes[series])
                 }
-                slots.insert(Self.hash(codes), UInt32(truncatingIfNeeded: count + series))
+                slots.add(Self.hash(codes), UInt32(truncatingIfNeeded: count + series))
             }
         }
         count += section.count
         return nil
+    }
+
+    /// After sections, before anything is looked for.
+    mutating func settle() {
+        slots.settle()
+        for tag in tags.indices { tags[tag].settle() }
     }
 
     private func withCodes<R>(_ body: (UnsafeMutableBufferPointer<UInt32>) -> R) -> R {

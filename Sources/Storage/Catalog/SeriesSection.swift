@@ -38,14 +38,6 @@ package struct SeriesSection: Equatable, Sendable {
             self.strings = strings
             self.codes = codes
         }
-
-        /// Safe: slots that were read lie within the strings.
-        func withValue<R>(_ number: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
-            let slot = StringSlot(rawValue: values[number])
-            return strings.withUnsafeBytes {
-                body(.init(rebasing: $0[slot.offset..<(slot.offset + slot.length)]))
-            }
-        }
     }
 
     package var tableID: UInt32

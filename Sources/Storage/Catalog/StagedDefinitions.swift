@@ -92,7 +92,7 @@ final class StagedTable {
 /// Series keys that aren't in force yet, numbered from 0.
 private struct SeriesKeys {
     private var keys: [[UInt8]] = []
-    private var slots = HashSlots()
+    private let slots = HashSlots()
 
     var count: Int { keys.count }
 

@@ -252,6 +252,28 @@ package struct CodeColumn: @unchecked Sendable {
             ? stretches[series / Self.stretchSeries].codes[series % Self.stretchSeries] : 0
     }
 
+    /// The codes of series 0 ..< count; 0.2–0.5 ns each.
+    package func all(_ wanted: Int) -> [UInt32] {
+        [UInt32](unsafeUninitializedCapacity: wanted) { buffer, initialized in
+            buffer.initialize(repeating: 0)
+            forEachStretch(below: wanted) { first, codes, known, _, _ in
+                // Safe: a stretch has `known` codes of its width.
+                switch codes.width {
+                case 1:
+                    let source = codes.memory.assumingMemoryBound(to: UInt8.self)
+                    for index in 0..<known { buffer[first &+ index] = UInt32(source[index]) }
+                case 2:
+                    let source = codes.memory.assumingMemoryBound(to: UInt16.self)
+                    for index in 0..<known { buffer[first &+ index] = UInt32(source[index]) }
+                default:
+                    let source = codes.memory.assumingMemoryBound(to: UInt32.self)
+                    for index in 0..<known { buffer[first &+ index] = source[index] }
+                }
+            }
+            initialized = wanted
+        }
+    }
+
     /// The highest code of the series below one.
     func highest(below series: Int) -> Int {
         var highest: UInt32 = 0
@@ -272,6 +294,33 @@ package struct CodeColumn: @unchecked Sendable {
     fileprivate mutating func set(_ series: Int, _ code: UInt32) {
         while count < series { append(0) }
         append(code)
+    }
+
+    /// Adds the codes of neighbouring series.
+    fileprivate mutating func append(_ codes: [UInt64], from series: Int) {
+        while count < series { append(0) }
+        var next = 0
+        while next < codes.count {
+            // The first of a stretch makes it.
+            append(UInt32(truncatingIfNeeded: codes[next]))
+            next += 1
+            let index = count % Self.stretchSeries
+            let end = min(codes.count, next + (index == 0 ? 0 : Self.stretchSeries - index))
+            guard next < end else { continue }
+            let last = stretches.count - 1
+            var (low, high) = (UInt64.max, UInt64.zero)
+            for code in codes[next..<end] { (low, high) = (min(low, code), max(high, code)) }
+            makeRoom(last, index + end - next - 1, UInt32(truncatingIfNeeded: high))
+            note(last, UInt32(truncatingIfNeeded: low))
+            note(last, UInt32(truncatingIfNeeded: high))
+            let packed = stretches[last].codes
+            // Safe: `makeRoom` saw to it that the chunk has these places, and that the codes fit.
+            for place in next..<end {
+                packed[index &+ place &- next] = UInt32(truncatingIfNeeded: codes[place])
+            }
+            count += end - next
+            next = end
+        }
     }
 
     private mutating func append(_ code: UInt32) {
@@ -298,9 +347,11 @@ package struct CodeColumn: @unchecked Sendable {
         let chunk = stretches[stretch].chunk
         let width = max(chunk.codes.width, code < 1 << 8 ? 1 : code < 1 << 16 ? 2 : 4)
         guard width > chunk.codes.width || index >= chunk.capacity else { return }
+        var capacity = chunk.capacity
+        while capacity <= index { capacity *= 2 }
         let wider = chunk.copy(
-            count: index, width: width,
-            capacity: index < chunk.capacity ? chunk.capacity : chunk.capacity * 2)
+            count: min(index, count - stretch * Self.stretchSeries), width: width,
+            capacity: capacity)
         stretches[stretch].chunk = wider
         stretches[stretch].codes = wider.codes
     }
@@ -369,7 +420,7 @@ package struct TagColumnValues: Sendable {
 
 struct TagValues: Sendable {
     private(set) var column = TagColumnValues()
-    private var slots = HashSlots()
+    private let slots = HashSlots()
 
     var byteCount: Int {
         column.values.byteCount + column.codes.byteCount + slots.byteCount
@@ -404,17 +455,21 @@ struct TagValues: Sendable {
 
     /// Adds values that are new, and the codes of series from one on.
     mutating func append(_ section: SeriesSection.Tag, firstSeries: Int) {
-        for number in section.values.indices {
-            section.withValue(number) { value in
-                slots.insert(
-                    KeyHash.hash(value), UInt32(truncatingIfNeeded: column.values.count))
-                column.values.append(value)
+        section.strings.withUnsafeBytes { strings in
+            for value in section.values {
+                let slot = StringSlot(rawValue: value)
+                // Safe: slots that were read lie within the strings.
+                let bytes = UnsafeRawBufferPointer(
+                    rebasing: strings[slot.offset..<(slot.offset + slot.length)])
+                slots.add(KeyHash.hash(bytes), UInt32(truncatingIfNeeded: column.values.count))
+                column.values.append(bytes)
             }
         }
-        for (index, code) in section.codes.enumerated() where code != 0 {
-            column.codes.set(firstSeries + index, UInt32(truncatingIfNeeded: code))
-        }
+        column.codes.append(section.codes, from: firstSeries)
     }
+
+    /// After sections, before anything is looked for.
+    mutating func settle() { slots.settle() }
 }
 
 extension TagColumnValues {

@@ -180,15 +180,17 @@ struct BatchBinder {
     }
 
     private func newTags(_ key: [UInt8], _ table: StagedTable?) -> [String] {
-        // Safe: `decode` gives ranges inside of the key, whose bytes are lent for the call.
+        // Safe: the key's bytes are lent for the call.
         key.withUnsafeBytes { bytes in
             let schema = table?.schema ?? .empty
             var names: [String] = []
-            for (place, tag) in (SeriesKey.decode(bytes) ?? []).enumerated() {
-                let name = UnsafeRawBufferPointer(rebasing: bytes[tag.key])
+            var place = 0
+            _ = SeriesKey.forEachTag(bytes) { name, _ in
                 if schema.tagIndex(named: name, likely: place) == nil {
                     names.append(String(decoding: name, as: UTF8.self))
                 }
+                place += 1
+                return true
             }
             return names
         }

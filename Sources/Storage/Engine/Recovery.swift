@@ -91,6 +91,7 @@ enum Recovery {
                 try catalog.applyAll(frame)
             }
         }
+        catalog.settle()
         catalog.raiseNextIDs(database: manifest.nextDatabaseID, table: manifest.nextTableID)
         catalog.forgetChanges()
         return catalog.state.withLock { state in state.tablesByID.mapValues(\.seriesCount) }

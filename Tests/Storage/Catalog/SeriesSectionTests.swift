@@ -58,6 +58,7 @@ import Testing
                 try catalog.applyAll(frame)
             }
         }
+        catalog.settle()
         return catalog
     }
 
