@@ -365,8 +365,8 @@ final class LastRows: Sendable {
     fileprivate var all: [LastRowTable] {
         state.withLock { state in
             let oldest = monotonicNanoseconds() - Self.unusedNanosecondsMax
-            for (id, rows) in state.tables
-            where rows.table.isDropped || state.lastUse[id] ?? 0 < oldest { remove(id, &state) }
+            for (id, use) in state.lastUse
+            where use < oldest || state.tables[id]?.table.isDropped ?? false { remove(id, &state) }
             return Array(state.tables.values)
         }
     }
