@@ -126,6 +126,23 @@ import Testing
         #expect(options.shutdownSeconds == 10)
     }
 
+    @Test func `limits of series and values are numbers of at least one`() throws {
+        func storage(_ text: String) throws -> StorageOptions {
+            let settings = try EffectiveSettings(
+                flags: [
+                    "max-series-per-table": [text], "max-series-per-database": ["7"],
+                    "max-values-per-tag": ["8"],
+                ], environment: Environment([:]), read: { _ in "" })
+            return try settings.serverOptions(machineMemoryBytes: 1 << 33) { _ in "" }.store.storage
+        }
+        let options = try storage("100_000")
+        #expect(options.seriesPerTableMax == 100_000)
+        #expect(options.seriesPerDatabaseMax == 7 && options.valuesPerTagMax == 8)
+        for text in ["0", "-1", "many", "", "9999999999999999999999"] {
+            #expect(throws: OptionError.self, "\(text)") { try storage(text) }
+        }
+    }
+
     @Test(arguments: [
         (memoryGiB: 0.5, boundMiB: 128), (1, 256), (2, 512), (8, 2_048), (15.5, 3_968),
         (16, 4_096), (17, 4_096), (64, 4_096), (1_024, 4_096),

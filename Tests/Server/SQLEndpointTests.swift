@@ -43,6 +43,18 @@ private let lines = """
         }
     }
 
+    @Test func `where series come from is asked without a statement`() throws {
+        let (server, client) = try filled("fleet")
+        defer { withExtendedLifetime(server) {} }
+        let tables = try client.request("GET", "/cardinality?db=fleet")
+        #expect(tables.status == 200)
+        #expect(tables.text.contains(#"["t","host",2,2],["t","empty",2,1]"#), "\(tables.text)")
+        let values = try client.request("GET", "/cardinality?db=fleet&table=t&limit=1")
+        #expect(values.text.contains(#""rows":[["host","a",2,1]]"#), "\(values.text)")
+        #expect(try client.request("GET", "/cardinality?db=fleet&table=no%22pe").status == 404)
+        #expect(try client.request("POST", "/cardinality?db=fleet", text: "").status == 405)
+    }
+
     @Test func `one statement a request`() throws {
         let (server, client) = try filled()
         defer { withExtendedLifetime(server) {} }
