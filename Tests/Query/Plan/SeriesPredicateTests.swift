@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func `random conditions find what a look at every series finds`() async throws {
-        let cases = Self.number("APUS_PREDICATE_CASES", or: 4_000)
+        let cases = Self.number("APUS_PREDICATE_CASES", or: 20_000)
         var random = SeededRandom(seed: UInt64(Self.number("APUS_SEED", or: 1)))
         var done = 0
         while done < cases {
@@ -59,7 +59,7 @@ import Testing
             for number in 0..<cases {
                 if number % 250 == 0 {
                     let known = series.count
-                    for tags in Self.newSeries(&random, 40) where !series.contains(tags) {
+                    for tags in Self.newSeries(&random, 20) where !series.contains(tags) {
                         series.append(tags)
                     }
                     _ = try await store.write(lines: Self.lines(series[known...]))
@@ -74,10 +74,7 @@ import Testing
                 let expected = series.filter { predicate.holds($0) == true }.map { tags in
                     ["a", "b", "c"].map { tags[$0] ?? "NULL" }
                 }
-                guard
-                    found.sorted(by: { $0.description < $1.description })
-                        == expected.sorted(by: { $0.description < $1.description })
-                else {
+                guard found.count == expected.count, Set(found) == Set(expected) else {
                     Issue.record(
                         "\(predicate.sql): \(found.count) series, \(expected.count) expected")
                     return

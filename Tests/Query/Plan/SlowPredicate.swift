@@ -31,42 +31,48 @@ indirect enum SlowRegex {
         }
     }
 
-    private func ends(_ text: [Character], _ starts: Set<Int>) -> Set<Int> {
+    /// Where matches can end that begin at some places: bit n stands for the place before character n.
+    private func ends(_ text: [Character], _ starts: UInt64) -> UInt64 {
         switch self {
         case .literal(let wanted): step(text, starts) { $0 == wanted }
         case .any: step(text, starts) { $0 != "\n" }
         case .among(let members, let negated):
             step(text, starts) { members.contains($0) != negated }
         case .sequence(let parts): parts.reduce(starts) { $1.ends(text, $0) }
-        case .oneOf(let parts): parts.reduce([]) { $0.union($1.ends(text, starts)) }
-        case .start: starts.intersection([0])
-        case .end: starts.intersection([text.count])
+        case .oneOf(let parts): parts.reduce(0) { $0 | $1.ends(text, starts) }
+        case .start: starts & 1
+        case .end: starts & 1 << UInt64(text.count)
         case .repeated(let inner, let min, let max):
             repeated(inner, min, max ?? text.count + 1, text, starts)
         }
     }
 
     private func step(
-        _ text: [Character], _ starts: Set<Int>, _ holds: (Character) -> Bool
-    ) -> Set<Int> {
-        Set(starts.filter { $0 < text.count && holds(text[$0]) }.map { $0 + 1 })
+        _ text: [Character], _ starts: UInt64, _ holds: (Character) -> Bool
+    ) -> UInt64 {
+        var ends: UInt64 = 0
+        for place in text.indices where starts >> UInt64(place) & 1 == 1 && holds(text[place]) {
+            ends |= 2 << UInt64(place)
+        }
+        return ends
     }
 
     private func repeated(
-        _ inner: SlowRegex, _ min: Int, _ max: Int, _ text: [Character], _ starts: Set<Int>
-    ) -> Set<Int> {
+        _ inner: SlowRegex, _ min: Int, _ max: Int, _ text: [Character], _ starts: UInt64
+    ) -> UInt64 {
         var current = starts
-        var all: Set<Int> = min == 0 ? starts : []
-        for count in 1...Swift.max(1, max) {
+        var all: UInt64 = min == 0 ? starts : 0
+        for count in 1...Swift.max(1, max) where current != 0 {
             current = inner.ends(text, current)
-            if count >= min { all.formUnion(current) }
+            if count >= min { all |= current }
         }
         return all
     }
 
+    /// - Precondition: The text is shorter than 63 characters.
     func matches(_ text: String) -> Bool {
         let text = Array(text)
-        return !ends(text, Set(0...text.count)).isEmpty
+        return ends(text, (2 << UInt64(text.count)) - 1) != 0
     }
 
     static func random(_ random: inout SeededRandom, _ alphabet: [Character]) -> SlowRegex {
