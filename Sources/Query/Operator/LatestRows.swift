@@ -348,9 +348,6 @@ extension QueryEngine {
         _ grouping: GroupingPlan, _ shape: LatestShape, _ rows: LastRowsView, _ winners: [UInt32],
         _ series: SeriesSnapshot, _ scan: ScanPlan, _ context: QueryContext
     ) throws(QueryError) -> Frame {
-        let worker = GroupingWorker(
-            grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table), context: context
-        )
         if let counts = shape.distinctCounts(grouping, winners, series) {
             return Frame(
                 count: 1,
@@ -358,6 +355,9 @@ extension QueryEngine {
                     Vector(type: call.type, count: 1, values: [UInt64(count)])
                 })
         }
+        let worker = GroupingWorker(
+            grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table), context: context
+        )
         guard let groups = shape.groups(grouping.keys, winners, series) else {
             let frame = try shape.frame(rows, winners, series, slots: scan.needed, context)
             try worker.add(frame, timesAscend: false, rowSeries: winners)

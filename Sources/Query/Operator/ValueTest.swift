@@ -112,7 +112,7 @@ extension ValueTest {
         case .constant(let holds): fill(run, flags) { _ in holds }
         case .compare(let op, let bytes):
             bytes.withUnsafeBytes { constant in
-                fill(run, flags) { Self.holds(op, compareBytes($0, constant)) }
+                fill(run, flags) { op.accepts(compareBytes($0, constant)) }
             }
         case .oneOf(let values): fill(run, flags) { values.contains(Array($0)) }
         case .like(let pattern):
@@ -135,17 +135,6 @@ extension ValueTest {
         _ holds: (UnsafeRawBufferPointer) -> Bool
     ) {
         for index in 0..<run.count { flags[index] = holds(run[index]) ? 1 : 0 }
-    }
-
-    private static func holds(_ op: ComparisonOperator, _ order: Int) -> Bool {
-        switch op {
-        case .equal: order == 0
-        case .notEqual: order != 0
-        case .less: order < 0
-        case .lessOrEqual: order <= 0
-        case .greater: order > 0
-        case .greaterOrEqual: order >= 0
-        }
     }
 
     private func mark(

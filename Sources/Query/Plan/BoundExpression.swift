@@ -211,14 +211,10 @@ extension BoundExpression {
 
     /// The expression with one column under another number.
     func withColumn(_ column: Int, as other: Int) -> BoundExpression {
-        var result = mapPlain { $0.withColumn(column, as: other) }
+        // Nothing in this body can fail.
+        var result = (try? mapChildren { $0.withColumn(column, as: other) }) ?? self
         if case .column(column) = kind { result.kind = .column(other) }
         return result
-    }
-
-    private func mapPlain(_ body: (BoundExpression) -> BoundExpression) -> BoundExpression {
-        // Nothing that a body without errors maps can fail.
-        (try? mapChildren { child in body(child) }) ?? self
     }
 
     package var containsAggregate: Bool {

@@ -35,8 +35,6 @@ final class PredicateCache: Sendable {
 
     init(bytesMax: Int) { self.bytesMax = bytesMax }
 
-    var byteCount: Int { state.withLock { $0.byteCount } }
-
     func has(_ leaf: SeriesPredicate.Leaf, of table: TableEntry) -> Bool {
         state.withLock { $0.answers[Key(tableID: table.id, leaf: leaf)] != nil }
     }

@@ -80,11 +80,6 @@ extension StatementExecution {
             builders[2].append(UInt64(row.counts.0))
             builders[3].append(UInt64(row.counts.1))
         }
-        summary.rowCount = rows.count
-        guard !rows.isEmpty else { return }
-        try sink.append(
-            ResultBatch(
-                rowCount: rows.count,
-                columns: builders.indices.map { ResultVector(builders[$0].finish()) }))
+        try send(&builders, into: &sink)
     }
 }

@@ -130,11 +130,17 @@ struct StatementExecution {
                 }
             }
         }
-        summary.rowCount = rows.count
-        guard !rows.isEmpty else { return }
-        try sink.append(
-            ResultBatch(
-                rowCount: rows.count,
-                columns: builders.indices.map { ResultVector(builders[$0].finish()) }))
+        try send(&builders, into: &sink)
+    }
+
+    /// Sends rows whose columns have begun.
+    mutating func send<Sink: ResultSink>(
+        _ builders: inout [VectorBuilder], into sink: inout Sink
+    ) throws(QueryError) {
+        let rowCount = builders.first?.count ?? 0
+        summary.rowCount = rowCount
+        guard rowCount > 0 else { return }
+        let columns = builders.indices.map { ResultVector(builders[$0].finish()) }
+        try sink.append(ResultBatch(rowCount: rowCount, columns: columns))
     }
 }

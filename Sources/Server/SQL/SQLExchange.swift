@@ -1,4 +1,5 @@
-// `/sql`, and `/cardinality`, which is a statement without the statement: reads the request's parameters, hands the statement to a worker, streams the answer.
+// `/sql`, and `/cardinality`, for which the statement is made here: reads the request's parameters, hands the
+// statement to a worker, streams the answer.
 
 internal import Apus
 internal import ApusQuery

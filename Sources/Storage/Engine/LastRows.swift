@@ -158,10 +158,10 @@ private final class LastRowTable: @unchecked Sendable {
         try input.directory.storage.file.checkReadable()
     }
 
-    /// Safe: the row is one of the buffer's, which has a slot of each column for it.
+    /// Safe: the row is one of the buffer's, which has a slot of each column for it. There is room for all
+    /// series that the catalog knows; what a damaged file says of others must not take memory.
     private func note(_ buffer: RowBuffer, _ row: Int, _ series: Int) {
-        grow(to: series + 1)
-        guard row >= 0, buffer.times[row] >= times[series] else { return }
+        guard row >= 0, series < count, buffer.times[row] >= times[series] else { return }
         let isNew = buffer.times[row] > times[series]
         times[series] = buffer.times[row]
         for (index, column) in columns.enumerated() {
@@ -294,10 +294,6 @@ final class LastRows: Sendable {
     private let state = Mutex(State())
 
     init(bytesMax: Int) { self.bytesMax = bytesMax }
-
-    var byteCount: Int {
-        state.withLock { $0.tables.values.reduce(0) { $0 + $1.byteCount } }
-    }
 
     /// The table's last rows with some fields, if they are kept, or worth to be from now on.
     fileprivate func find(

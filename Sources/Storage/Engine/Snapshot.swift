@@ -153,16 +153,13 @@ package final class Snapshot: Sendable {
             let headStart = heads.lazy.map(\.view).filter {
                 span.range.overlaps(first: $0.firstTime, last: $0.lastTime)
             }.map(\.firstTime).min()
-            let end = segments.last?.maxTime
-            guard isApart, isWhole, end.map({ headStart ?? .max > $0 }) ?? (headStart == nil) else {
-                rest.append(span.range)
+            guard isApart, isWhole, let end = segments.last?.maxTime, headStart ?? .max > end else {
+                if headStart != nil || !segments.isEmpty { rest.append(span.range) }
                 continue
             }
             rows += segments.reduce(0) { $0 + $1.rowCount }
             // Rows of heads that are all later than the segments' are looked at alone.
-            if headStart != nil, let end {
-                rest.append(TimeRange(lower: end + 1, upper: span.range.upper))
-            }
+            if headStart != nil { rest.append(TimeRange(lower: end + 1, upper: span.range.upper)) }
         }
         return (rows, rest)
     }
