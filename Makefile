@@ -15,6 +15,7 @@
 # make bench-first-step  load, queries and disk of docs/performance.md, into Benchmarks/Results
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
 # make bench-ingest      shapes of batches, acknowledgements, a backfill, datagrams (INGEST="--seconds 20")
+# make bench-cardinality  a million series: registering, questions, disk, restart (CARDINALITY="--series 10000000 --points 1")
 # make bench-soak        half an hour of everything at once (RATE=5900000 values a second)
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
 # make install           puts it in place; make uninstall (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
@@ -39,7 +40,7 @@ DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
 .PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip predicates soak \
-  bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-soak bench-tool \
+  bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-cardinality bench-soak bench-tool \
   release install uninstall dist lint format clean
 
 run:
@@ -154,6 +155,12 @@ bench-soak: build bench-tool
 	mkdir -p $(BENCH_SCRATCH)/peers
 	python3 -B Benchmarks/Ingest/soak.py $(INGEST_TOOLS) --values-per-second $(RATE) \
 	  --result Benchmarks/Results/soak
+
+CARDINALITY ?=
+bench-cardinality: build bench-tool
+	mkdir -p $(BENCH_SCRATCH)/peers
+	python3 -B Benchmarks/Cardinality/cardinality.py $(INGEST_TOOLS) \
+	  --result Benchmarks/Results/cardinality $(CARDINALITY)
 
 release:
 	@scripts/setup.sh run

@@ -4,7 +4,9 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -259,6 +261,33 @@ void apus_keep_freed_memory(void) {
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}
+
+void apus_expect_allocations(size_t bytes) {
+#if defined(__GLIBC__) && defined(MADV_HUGEPAGE)
+    enum { BLOCK = 16 << 20, BLOCKS_MAX = 256 };
+    void *blocks[BLOCKS_MAX];
+    size_t count = bytes / BLOCK;
+    if (count == 0) return;
+    if (count > BLOCKS_MAX) count = BLOCKS_MAX;
+    apus_keep_freed_memory();
+    uintptr_t start = UINTPTR_MAX, end = 0;
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = malloc(BLOCK);
+        const uintptr_t at = (uintptr_t)blocks[i];
+        if (at != 0 && at < start) start = at;
+        if (at != 0 && at + BLOCK > end) end = at + BLOCK;
+    }
+    // One behind the other, they are the end of the heap, and what is freed is given out next.
+    const uintptr_t page = 2 << 20;
+    start = (start + page - 1) & ~(page - 1);
+    end &= ~(page - 1);
+    if (start < end && end - start <= count * BLOCK + page)
+        madvise((void *)start, end - start, MADV_HUGEPAGE);
+    for (size_t i = 0; i < count; i++) free(blocks[i]);
+#else
+    (void)bytes;
 #endif
 }
 

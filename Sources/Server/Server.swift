@@ -60,6 +60,7 @@ package final class Server {
         if let address = options.http {
             httpAddress = try listen("--http", address) { try bindHTTP(address) }
         }
+        FreedMemory.expectCatalog(in: options.dataDirectory)
         do throws(StorageError) {
             let opened = try Store(blockingAt: options.dataDirectory, options: options.store)
             store = opened

@@ -155,6 +155,10 @@ static inline void apus_prefetch(const void *address) { __builtin_prefetch(addre
 // buffers all the time: fresh pages cost as much as filling them.
 void apus_keep_freed_memory(void);
 
+// The calling thread is about to allocate so many bytes in small blocks, and to keep them: the allocator
+// takes them from large pages, whose first touch costs a hundredth. Keeps freed memory, as above.
+void apus_expect_allocations(size_t bytes);
+
 // Has threads share at most so many of the allocator's arenas, each of which keeps what was freed in it.
 void apus_share_freed_memory(int arenas);
 

@@ -4,6 +4,7 @@
 
 internal import ApusKernels
 internal import ApusStorage
+internal import Glibc
 
 /// A LATEST ON whose keys are tags and that nothing but tags narrows.
 struct LatestShape {
@@ -195,25 +196,44 @@ struct LatestShape {
     }
 
     private func tagVector(_ column: TagColumnValues, _ series: [UInt32]) -> Vector {
-        var builder = VectorBuilder(.string, capacity: series.count)
-        // Values of series here and there lie far apart: some are asked for before the first is copied.
-        var values: [UnsafeRawBufferPointer?] = []
-        var start = 0
-        while start < series.count {
-            let end = min(series.count, start + 32)
-            values.removeAll(keepingCapacity: true)
-            for id in series[start..<end] {
-                let value = column.value(of: id)
-                // Safe: the snapshot, whose column this is, keeps the bytes.
-                if let base = value?.baseAddress { apus_prefetch(base) }
-                values.append(value)
-            }
-            for value in values {
-                if let value { builder.append(raw: value) } else { builder.appendNull() }
-            }
-            start = end
+        // First where the values are, then their bytes: those of series here and there lie far apart, and
+        // are asked for before they are copied.
+        var places: [UnsafeRawPointer?] = []
+        places.reserveCapacity(series.count)
+        var values: [UInt64] = []
+        values.reserveCapacity(series.count)
+        var byteCount = 0
+        var nullCount = 0
+        for id in series {
+            let value = column.value(of: id)
+            let length = value?.count ?? 0
+            places.append(value?.baseAddress)
+            values.append(StringSlot(offset: byteCount, length: length).rawValue)
+            byteCount &+= length
+            nullCount &+= value == nil ? 1 : 0
         }
-        return builder.finish()
+        let ahead = 16
+        let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+            places.withUnsafeBufferPointer { places in
+                values.withUnsafeBufferPointer { values in
+                    for row in 0..<places.count {
+                        if row &+ ahead < places.count, let next = places[row &+ ahead] {
+                            apus_prefetch(next)
+                        }
+                        let slot = StringSlot(rawValue: values[row])
+                        // Safe: the snapshot, whose column this is, keeps the values; slots lie one behind
+                        // the other and end at `byteCount`.
+                        if let place = places[row], let base = buffer.baseAddress {
+                            memcpy(base + slot.offset, place, slot.length)
+                        }
+                    }
+                }
+            }
+            count = byteCount
+        }
+        var vector = Vector(type: .string, count: series.count, values: values, bytes: bytes)
+        if nullCount > 0 { vector.validity = places.map { $0 == nil ? 0 : 1 } }
+        return vector
     }
 
     /// Safe: the view has a slot and a byte of validity for each series.

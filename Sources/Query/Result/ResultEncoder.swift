@@ -106,43 +106,66 @@ package final class ResultEncoder {
 
     /// Writes some rows of a batch; a caller that streams asks for a few at a time.
     package func append(_ batch: ResultBatch, rows: Range<Int>) {
-        for row in rows { append(batch, row: row) }
+        let vectors = batch.columns.prefix(columns.count)
+        guard vectors.count > CellColumn.lentMax else {
+            return CellColumn.withAll(vectors) { cells in
+                for row in rows {
+                    beginRow()
+                    for index in cells.indices { append(cells[index], index, row) }
+                    endRow()
+                }
+            }
+        }
+        for row in rows {
+            beginRow()
+            for index in vectors.indices {
+                CellColumn.withAll(vectors[index...index]) { append($0[0], index, row) }
+            }
+            endRow()
+        }
     }
 
-    private func append(_ batch: ResultBatch, row: Int) {
-        let count = min(batch.columns.count, columns.count)
+    private func beginRow() {
         switch format {
         case .json:
             if hasRows { writer.byte(0x2C) }
             hasRows = true
             writer.byte(0x5B)
-            for index in 0..<count {
-                if index > 0 { writer.byte(0x2C) }
-                json(batch.columns[index], row)
-            }
-            writer.byte(0x5D)
-        case .ndjson:
-            writer.byte(0x7B)
-            for index in 0..<count {
-                // Safe: the writer copies.
-                memberNames[index].withUnsafeBytes { writer.raw($0) }
-                json(batch.columns[index], row)
-            }
-            writer.byte(0x7D)
-            writer.byte(0x0A)
-        case .csv:
-            for index in 0..<count {
-                if index > 0 { writer.byte(0x2C) }
-                csv(batch.columns[index], row)
-            }
-            writer.byte(0x0A)
+        case .ndjson: writer.byte(0x7B)
+        case .csv: break
         }
     }
 
-    private func json(_ vector: ResultVector, _ row: Int) {
-        if let validity = vector.validity, validity[row] == 0 { return writer.text("null") }
-        let slot = vector.values[row]
-        switch vector.type {
+    @inline(__always)
+    private func append(_ cell: CellColumn, _ index: Int, _ row: Int) {
+        switch format {
+        case .json:
+            if index > 0 { writer.byte(0x2C) }
+            json(cell, row)
+        case .ndjson:
+            // Safe: the writer copies.
+            memberNames[index].withUnsafeBytes { writer.raw($0) }
+            json(cell, row)
+        case .csv:
+            if index > 0 { writer.byte(0x2C) }
+            csv(cell, row)
+        }
+    }
+
+    private func endRow() {
+        switch format {
+        case .json: writer.byte(0x5D)
+        case .ndjson:
+            writer.byte(0x7D)
+            writer.byte(0x0A)
+        case .csv: writer.byte(0x0A)
+        }
+    }
+
+    private func json(_ cell: CellColumn, _ row: Int) {
+        guard cell.isValid(row) else { return writer.text("null") }
+        let slot = cell.values[row]
+        switch cell.type {
         case .float64:
             let number = Double(bitPattern: slot)
             if number.isFinite {
@@ -156,18 +179,18 @@ package final class ResultEncoder {
         case .uint64: writer.unsigned(slot)
         case .bool: writer.text(slot != 0 ? "true" : "false")
         case .timestamp, .timestampLocal, .date:
-            let isText = vector.type != .timestamp || epoch == .rfc3339
+            let isText = cell.type != .timestamp || epoch == .rfc3339
             if isText { writer.byte(0x22) }
-            time(slot, vector.type)
+            time(slot, cell.type)
             if isText { writer.byte(0x22) }
-        case .string, .interval: withText(vector, slot) { writer.jsonString($0) }
+        case .string, .interval: writer.jsonString(cell.text(slot))
         }
     }
 
-    private func csv(_ vector: ResultVector, _ row: Int) {
-        if let validity = vector.validity, validity[row] == 0 { return }
-        let slot = vector.values[row]
-        switch vector.type {
+    private func csv(_ cell: CellColumn, _ row: Int) {
+        guard cell.isValid(row) else { return }
+        let slot = cell.values[row]
+        switch cell.type {
         case .float64:
             let number = Double(bitPattern: slot)
             if number.isFinite {
@@ -178,8 +201,8 @@ package final class ResultEncoder {
         case .int64: writer.integer(Int64(bitPattern: slot))
         case .uint64: writer.unsigned(slot)
         case .bool: writer.text(slot != 0 ? "true" : "false")
-        case .timestamp, .timestampLocal, .date: time(slot, vector.type)
-        case .string, .interval: withText(vector, slot) { writer.csvField($0) }
+        case .timestamp, .timestampLocal, .date: time(slot, cell.type)
+        case .string, .interval: writer.csvField(cell.text(slot))
         }
     }
 
@@ -198,18 +221,6 @@ package final class ResultEncoder {
             let unit = epoch.nanosecondsPerUnit
             let quotient = value / unit
             writer.integer(value % unit < 0 ? quotient &- 1 : quotient)
-        }
-    }
-
-    private func withText(
-        _ vector: ResultVector, _ slot: UInt64, _ body: (UnsafeRawBufferPointer) -> Void
-    ) {
-        let text = StringSlot(rawValue: slot)
-        vector.stringBytes.withUnsafeBytes { bytes in
-            guard text.offset + text.length <= bytes.count else {
-                return body(.init(rebasing: bytes[..<0]))
-            }
-            body(UnsafeRawBufferPointer(rebasing: bytes[text.offset..<text.offset + text.length]))
         }
     }
 
@@ -255,6 +266,55 @@ package final class ResultEncoder {
             writer.text("}\n")
             return true
         case .csv: return false
+        }
+    }
+}
+
+/// A column of a batch while its rows are written: a cell costs no reference counts.
+///
+/// Safe: made and used only while the vector's arrays are lent.
+private struct CellColumn {
+    let type: ResultType
+    let values: UnsafeBufferPointer<UInt64>
+    /// Without elements if nothing is NULL.
+    let validity: UnsafeBufferPointer<UInt8>
+    let bytes: UnsafeRawBufferPointer
+
+    @inline(__always)
+    func isValid(_ row: Int) -> Bool { validity.isEmpty || validity[row] != 0 }
+
+    /// No text if the slot points outside.
+    @inline(__always)
+    func text(_ slot: UInt64) -> UnsafeRawBufferPointer {
+        let text = StringSlot(rawValue: slot)
+        guard text.offset + text.length <= bytes.count else { return .init(rebasing: bytes[..<0]) }
+        return UnsafeRawBufferPointer(rebasing: bytes[text.offset..<text.offset + text.length])
+    }
+
+    /// Lending is calls inside of each other, so there must not be too many.
+    static let lentMax = 128
+
+    /// Lends the arrays of all vectors.
+    static func withAll(_ vectors: ArraySlice<ResultVector>, _ body: ([CellColumn]) -> Void) {
+        var cells: [CellColumn] = []
+        cells.reserveCapacity(vectors.count)
+        lend(vectors, &cells, body)
+    }
+
+    private static func lend(
+        _ vectors: ArraySlice<ResultVector>, _ cells: inout [CellColumn],
+        _ body: ([CellColumn]) -> Void
+    ) {
+        guard let vector = vectors.first else { return body(cells) }
+        vector.values.withUnsafeBufferPointer { values in
+            (vector.validity ?? []).withUnsafeBufferPointer { validity in
+                vector.stringBytes.withUnsafeBytes { bytes in
+                    cells.append(
+                        CellColumn(
+                            type: vector.type, values: values, validity: validity, bytes: bytes))
+                    lend(vectors.dropFirst(), &cells, body)
+                }
+            }
         }
     }
 }

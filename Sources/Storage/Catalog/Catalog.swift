@@ -206,8 +206,27 @@ package final class Catalog: Sendable {
     }
 
     /// After catalog files, before anything is looked for.
-    package func settle() {
+    ///
+    /// - Parameter usesThreads: Whether a second thread may help where there is much to do.
+    package func settle(usesThreads: Bool = false) {
         let tables = state.withLock { Array($0.tablesByID.values) }
+        var waiting = tables.flatMap { table in table.series.withLock { $0.unsettled } }
+        waiting.sort { $0.waitingCount > $1.waitingCount }
+        let total = waiting.reduce(0) { $0 + $1.waitingCount }
+        let helper = Promise<Void>()
+        if usesThreads, total > 1 << 17 {
+            // By turns, the largest first.
+            let others = waiting.indices.filter { $0 % 2 == 1 }.map { waiting[$0] }
+            waiting = waiting.indices.filter { $0 % 2 == 0 }.map { waiting[$0] }
+            startThread("apus-open") {
+                for slots in others { slots.settle() }
+                helper.fulfil(())
+            }
+        } else {
+            helper.fulfil(())
+        }
+        for slots in waiting { slots.settle() }
+        helper.wait()
         for table in tables { table.series.withLock { $0.settle() } }
     }
 
@@ -217,10 +236,14 @@ package final class Catalog: Sendable {
         var reader = ByteReader(bytes)
         while !reader.isAtEnd {
             let offset = reader.offset
-            let entry = try CatalogEntry.read(&reader)
-            if let wrong = state.withLock({ apply(entry, &$0) }) {
-                throw .init(offset: offset, reason: wrong)
-            }
+            try apply(try CatalogEntry.read(&reader), from: offset)
+        }
+    }
+
+    /// - Parameter offset: Where the entry lies, for the error.
+    func apply(_ entry: CatalogEntry, from offset: Int) throws(ByteReader.Malformed) {
+        if let wrong = state.withLock({ apply(entry, &$0) }) {
+            throw .init(offset: offset, reason: wrong)
         }
     }
 }

@@ -61,32 +61,94 @@ package enum CatalogFile {
         return file.bytes
     }
 
+    /// A frame whose checksum is right.
+    struct Frame: Sendable {
+        fileprivate let file: [UInt8]
+        fileprivate let payload: Range<Int>
+        fileprivate let format: UInt32
+
+        var byteCount: Int { payload.count }
+
+        /// What it holds, with where in the frame each entry begins.
+        func entries() throws(ByteReader.Malformed) -> [(offset: Int, entry: CatalogEntry)] {
+            var entries: [(offset: Int, entry: CatalogEntry)] = []
+            try withEntries { bytes throws(ByteReader.Malformed) in
+                var reader = ByteReader(bytes)
+                while !reader.isAtEnd {
+                    let offset = reader.offset
+                    entries.append((offset, try CatalogEntry.read(&reader)))
+                }
+            }
+            return entries
+        }
+
+        /// Hands over the entries' bytes, which `body` must not keep. Errors say where in the file.
+        fileprivate func withEntries(
+            _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
+        ) throws(ByteReader.Malformed) {
+            var failure: ByteReader.Malformed?
+            // Safe: all reading goes through `ByteReader`.
+            file.withUnsafeBytes { file in
+                do throws(ByteReader.Malformed) {
+                    try readEntries(
+                        UnsafeRawBufferPointer(rebasing: file[payload]), format: format, body)
+                } catch {
+                    failure = inFile(error)
+                }
+            }
+            if let failure { throw failure }
+        }
+
+        /// An error inside of the frame, as one of the file.
+        func inFile(_ error: ByteReader.Malformed) -> ByteReader.Malformed {
+            .init(offset: payload.lowerBound + error.offset, reason: error.reason)
+        }
+    }
+
     /// Calls `body` with each frame's entries after checking it.
     package static func read(
         _ bytes: [UInt8], path: String,
         _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
     ) throws(StorageError) {
-        do throws(ByteReader.Malformed) {
-            var failure: ByteReader.Malformed?
-            // Safe: all reading goes through `ByteReader`, and `body` must not keep the payload.
-            bytes.withUnsafeBytes { buffer in
-                do throws(ByteReader.Malformed) { try readFrames(buffer, body) } catch {
-                    failure = error
-                }
-            }
-            if let failure { throw failure }
-        } catch {
-            if error.reason.hasPrefix("format ") {
-                throw .unsupportedFormat(
-                    file: path, found: UInt32(error.reason.dropFirst(7)) ?? 0, newestKnown: format)
-            }
-            throw .corrupt(file: path, offset: UInt64(error.offset), reason: error.reason)
+        try forEachFrame(bytes, path: path) { frame throws(ByteReader.Malformed) in
+            try frame.withEntries(body)
         }
+    }
+
+    /// The frames of a file, whose checksums are right.
+    static func frames(_ bytes: [UInt8], path: String) throws(StorageError) -> [Frame] {
+        var frames: [Frame] = []
+        try forEachFrame(bytes, path: path) { frames.append($0) }
+        return frames
+    }
+
+    private static func forEachFrame(
+        _ bytes: [UInt8], path: String, _ body: (Frame) throws(ByteReader.Malformed) -> Void
+    ) throws(StorageError) {
+        var failure: ByteReader.Malformed?
+        // Safe: all reading goes through `ByteReader`, and frames keep the array.
+        bytes.withUnsafeBytes { buffer in
+            do throws(ByteReader.Malformed) {
+                try readFrames(buffer) { payload, format throws(ByteReader.Malformed) in
+                    try body(Frame(file: bytes, payload: payload, format: format))
+                }
+            } catch { failure = error }
+        }
+        guard let failure else { return }
+        if failure.reason.hasPrefix("format ") {
+            throw .unsupportedFormat(
+                file: path, found: UInt32(failure.reason.dropFirst(7)) ?? 0, newestKnown: format)
+        }
+        throw corrupt(path, failure)
+    }
+
+    static func corrupt(_ path: String, _ error: ByteReader.Malformed) -> StorageError {
+        .corrupt(file: path, offset: UInt64(error.offset), reason: error.reason)
     }
 
     private static func readFrames(
         _ buffer: UnsafeRawBufferPointer,
-        _ body: (UnsafeRawBufferPointer) throws(ByteReader.Malformed) -> Void
+        _ body: (_ payload: Range<Int>, _ format: UInt32) throws(ByteReader.Malformed) -> Void
     ) throws(ByteReader.Malformed) {
         var reader = ByteReader(buffer)
         let head = try reader.readBytes(12)
@@ -124,11 +186,7 @@ package enum CatalogFile {
                 return
             }
             frames += 1
-            do throws(ByteReader.Malformed) {
-                try readEntries(payload, format: found, body)
-            } catch {
-                throw .init(offset: start + 8 + error.offset, reason: error.reason)
-            }
+            try body(start + 8..<reader.offset, found)
         }
     }
 

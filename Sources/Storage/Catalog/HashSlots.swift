@@ -49,7 +49,7 @@ final class HashSlots: @unchecked Sendable {
     private var partCount = 1
     /// Of many numbers that come at once, those that have no slot yet.
     private var waiting: [UInt64] = []
-    private static let waitingMax = 1 << 20
+    private static let waitingMax = 1 << 21
 
     init() {
         parts = .allocate(capacity: 1)
@@ -103,11 +103,15 @@ final class HashSlots: @unchecked Sendable {
         parts[index].place(Self.word(hash, number))
     }
 
-    /// Adds one of many numbers; none is found before `settle`.
-    func add(_ hash: UInt64, _ number: UInt32) {
-        waiting.append(Self.word(hash, number))
+    /// Adds neighbouring numbers, some of many; none is found before `settle`.
+    func add(_ hashes: [UInt64], from first: Int) {
+        for (index, hash) in hashes.enumerated() {
+            waiting.append(Self.word(hash, UInt32(truncatingIfNeeded: first + index)))
+        }
         if waiting.count >= Self.waitingMax { settle() }
     }
+
+    var waitingCount: Int { waiting.count }
 
     /// Gives the numbers that wait their slots, part by part: a part fits into the processor's cache, all of
     /// them don't.

@@ -17,6 +17,7 @@ package struct SeriesIndex: Sendable {
     private let slots = HashSlots()
     private var tags: [TagValues] = []
     package private(set) var count = 0
+    private var isSettled = true
 
     package init() {}
 
@@ -101,23 +102,30 @@ package struct SeriesIndex: Sendable {
             }
         }
         for tag in section.tags { tags[tag.index].append(tag, firstSeries: count) }
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: tags.count) { codes in
-            codes.initialize(repeating: 0)
-            for series in 0..<section.count {
-                for tag in section.tags {
-                    codes[tag.index] = UInt32(truncatingIfNeeded: tag.codes[series])
-                }
-                slots.add(Self.hash(codes), UInt32(truncatingIfNeeded: count + series))
+        // Tag by tag what `hash` does series by series.
+        var hashes = [UInt64](repeating: KeyHash.seed, count: section.count)
+        for tag in section.tags {
+            for series in 0..<section.count where tag.codes[series] != 0 {
+                hashes[series] = Self.mix(
+                    hashes[series], tag.index, UInt32(truncatingIfNeeded: tag.codes[series]))
             }
         }
+        slots.add(hashes, from: count)
+        isSettled = false
         count += section.count
         return nil
     }
 
     /// After sections, before anything is looked for.
     mutating func settle() {
-        slots.settle()
-        for tag in tags.indices { tags[tag].settle() }
+        guard !isSettled else { return }
+        for slots in unsettled { slots.settle() }
+        isSettled = true
+    }
+
+    /// What `settle` would settle; each may be settled by another thread while nobody uses the index.
+    var unsettled: [HashSlots] {
+        ([slots] + tags.map(\.slots)).filter { $0.waitingCount > 0 }
     }
 
     private func withCodes<R>(_ body: (UnsafeMutableBufferPointer<UInt32>) -> R) -> R {
@@ -131,9 +139,14 @@ package struct SeriesIndex: Sendable {
     private static func hash(_ codes: UnsafeMutableBufferPointer<UInt32>) -> UInt64 {
         var state = KeyHash.seed
         for (tag, code) in codes.enumerated() where code != 0 {
-            state = KeyHash.mix(state, UInt64(truncatingIfNeeded: tag) &<< 32 | UInt64(code))
+            state = mix(state, tag, code)
         }
         return state
+    }
+
+    @inline(__always)
+    private static func mix(_ state: UInt64, _ tag: Int, _ code: UInt32) -> UInt64 {
+        KeyHash.mix(state, UInt64(truncatingIfNeeded: tag) &<< 32 | UInt64(code))
     }
 
     private func find(_ codes: UnsafeMutableBufferPointer<UInt32>, _ hash: UInt64) -> UInt32? {

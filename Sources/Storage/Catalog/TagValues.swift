@@ -420,7 +420,7 @@ package struct TagColumnValues: Sendable {
 
 struct TagValues: Sendable {
     private(set) var column = TagColumnValues()
-    private let slots = HashSlots()
+    let slots = HashSlots()
 
     var byteCount: Int {
         column.values.byteCount + column.codes.byteCount + slots.byteCount
@@ -455,21 +455,22 @@ struct TagValues: Sendable {
 
     /// Adds values that are new, and the codes of series from one on.
     mutating func append(_ section: SeriesSection.Tag, firstSeries: Int) {
+        let first = column.values.count
+        var hashes: [UInt64] = []
+        hashes.reserveCapacity(section.values.count)
         section.strings.withUnsafeBytes { strings in
             for value in section.values {
                 let slot = StringSlot(rawValue: value)
                 // Safe: slots that were read lie within the strings.
                 let bytes = UnsafeRawBufferPointer(
                     rebasing: strings[slot.offset..<(slot.offset + slot.length)])
-                slots.add(KeyHash.hash(bytes), UInt32(truncatingIfNeeded: column.values.count))
+                hashes.append(KeyHash.hash(bytes))
                 column.values.append(bytes)
             }
         }
+        slots.add(hashes, from: first)
         column.codes.append(section.codes, from: firstSeries)
     }
-
-    /// After sections, before anything is looked for.
-    mutating func settle() { slots.settle() }
 }
 
 extension TagColumnValues {

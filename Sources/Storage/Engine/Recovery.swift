@@ -25,7 +25,8 @@ enum Recovery {
         let loaded = try loadManifest(fileSystem, &notes)
         var manifest = loaded.manifest
         let catalog = Catalog()
-        let persisted = try readCatalog(fileSystem, manifest, catalog)
+        let persisted = try readCatalog(
+            fileSystem, manifest, catalog, usesThreads: environment.usesThreads)
         let segments = manifest.segments.map { LoadedSegment.open(fileSystem, $0) }
         if loaded.fallback != nil {
             manifest.nextFileNumber = try firstFreeNumber(fileSystem, manifest)
@@ -77,7 +78,7 @@ enum Recovery {
 
     /// Returns how many series of each table the files hold.
     private static func readCatalog(
-        _ fileSystem: any FileSystem, _ manifest: Manifest, _ catalog: Catalog
+        _ fileSystem: any FileSystem, _ manifest: Manifest, _ catalog: Catalog, usesThreads: Bool
     ) throws(StorageError) -> [UInt32: Int] {
         for file in manifest.catalogFiles {
             let path = CatalogFile.path(file.number)
@@ -87,14 +88,45 @@ enum Recovery {
                     file: path, offset: UInt64(bytes.count),
                     reason: "\(bytes.count) bytes, \(file.byteCount) expected")
             }
-            try CatalogFile.read(bytes, path: path) { (frame) throws(ByteReader.Malformed) in
-                try catalog.applyAll(frame)
-            }
+            let frames = try CatalogFile.frames(bytes, path: path)
+            do throws(ByteReader.Malformed) {
+                try apply(frames, to: catalog, usesThreads: usesThreads)
+            } catch { throw CatalogFile.corrupt(path, error) }
         }
-        catalog.settle()
+        catalog.settle(usesThreads: usesThreads)
         catalog.raiseNextIDs(database: manifest.nextDatabaseID, table: manifest.nextTableID)
         catalog.forgetChanges()
         return catalog.state.withLock { state in state.tablesByID.mapValues(\.seriesCount) }
+    }
+
+    /// While the entries of one frame are applied another thread takes the next one apart: each is half of
+    /// the work.
+    private static func apply(
+        _ frames: [CatalogFile.Frame], to catalog: Catalog, usesThreads: Bool
+    ) throws(ByteReader.Malformed) {
+        typealias Entries = [(offset: Int, entry: CatalogEntry)]
+        var next: Promise<Result<Entries, ByteReader.Malformed>>?
+        for (index, frame) in frames.enumerated() {
+            let entries: Entries
+            if let next { entries = try next.wait().get() } else { entries = try frame.entries() }
+            next = nil
+            if usesThreads, index + 1 < frames.count, frames[index + 1].byteCount > 64 << 10 {
+                let promise = Promise<Result<Entries, ByteReader.Malformed>>()
+                let following = frames[index + 1]
+                startThread("apus-open") {
+                    promise.fulfil(
+                        Result { () throws(ByteReader.Malformed) in
+                            try following.entries()
+                        })
+                }
+                next = promise
+            }
+            for (offset, entry) in entries {
+                do throws(ByteReader.Malformed) {
+                    try catalog.apply(entry, from: offset)
+                } catch { throw frame.inFile(error) }
+            }
+        }
     }
 
     /// After a fallback files with higher numbers may lie about, which the lost MANIFEST named.

@@ -191,10 +191,14 @@ enum SegmentAnnotation {
         attempt(&section) { annotator throws(ByteReader.Malformed) in
             while annotator.remaining > 0 {
                 try annotator.varint("chunk: series")
-                let compression = try annotator.number(UInt8.self, "  compression")
+                let form = try annotator.number(UInt8.self, "  form")
                 try annotator.varint("  rawByteCount")
                 let stored = try annotator.count("  storedByteCount")
-                try annotator.bytes(stored, "  keys" + (compression == 1 ? ", compressed" : ""))
+                switch SeriesKeySection.Form(rawValue: form) {
+                case .compressedKeys: try annotator.bytes(stored, "  keys, compressed")
+                case .idsAlone: try annotator.bytes(stored, "  ids alone, in runs")
+                case .keys, nil: try annotator.bytes(stored, "  keys")
+                }
             }
         }
         return ranges + section.ranges

@@ -116,11 +116,11 @@ package final class SegmentTable: Sendable {
         return directory
     }
 
-    /// Calls `body` with every series of the table and its canonical key, by rising id. The bytes
-    /// are valid during the call.
+    /// Calls `body` with every series of the table by rising id, and its canonical key where the
+    /// segment has it. The bytes are valid during the call.
     /// - Throws: `corrupt`, `unsupportedFormat`, or what `body` throws.
     package func forEachSeriesKey(
-        _ body: (UInt32, UnsafeRawBufferPointer) throws(StorageError) -> Void
+        _ body: (UInt32, UnsafeRawBufferPointer?) throws(StorageError) -> Void
     ) throws(StorageError) {
         let start = entry.keysOffset
         // Safe: the footer was refused unless its tables' sections end before it, inside the file.
@@ -147,10 +147,10 @@ package final class SegmentTable: Sendable {
         try file.checkReadable()
     }
 
-    /// All series of the table with their canonical keys, by rising id.
-    package func seriesKeys() throws(StorageError) -> [(id: UInt32, key: [UInt8])] {
-        var keys: [(id: UInt32, key: [UInt8])] = []
-        try forEachSeriesKey { id, key in keys.append((id, Array(key))) }
+    /// All series of the table by rising id, with their canonical keys where the segment has them.
+    package func seriesKeys() throws(StorageError) -> [(id: UInt32, key: [UInt8]?)] {
+        var keys: [(id: UInt32, key: [UInt8]?)] = []
+        try forEachSeriesKey { id, key in keys.append((id, key.map { Array($0) })) }
         return keys
     }
 }

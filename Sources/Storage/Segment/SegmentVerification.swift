@@ -232,7 +232,7 @@ extension SegmentReader {
         do throws(StorageError) {
             try table.forEachSeriesKey { id, key in
                 keyIDs.append(id)
-                if SeriesKey.decode(key) == nil, malformedID == nil { malformedID = id }
+                if let key, SeriesKey.decode(key) == nil, malformedID == nil { malformedID = id }
             }
         } catch {
             note(error, at: table.entry.keysOffset, &findings)

@@ -13,15 +13,19 @@ package struct SegmentWriterOptions: Sendable {
     package var groupBytesMax: Int
     /// Encoded bytes after which the system is asked to start writing.
     package var writebackBytes: Int
+    /// Thousands of series that have fewer rows on average leave their keys to the catalog.
+    package var keyRowsMin: Int
 
     package init(
         blockRowsMax: Int = 1_024, encoding: EncodeOptions = EncodeOptions(),
-        groupBytesMax: Int = 16 << 20, writebackBytes: Int = 2 << 20
+        groupBytesMax: Int = 16 << 20, writebackBytes: Int = 2 << 20,
+        keyRowsMin: Int = 32
     ) {
         self.blockRowsMax = min(max(blockRowsMax, 1), SegmentLayout.blockRowsLimit)
         self.encoding = encoding
         self.groupBytesMax = groupBytesMax
         self.writebackBytes = writebackBytes
+        self.keyRowsMin = keyRowsMin
     }
 }
 
@@ -51,7 +55,7 @@ package final class SegmentWriter {
     private let output: SegmentOutput
     private var tables: [SegmentTableEntry] = []
     private var tableIDs: Set<UInt32> = []
-    private var keys = SeriesKeySectionWriter()
+    private var keys: SeriesKeySectionWriter
     private var table: OpenTable?
 
     /// Creates the file, replacing a remainder of an earlier attempt.
@@ -63,6 +67,7 @@ package final class SegmentWriter {
         self.path = path
         self.identity = identity
         self.options = options
+        keys = SeriesKeySectionWriter(keyRowsMin: options.keyRowsMin)
         output = try SegmentOutput(
             fileSystem, path: path + ".new", writebackBytes: options.writebackBytes)
         try output.append(SegmentLayout.header())
@@ -95,6 +100,7 @@ package final class SegmentWriter {
             keys.append(series, key: key)
             table.openRun(series)
         }
+        keys.add(rows: times.count)
         var position = 0
         while position < times.count {
             let count = min(times.count - position, table.room)
@@ -110,7 +116,7 @@ package final class SegmentWriter {
         if table.series != nil { table.closeRun() }
         table.flushPacked()
         try writeGroup(table)
-        keys.closeChunk()
+        keys.finish()
         var entry = SegmentTableEntry(schema: table.schema)
         entry.rowCount = table.encoder.rowCount
         entry.blockCount = table.encoder.directory.blockCount

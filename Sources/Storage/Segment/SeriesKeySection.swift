@@ -1,39 +1,54 @@
-// The keys of a table's series, so that the catalog can be rebuilt from segments.
+// The series of a table, and their keys where they cost little beside the rows.
 //
 // A section is a row of chunks, each readable alone:
 //
 //     field            size     meaning
 //     ───────────────  ───────  ──────────────────────────────────────────────
 //     seriesCount      varint   at least 1
-//     compression      1        0 none, 1 Zstandard
+//     form             1        0 keys, 1 keys under Zstandard, 2 ids alone
 //     rawByteCount     varint   bytes of the entries, at most 1 MiB
 //     storedByteCount  varint   equal to rawByteCount without compression
 //     entries          n        n == storedByteCount
 //
-// Entries, once decompressed, by rising series id:
+// Entries of forms 0 and 1, once decompressed, by rising series id:
 //
 //     idDistance       varint   from the id before; the id itself in a chunk's first entry
 //     sharedByteCount  varint   bytes in common with the key before; 0 in every 16th entry
 //     suffixByteCount  varint
 //     suffix           n
 //
-// The section's checksum stands in the footer.
+// Entries of form 2 are runs of neighbouring ids:
+//
+//     idDistance       varint   from the last id before; the id itself in a chunk's first entry
+//     count            varint   ids of the run, at least 1
+//
+// The section's checksum stands in the footer. Why keys are left out: decision 25.
 
 enum SeriesKeySection {
-    /// A chunk closes once its entries have so many bytes.
+    /// A chunk closes once its keys have so many bytes.
     static let chunkBytesTarget = 256 << 10
     static let chunkBytesMax = 1 << 20
     static let restartInterval = 16
+
+    enum Form: UInt8 {
+        case keys = 0
+        case compressedKeys = 1
+        case idsAlone = 2
+    }
 }
 
-/// Collects the keys of one table while its rows are written.
+/// Collects the series of one table while its rows are written.
 struct SeriesKeySectionWriter: ~Copyable {
+    /// A full chunk whose series have fewer rows on average leaves their keys out.
+    private let keyRowsMin: Int
     private(set) var section = ByteWriter()
     private(set) var seriesCount = 0
     private var entries = ByteWriter()
-    private var entryCount = 0
-    private var previousID: UInt32 = 0
+    private var ids: [UInt32] = []
+    private var rowCount = 0
     private var previousKey: [UInt8] = []
+
+    init(keyRowsMin: Int) { self.keyRowsMin = keyRowsMin }
 
     mutating func removeAll() {
         section.removeAll()
@@ -41,42 +56,78 @@ struct SeriesKeySectionWriter: ~Copyable {
     }
 
     mutating func append(_ id: UInt32, key: UnsafeRawBufferPointer) {
+        if entries.count >= SeriesKeySection.chunkBytesTarget {
+            closeChunk(withKeys: rowCount / ids.count >= keyRowsMin)
+        }
         var shared = 0
-        if entryCount % SeriesKeySection.restartInterval != 0 {
+        if ids.count % SeriesKeySection.restartInterval != 0 {
             let limit = min(key.count, previousKey.count)
             while shared < limit, key[shared] == previousKey[shared] { shared += 1 }
         }
-        entries.appendVarint(UInt64(entryCount == 0 ? id : id - previousID))
+        entries.appendVarint(UInt64(id - (ids.last ?? 0)))
         entries.appendVarint(UInt64(shared))
         entries.appendVarint(UInt64(key.count - shared))
         entries.append(UnsafeRawBufferPointer(rebasing: key[shared...]))
-        previousID = id
         previousKey.removeAll(keepingCapacity: true)
         previousKey.append(contentsOf: key)
-        entryCount += 1
+        ids.append(id)
         seriesCount += 1
-        if entries.count >= SeriesKeySection.chunkBytesTarget { closeChunk() }
     }
 
-    mutating func closeChunk() {
-        guard entryCount > 0 else { return }
-        let raw = entries.bytes
-        let compressed = ZstdFrame.compress(raw)
-        section.appendVarint(UInt64(entryCount))
-        section.append(UInt8(compressed == nil ? 0 : 1))
-        section.appendVarint(UInt64(raw.count))
-        section.appendVarint(UInt64(compressed?.count ?? raw.count))
-        section.append(compressed ?? raw)
+    /// Rows of the last series.
+    mutating func add(rows: Int) { rowCount += rows }
+
+    /// What is left is a small part, or all of a table with few series: it keeps its keys.
+    mutating func finish() {
+        if !ids.isEmpty { closeChunk(withKeys: true) }
+    }
+
+    private mutating func closeChunk(withKeys: Bool) {
+        section.appendVarint(UInt64(ids.count))
+        if withKeys {
+            let compressed = ZstdFrame.compress(entries.bytes)
+            append(
+                compressed == nil ? .keys : .compressedKeys, entries.count,
+                compressed ?? entries.bytes)
+        } else {
+            let runs = Self.runs(of: ids)
+            append(.idsAlone, runs.count, runs.bytes)
+        }
         entries.removeAll()
-        entryCount = 0
+        ids.removeAll(keepingCapacity: true)
+        rowCount = 0
+    }
+
+    private mutating func append(_ form: SeriesKeySection.Form, _ rawCount: Int, _ stored: [UInt8])
+    {
+        section.append(form.rawValue)
+        section.appendVarint(UInt64(rawCount))
+        section.appendVarint(UInt64(stored.count))
+        section.append(stored)
+    }
+
+    private static func runs(of ids: [UInt32]) -> ByteWriter {
+        var runs = ByteWriter()
+        var start = 0
+        var previous: UInt32 = 0
+        while start < ids.count {
+            var end = start + 1
+            while end < ids.count, ids[end] == ids[end - 1] + 1 { end += 1 }
+            runs.appendVarint(UInt64(ids[start] - previous))
+            runs.appendVarint(UInt64(end - start))
+            previous = ids[end - 1]
+            start = end
+        }
+        return runs
     }
 }
 
 extension SeriesKeySection {
-    /// Calls `body` with every series of a section whose checksum has matched, by rising id.
+    /// Calls `body` with every series of a section whose checksum has matched, by rising id, and with
+    /// its key, nil where it is left out.
     static func forEach(
         _ section: UnsafeRawBufferPointer, seriesCount: Int,
-        _ body: (UInt32, UnsafeRawBufferPointer) throws(StorageError) -> Void
+        _ body: (UInt32, UnsafeRawBufferPointer?) throws(StorageError) -> Void
     ) throws(SectionError) {
         var reader = ByteReader(section)
         var total = 0
@@ -84,17 +135,18 @@ extension SeriesKeySection {
         do {
             while !reader.isAtEnd {
                 let start = reader.offset
-                let count = try reader.readCount(limit: chunkBytesMax)
-                let compression: UInt8 = try reader.read()
+                let count = try reader.readCount(limit: seriesCount - total)
+                let form: UInt8 = try reader.read()
                 let rawByteCount = try reader.readCount(limit: chunkBytesMax)
                 let stored = try reader.readBytes(try reader.readCount(limit: reader.remaining))
-                guard count > 0, count <= rawByteCount else {
+                guard count > 0 else {
                     throw ByteReader.Malformed(offset: start, reason: "an impossible key chunk")
                 }
                 total += count
-                if compression == 0 {
+                switch Form(rawValue: form) {
+                case .keys:
                     try readEntries(stored, count, at: start, &previousID, body)
-                } else if compression == 1 {
+                case .compressedKeys:
                     guard let raw = ZstdFrame.decompress(stored, countMax: chunkBytesMax),
                         raw.count == rawByteCount
                     else {
@@ -105,8 +157,10 @@ extension SeriesKeySection {
                     try raw.withUnsafeBytes {
                         try readEntries($0, count, at: start, &previousID, body)
                     }
-                } else {
-                    throw SectionError.unsupported(UInt32(compression))
+                case .idsAlone:
+                    try readRuns(stored, count, at: start, &previousID, body)
+                case nil:
+                    throw SectionError.unsupported(UInt32(form))
                 }
             }
             guard total == seriesCount else {
@@ -131,7 +185,7 @@ extension SeriesKeySection {
     private static func readEntries(
         _ entries: UnsafeRawBufferPointer, _ count: Int, at start: Int,
         _ previousID: inout UInt32?,
-        _ body: (UInt32, UnsafeRawBufferPointer) throws(StorageError) -> Void
+        _ body: (UInt32, UnsafeRawBufferPointer?) throws(StorageError) -> Void
     ) throws {
         var reader = ByteReader(entries)
         var key: [UInt8] = []
@@ -158,6 +212,34 @@ extension SeriesKeySection {
         }
         guard reader.isAtEnd else {
             throw ByteReader.Malformed(offset: start, reason: "bytes behind a chunk's last key")
+        }
+    }
+    private static func readRuns(
+        _ entries: UnsafeRawBufferPointer, _ count: Int, at start: Int,
+        _ previousID: inout UInt32?,
+        _ body: (UInt32, UnsafeRawBufferPointer?) throws(StorageError) -> Void
+    ) throws {
+        var reader = ByteReader(entries)
+        var rest = count
+        var origin = 0
+        while rest > 0 {
+            let distance = try reader.readCount(limit: Int(UInt32.max))
+            let length = try reader.readCount(limit: rest)
+            guard length > 0, let first = UInt32(exactly: origin + distance),
+                let last = UInt32(exactly: Int(first) + length - 1),
+                previousID.map({ $0 < first }) ?? true
+            else {
+                throw ByteReader.Malformed(offset: start, reason: "series ids do not rise")
+            }
+            do throws(StorageError) {
+                for id in first...last { try body(id, nil) }
+            } catch { throw SectionError.callback(error) }
+            previousID = last
+            origin = Int(last)
+            rest -= length
+        }
+        guard reader.isAtEnd else {
+            throw ByteReader.Malformed(offset: start, reason: "bytes behind a chunk's last run")
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import ApusQuery
 import ApusStorage
+import Foundation
 import Testing
 
 private func text(_ body: (TextWriter) -> Void) -> String {
@@ -30,6 +31,33 @@ private func text(_ body: (TextWriter) -> Void) -> String {
     func `integers are written exactly`(_ number: Int64) {
         #expect(text { $0.integer(number) } == "\(number)")
         #expect(text { $0.unsigned(UInt64(bitPattern: number)) } == "\(UInt64(bitPattern: number))")
+    }
+
+    /// The standard library's digits are the oracle: the shortest that read back.
+    @Test func `numbers have the fewest digits that read back`() {
+        var random = SystemRandomNumberGenerator()
+        var numbers: [Double] = [
+            0, -0.0, 1e-4, 9.9e-5, 1e-5, 0.1, 0.3, 1 / 3, 999_999_999.999999, 1e9, 1e15, 1e16,
+            5e-324,
+            .greatestFiniteMagnitude, 0.1 + 0.2, 123_456_789.123456, 8.000001, 4.35, 0.000123,
+        ]
+        for _ in 0..<200_000 {
+            let digits = pow(10.0, Double(Int.random(in: 0...8, using: &random)))
+            let integer = Double(Int64.random(in: -(1 << 40)...(1 << 40), using: &random))
+            numbers.append((integer / pow(2, Double(Int.random(in: 0...40)))).rounded() / digits)
+            numbers.append(integer / 65_536)
+        }
+        // Neighbours of short decimals have long ones.
+        numbers += numbers.flatMap { [$0.nextUp, $0.nextDown, -$0] }
+        let writer = TextWriter()
+        for number in numbers {
+            writer.removeAll()
+            writer.double(number)
+            if writer.string != number.description {
+                Issue.record("\(writer.string) for \(number)")
+                return
+            }
+        }
     }
 
     @Test func `control characters and quotes are escaped in JSON`() {
@@ -92,6 +120,29 @@ private func text(_ body: (TextWriter) -> Void) -> String {
                 {"columns":[{"name":"time","type":"timestamp"},{"name":"host","type":"string"},{"name":"avg","type":"float64"},{"name":"avg","type":"uint64"}],"rows":[["2026-01-01T00:00:00Z","h1",1.5,18446744073709551615],["1970-01-01T00:00:00Z",null,null,0],["1970-01-01T00:00:00.001999999Z","",null,7]],"row_count":3,"warnings":[],"stats":{"elapsed_ms":0.41,"rows_scanned":0,"blocks_read":0,"blocks_skipped":0,"blocks_summarized":0,"bytes_read":0}}
 
                 """#)
+    }
+
+    @Test(arguments: [ResultFormat.json, .ndjson, .csv])
+    func `more columns than are lent at once come out as fewer do`(_ format: ResultFormat) {
+        func rows(_ count: Int) -> [Substring] {
+            let encoder = ResultEncoder(format: format, epoch: .s, writer: TextWriter())
+            let columns = (0..<count).map { ResultColumn(name: "c\($0)", type: .int64) }
+            encoder.begin(columns)
+            let start = encoder.writer.count
+            let vectors = (0..<count).map { column in
+                ResultVector(
+                    type: .int64, values: [UInt64(column), 7], validity: [1, column == 1 ? 0 : 1])
+            }
+            encoder.append(ResultBatch(rowCount: 2, columns: vectors), rows: 0..<2)
+            return encoder.writer.string.dropFirst(start).split(separator: "\n")
+        }
+        let (few, many) = (rows(3), rows(700))
+        for (left, right) in zip(few, many) {
+            #expect(right.hasPrefix(left.drop { $0 == "," }.prefix(3)))
+            #expect(right.contains("699") || right.hasSuffix("7}") || right.hasSuffix("7"))
+        }
+        #expect(few.count == many.count)
+        #expect(many.joined().count { $0 == "," } == 2 * 699 + (format == .json ? 1 : 0))
     }
 
     @Test func `NDJSON gives a repeated name a number`() {

@@ -133,7 +133,8 @@ func writeSegment(
 /// Everything a segment's table holds, by decoding.
 func readTable(_ table: SegmentTable) throws -> PlainTable {
     let directory = try table.directory()
-    let keys = Dictionary(uniqueKeysWithValues: try table.seriesKeys().map { ($0.id, $0.key) })
+    let keys = Dictionary(
+        uniqueKeysWithValues: try table.seriesKeys().map { ($0.id, $0.key ?? []) })
     let columnCount = table.schema.fields.count
     var result = PlainTable(schema: table.schema, series: [])
     let rowsMax = 65_536 + 64

@@ -253,19 +253,44 @@ private func randomTable(_ random: inout SplitMix, id: UInt32, seriesCount: Int)
     }
 
     @Test func `thirty thousand keys survive compression in chunks`() throws {
-        let table = PlainTable(
-            schema: plainSchema(1, [.int64]),
-            series: (0..<30_000).map {
-                PlainSeries(
-                    id: UInt32($0) * 2, key: plainKey($0), times: [5], columns: [[.slot(1)]])
-            })
+        let table = shortSeries(30_000, rows: 1)
         let fileSystem = SimulatedFileSystem()
-        let summary = try writeSegment([table], to: fileSystem)
-        let read = try #require(try SegmentReader.open(fileSystem, path: "s").table(id: 1))
-        let keys = try read.seriesKeys()
+        let summary = try writeSegment(
+            [table], to: fileSystem, options: SegmentWriterOptions(keyRowsMin: 1))
+        let reader = try SegmentReader.open(fileSystem, path: "s")
+        let keys = try #require(reader.table(id: 1)).seriesKeys()
         #expect(keys.map(\.id) == table.series.map(\.id))
         #expect(keys.map(\.key) == table.series.map(\.key))
+        #expect(reader.verify().map(\.what) == [])
         print("keys: \(Double(summary.byteCount) / 30_000) bytes a series, all counted")
+    }
+
+    @Test func `many series with few rows leave their keys to the catalog`() throws {
+        let table = shortSeries(30_000, rows: 3)
+        let fileSystem = SimulatedFileSystem()
+        let without = try writeSegment([table], to: fileSystem)
+        let reader = try SegmentReader.open(fileSystem, path: "s")
+        let keys = try #require(reader.table(id: 1)).seriesKeys()
+        #expect(keys.map(\.id) == table.series.map(\.id))
+        let kept = keys.drop { $0.key == nil }
+        #expect(kept.count < 12_000, "all but the last chunk have ids alone")
+        #expect(kept.map(\.key) == table.series.suffix(kept.count).map(\.key))
+        #expect(reader.verify().map(\.what) == [])
+        let with = try writeSegment(
+            [table], to: fileSystem, options: SegmentWriterOptions(keyRowsMin: 3))
+        #expect(without.byteCount < with.byteCount)
+    }
+
+    /// Neighbouring ids, then every second one.
+    private func shortSeries(_ count: Int, rows: Int) -> PlainTable {
+        let slots = (0..<rows).map { PlainValue?.some(.slot(UInt64($0))) }
+        return PlainTable(
+            schema: plainSchema(1, [.int64]),
+            series: (0..<count).map {
+                PlainSeries(
+                    id: UInt32($0 < count * 2 / 3 ? $0 : $0 * 2), key: plainKey($0),
+                    times: (0..<rows).map { Int64($0) }, columns: [slots])
+            })
     }
 
     @Test func `ten integer fields of a hundred series take under half a byte a value`() throws {
