@@ -1,6 +1,6 @@
 // LATEST ON over the last rows that the storage keeps: a pass over columns by series instead of a scan
 // series by series, and a GROUP BY over tags behind it by codes. And questions that only ask which tags
-// there are: of a series that has a last row no other row can say more.
+// there are: of a series that has a row no other row can say more.
 
 internal import ApusKernels
 internal import ApusStorage
@@ -33,9 +33,9 @@ struct LatestShape {
         fieldIndex = scan.fieldIndex
     }
 
-    /// For which tags rows have; nil if it makes a difference how many rows have them, or when.
+    /// For which tags rows have; nil if it makes a difference how many rows have them, or which.
     init?(tagsOf grouping: GroupingPlan, _ scan: ScanPlan) {
-        guard scan.timeRange == .all, !scan.picksRows, scan.bounds.isEmpty else { return nil }
+        guard !scan.picksRows, scan.bounds.isEmpty else { return nil }
         for slot in scan.needed { guard case .tag = scan.columns[slot] else { return nil } }
         for aggregate in grouping.aggregates {
             switch aggregate.function {
@@ -49,8 +49,8 @@ struct LatestShape {
         self.scan = scan
     }
 
-    /// The series that have a row, rising.
-    func live(
+    /// The series that have a last row, rising.
+    private func live(
         _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot,
         from firstTime: Int64
     ) throws(QueryError) -> [UInt32] {
@@ -158,9 +158,11 @@ struct LatestShape {
 
     /// The scan's columns of some series' last rows, those that are needed.
     ///
-    /// - Parameter slots: Frame columns that are wanted of those.
+    /// - Parameters:
+    ///   - rows: May be left out if only tags are wanted.
+    ///   - slots: Frame columns that are wanted of those.
     func frame(
-        _ rows: LastRowsView, _ series: [UInt32], _ snapshot: SeriesSnapshot, slots: Set<Int>,
+        _ rows: LastRowsView?, _ series: [UInt32], _ snapshot: SeriesSnapshot, slots: Set<Int>,
         _ context: QueryContext
     ) throws(QueryError) -> Frame {
         try context.charge(series.count * 8 * (slots.count + 1), "the rows of LATEST ON")
@@ -177,14 +179,15 @@ struct LatestShape {
                 continue
             }
             switch column {
+            case .tag(let tag): columns.append(tagVector(snapshot.tag(tag), series))
             case .time:
+                guard let rows else { preconditionFailure("BUG: a time without last rows") }
                 columns.append(
                     Vector(
                         type: .timestamp, count: series.count,
                         values: series.map { UInt64(bitPattern: rows.times[Int($0)]) }))
-            case .tag(let tag): columns.append(tagVector(snapshot.tag(tag), series))
             case .field:
-                guard let index = fieldIndex[slot] else {
+                guard let rows, let index = fieldIndex[slot] else {
                     preconditionFailure("BUG: a needed field is not in the request")
                 }
                 columns.append(fieldVector(rows.columns[index], type, series))
@@ -330,17 +333,13 @@ struct LatestShape {
 }
 
 extension QueryEngine {
-    /// The frame behind LATEST ON and GROUP BY, or behind a GROUP BY or DISTINCT of tags, if the storage
-    /// keeps last rows.
+    /// The frame behind LATEST ON and GROUP BY, if the storage keeps last rows.
     func latestFromLastRows(
         _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
         _ context: QueryContext, _ report: inout ExecutionReport
     ) throws(QueryError) -> Frame? {
-        let latest = plan.latest.flatMap { LatestShape($0, scan) }
-        let tags =
-            plan.latest == nil ? plan.grouping.flatMap { LatestShape(tagsOf: $0, scan) } : nil
-        guard let shape = latest ?? tags, !request.timeRange.isEmpty,
-            snapshot.warnings(for: scan.table, in: .all).isEmpty
+        guard let shape = plan.latest.flatMap({ LatestShape($0, scan) }),
+            !request.timeRange.isEmpty, snapshot.warnings(for: scan.table, in: .all).isEmpty
         else { return nil }
         let wanted = request.series?.count ?? scan.table.seriesCount
         let firstTime = snapshot.firstVisibleTime(of: scan.table)
@@ -349,10 +348,7 @@ extension QueryEngine {
         ) { rows throws(QueryError) -> Frame in
             // Behind the rows: it has all their series.
             let series = scan.table.seriesSnapshot
-            let winners =
-                latest == nil
-                ? try shape.live(rows, request.series, series, from: firstTime)
-                : try shape.winners(rows, request.series, series, from: firstTime, context)
+            let winners = try shape.winners(rows, request.series, series, from: firstTime, context)
             guard let grouping = plan.grouping else {
                 return try shape.frame(rows, winners, series, slots: scan.needed, context)
             }
@@ -364,8 +360,32 @@ extension QueryEngine {
         return frame
     }
 
+    /// The frame behind a GROUP BY or DISTINCT of tags alone, if directories and heads tell which series
+    /// have rows.
+    func tagsFromPresence(
+        _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
+        _ context: QueryContext, _ report: inout ExecutionReport
+    ) throws(QueryError) -> Frame? {
+        guard plan.latest == nil, let grouping = plan.grouping, !request.timeRange.isEmpty,
+            let shape = LatestShape(tagsOf: grouping, scan)
+        else { return nil }
+        // Behind the storage's snapshot: it has all its series.
+        let series = scan.table.seriesSnapshot
+        let presence = try translating { () throws(StorageError) in
+            try snapshot.presence(
+                of: scan.table, in: request.timeRange, among: request.series, count: series.count)
+        }
+        guard var present = presence.exact(among: request.series) else { return nil }
+        if let wanted = request.series { present.formIntersection(wanted) }
+        report.usesPresence = true
+        let frame = try group(
+            grouping, shape, nil, present.members, series, scan, context)
+        report.groupCount = frame.count
+        return frame
+    }
+
     private func group(
-        _ grouping: GroupingPlan, _ shape: LatestShape, _ rows: LastRowsView, _ winners: [UInt32],
+        _ grouping: GroupingPlan, _ shape: LatestShape, _ rows: LastRowsView?, _ winners: [UInt32],
         _ series: SeriesSnapshot, _ scan: ScanPlan, _ context: QueryContext
     ) throws(QueryError) -> Frame {
         if let counts = shape.distinctCounts(grouping, winners, series) {

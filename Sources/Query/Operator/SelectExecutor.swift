@@ -10,6 +10,8 @@ struct ExecutionReport {
     var usesSummaries = false
     /// LATEST ON was answered from the rows that the storage keeps for it.
     var usesLastRows = false
+    /// Tags were answered from what directories and heads say of series.
+    var usesPresence = false
     /// Rows that directories counted.
     var countedRows = 0
     var groupCount: Int?
@@ -99,6 +101,9 @@ extension QueryEngine {
     ) throws(QueryError) -> Frame {
         guard let first = plan.latest ?? plan.grouping else { return Frame(count: 0, columns: []) }
         if let frame = try latestFromLastRows(plan, scan, request, snapshot, context, &report) {
+            return frame
+        }
+        if let frame = try tagsFromPresence(plan, scan, request, snapshot, context, &report) {
             return frame
         }
         if let frame = try counted(plan, scan, request, snapshot, context, &report) {

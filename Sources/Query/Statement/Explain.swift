@@ -32,6 +32,7 @@ extension StatementExecution {
             if let groups = report.groupCount { lines.append("groups: \(groups)") }
             if let series = report.seriesMatched { lines.append("series matched: \(series)") }
             if report.usesLastRows { lines.append("last rows: kept, no scan") }
+            if report.usesPresence { lines.append("series: known from directories, no scan") }
             if report.countedRows > 0 {
                 lines.append("rows counted by directories: \(report.countedRows)")
             }

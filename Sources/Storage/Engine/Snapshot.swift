@@ -13,7 +13,7 @@ package final class Snapshot: Sendable {
     private let tablesPresent: Set<UInt32>
     private let nowNanoseconds: Int64
     /// Told about damage that a scan met.
-    private let setAside: @Sendable (StorageError) -> Void
+    let setAside: @Sendable (StorageError) -> Void
 
     init(
         version: Version, visibleSequence: UInt64, chunks: [UInt32: [(head: Int, view: ChunkView)]],
@@ -54,10 +54,9 @@ package final class Snapshot: Sendable {
     private func planned(
         _ table: TableEntry, _ request: ScanRequest, rowsPerMorsel: Int
     ) throws(StorageError) -> [ScanMorsel] {
+        guard let range = visibleRange(request.timeRange, of: table) else { return [] }
         var request = request
-        request.timeRange = visible(request.timeRange, of: table)
-        guard !request.timeRange.isEmpty, tablesPresent.contains(table.id) || !table.isDropped
-        else { return [] }
+        request.timeRange = range
         let schema = table.schema
         let types = request.fieldTypes ?? request.fields.map { schema.fields[Int($0)].type }
         let heads = (chunks[table.id] ?? []).filter {
@@ -135,10 +134,7 @@ package final class Snapshot: Sendable {
     package func countedRows(
         of table: TableEntry, in range: TimeRange
     ) -> (rows: Int, rest: [TimeRange]) {
-        let range = visible(range, of: table)
-        guard !range.isEmpty, tablesPresent.contains(table.id) || !table.isDropped else {
-            return (0, [])
-        }
+        guard let range = visibleRange(range, of: table) else { return (0, []) }
         let heads = (chunks[table.id] ?? []).filter {
             range.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
         }
@@ -200,6 +196,15 @@ package final class Snapshot: Sendable {
         let retention = table.database.retentionNanoseconds
         guard retention > 0 else { return range }
         return range.intersection(TimeRange(lower: nowNanoseconds &- retention, upper: .max))
+    }
+
+    /// The part of a range in which the table has rows to show; nil if there is none.
+    func visibleRange(_ range: TimeRange, of table: TableEntry) -> TimeRange? {
+        let range = visible(range, of: table)
+        guard !range.isEmpty, tablesPresent.contains(table.id) || !table.isDropped else {
+            return nil
+        }
+        return range
     }
 
     /// The least and greatest time of the table's rows, from directories; nil if empty.

@@ -35,7 +35,18 @@ package struct SeriesSet: Sendable, Equatable {
     }
 
     package mutating func insert(ids: Range<Int>) {
-        for id in ids.clamped(to: 0..<capacity) { words[id >> 6] |= 1 &<< UInt64(id & 63) }
+        let ids = ids.clamped(to: 0..<capacity)
+        guard !ids.isEmpty else { return }
+        let (first, last) = (ids.lowerBound >> 6, (ids.upperBound - 1) >> 6)
+        let head = UInt64.max &<< UInt64(ids.lowerBound & 63)
+        let tail = UInt64.max &>> UInt64(63 - (ids.upperBound - 1) & 63)
+        guard first < last else {
+            words[first] |= head & tail
+            return
+        }
+        words[first] |= head
+        for index in (first + 1)..<last { words[index] = .max }
+        words[last] |= tail
     }
 
     /// Lends the words from that of `id` on, which is a multiple of 64 and below `capacity`. Bits at or
@@ -100,6 +111,14 @@ package struct SeriesSet: Sendable, Equatable {
             word = words[index]
         }
         return UInt32(index * 64 + word.trailingZeroBitCount)
+    }
+
+    /// All members, rising.
+    package var members: [UInt32] {
+        var members: [UInt32] = []
+        members.reserveCapacity(count)
+        forEach { members.append($0) }
+        return members
     }
 
     package func forEach(_ body: (UInt32) -> Void) {

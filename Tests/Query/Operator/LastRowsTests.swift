@@ -1,6 +1,7 @@
 import Apus
 import ApusQuery
 import ApusTestKit
+import Foundation
 import Testing
 
 /// LATEST ON from the rows that the storage keeps, against the same by a scan: any bound on the time asks
@@ -11,8 +12,6 @@ import Testing
         "SELECT host, zone, time, x FROM t{} LATEST ON time PARTITION BY host, zone",
         "SELECT zone, avg(x), count(*), max(n), last(x), min(host) FROM t{} "
             + "LATEST ON time PARTITION BY host GROUP BY zone",
-        "SELECT DISTINCT zone FROM t{}", "SELECT count(DISTINCT host) FROM t{ zone = 'z1' }",
-        "SELECT zone, max(host) FROM t{} GROUP BY zone",
         "SELECT count(zone), sum(n) FROM t{} LATEST ON time PARTITION BY host",
         "SELECT zone, host, max(n) FROM t{} LATEST ON time PARTITION BY host GROUP BY zone, host",
         "SELECT host, x + 1 FROM t{ zone != 'z1' } LATEST ON time PARTITION BY host",
@@ -78,6 +77,60 @@ import Testing
             }
             #expect(keptCount > 100)
         }
+    }
+
+    private static let tagQueries = [
+        "SELECT DISTINCT zone FROM t", "SELECT count(DISTINCT host) FROM t WHERE zone = 'z1'",
+        "SELECT zone, max(host) FROM t GROUP BY zone", "SELECT DISTINCT host, zone FROM t",
+        "SELECT count(DISTINCT host), count(DISTINCT zone) FROM t WHERE host ~ '[13]$' OR zone IS NULL",
+    ]
+
+    /// A condition that no row fails, and that only a look at each row can tell.
+    private static let scanned = "(x IS NULL OR x IS NOT NULL)"
+
+    @Test(arguments: [1, 2, 3, 4] as [UInt64])
+    func `tags in a range of times are those that a scan finds`(seed: UInt64) async throws {
+        var random = SeededRandom(seed: seed)
+        try await withTemporaryStore { store in
+            let runner = ScriptRunner(store: store, state: .head)
+            _ = try await store.write(lines: Array("t,host=h0 x=1 1000000000000000\n".utf8))
+            var directCount = 0
+            for step in 0..<150 {
+                let bytes = lines(&random, newest: 1_000_000 + step, hosts: 4 + step / 4)
+                _ = try await store.write(lines: bytes)
+                switch random.below(12) {
+                case 0: _ = try runner.query("FLUSH")
+                case 1: _ = try runner.query("COMPACT")
+                default: break
+                }
+                var query = Self.tagQueries[random.below(Self.tagQueries.count)]
+                if random.oneIn(2) {
+                    let from = 1_000_000 + step - random.below(220_000)
+                    query = conditioned(
+                        query,
+                        "time >= to_timestamp(\(from)) AND "
+                            + "time < to_timestamp(\(from + 1 + random.below(100_000)))")
+                }
+                let direct = try runner.query(query).rows
+                let scanned = try runner.query(conditioned(query, Self.scanned)).rows
+                guard Set(direct) == Set(scanned), direct.count == scanned.count else {
+                    Issue.record("step \(step): \(query): \(direct) \(scanned)")
+                    return
+                }
+                let plan = try runner.query("EXPLAIN ANALYZE " + query).rows
+                if plan.contains(["series: known from directories, no scan"]) { directCount += 1 }
+            }
+            #expect(directCount > 60)
+        }
+    }
+
+    private func conditioned(_ query: String, _ condition: String) -> String {
+        let parts = query.components(separatedBy: " GROUP BY ")
+        let head =
+            parts[0].contains(" WHERE ")
+            ? parts[0].replacingOccurrences(of: " WHERE ", with: " WHERE \(condition) AND (") + ")"
+            : parts[0] + " WHERE \(condition)"
+        return ([head] + parts.dropFirst()).joined(separator: " GROUP BY ")
     }
 
     @Test func `a table that is dropped and made again has no rows of before`() async throws {
