@@ -48,15 +48,22 @@ struct BackupCommand: ParsableCommand {
 
     func run() throws {
         let line = ProgressLine()
-        let unfinished = Mutex("")
+        // The work directory; nil while it is being made.
+        let unfinished = Mutex<String?>("")
         let interruption = Interruption {
-            BackupDirectory.discard(path: unfinished.withLock { $0 })
+            var path = unfinished.withLock { $0 }
+            while path == nil {
+                usleep(1_000)
+                path = unfinished.withLock { $0 }
+            }
+            BackupDirectory.discard(path: path ?? "")
             line.clear()
             Failure.report("interrupted; nothing was left behind")
         }
         let report: Backup.Report
         do throws(BackupFault) {
             let show: @Sendable (BackupDirectory.Step) -> Void = { step in
+                if case .beginning = step { unfinished.withLock { $0 = nil } }
                 if case .begun(let path) = step { unfinished.withLock { $0 = path } }
                 if case .naming = step { interruption.finish() }
                 line.show(BackupText.step(step))
@@ -69,6 +76,7 @@ struct BackupCommand: ParsableCommand {
                     from: directory, at: destination ?? "", progress: show)
             }
         } catch {
+            unfinished.withLock { $0 = $0 ?? "" }
             interruption.finish()
             line.clear()
             switch error {

@@ -36,6 +36,15 @@ extension Parser {
             return Statement(
                 .dropTable(DropTableStatement(name: name, ifExists: ifExists, position: position)),
                 at: position)
+        case ("DROP", "SERIES"):
+            advance()
+            try expect("FROM")
+            let name = try tableName()
+            let condition = accept("WHERE") ? try expression() : nil
+            return Statement(
+                .dropSeries(
+                    DropSeriesStatement(table: name, condition: condition, position: position)),
+                at: position)
         default:
             let known = [
                 "TABLE", "VIEW", "INDEX", "ROLLUP", "MATERIALIZED", "USER", "ROLE",
@@ -44,7 +53,8 @@ extension Parser {
             if known.contains(current.keyword) {
                 throw unsupported("\(verb.keyword) \(current.keyword)", at: position)
             }
-            throw unexpected("DATABASE or TABLE")
+            throw unexpected(
+                verb.keyword == "DROP" ? "DATABASE, TABLE or SERIES" : "DATABASE or TABLE")
         }
     }
 

@@ -333,6 +333,13 @@ package struct DropTableStatement: Hashable, Sendable {
     package var position: SourcePosition
 }
 
+package struct DropSeriesStatement: Hashable, Sendable {
+    package var table: TableName
+    /// Nil: all of them.
+    package var condition: Expression?
+    package var position: SourcePosition
+}
+
 package struct InsertStatement: Hashable, Sendable {
     package var table: TableName
     /// Never qualified, perhaps with `::tag` or `::field`. Never empty.
@@ -391,6 +398,7 @@ package struct Statement: Hashable, Sendable {
         case alterDatabase(AlterDatabaseStatement)
         case dropTable(DropTableStatement)
         case dropDatabase(DropDatabaseStatement)
+        case dropSeries(DropSeriesStatement)
         case flush
         /// Nil: every table of every database.
         case compact(TableName?)

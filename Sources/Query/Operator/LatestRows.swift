@@ -348,7 +348,9 @@ extension QueryEngine {
         ) { rows throws(QueryError) -> Frame in
             // Behind the rows: it has all their series.
             let series = scan.table.seriesSnapshot
-            let winners = try shape.winners(rows, request.series, series, from: firstTime, context)
+            // Dropped ones may have been there when the rows were gathered.
+            let wanted = request.series ?? (series.dropped == nil ? nil : series.living)
+            let winners = try shape.winners(rows, wanted, series, from: firstTime, context)
             guard let grouping = plan.grouping else {
                 return try shape.frame(rows, winners, series, slots: scan.needed, context)
             }

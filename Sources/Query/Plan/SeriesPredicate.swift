@@ -61,7 +61,9 @@ indirect enum SeriesPredicate {
     ) throws(QueryError) -> SeriesSet {
         let search = SeriesSearch(
             table: table, snapshot: table.seriesSnapshot, cache: cache, context: context)
-        return try search.select(self)
+        var series = try search.select(self)
+        if let dropped = search.snapshot.dropped { series.subtract(dropped) }
+        return series
     }
 }
 

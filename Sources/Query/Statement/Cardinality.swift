@@ -30,7 +30,7 @@ extension StatementExecution {
     /// Of every table its series, and of every tag its distinct values; most first.
     private func tags(_ tables: [TableEntry]) -> [CountRow] {
         let counted = tables.map { table in
-            let (series, values) = table.series.withLock { ($0.count, $0.valueCounts) }
+            let (series, values) = table.series.withLock { ($0.livingCount, $0.valueCounts) }
             let tags = zip(table.schema.tags, values).sorted { $0.1 > $1.1 }
             return (table.name, series, tags)
         }
@@ -43,22 +43,23 @@ extension StatementExecution {
 
     /// Of every tag the values with the most series; the tag with the most values first.
     private func values(_ table: TableEntry) throws(QueryError) -> [CountRow] {
-        let snapshot = table.seriesSnapshot
+        let (snapshot, counts) = table.series.withLock { ($0.snapshot, $0.valueCounts) }
+        let valueCounts =
+            counts + repeatElement(0, count: max(0, table.schema.tags.count - counts.count))
         let names = table.schema.tags.map(\.sqlName)
-        let order = names.indices.sorted {
-            snapshot.tag($0).values.count > snapshot.tag($1).values.count
-        }
+        let order = names.indices.sorted { valueCounts[$0] > valueCounts[$1] }
+        let living = snapshot.living
         var rows: [CountRow] = []
         for tag in order {
             try context.check()
             let column = snapshot.tag(tag)
             var counts = [Int](repeating: 0, count: column.values.count + 1)
-            for series in 0..<snapshot.count { counts[Int(column.codes[series])] += 1 }
+            living.forEach { counts[Int(column.codes[Int($0)])] += 1 }
             let codes = counts.indices.dropFirst()
             let top = codes.sorted { (counts[$1], $0) < (counts[$0], $1) }.prefix(Self.valuesShown)
             for code in top where counts[code] > 0 {
                 let value = String(decoding: column.values[code - 1], as: UTF8.self)
-                rows.append((names[tag], value, (column.values.count, counts[code])))
+                rows.append((names[tag], value, (valueCounts[tag], counts[code])))
             }
         }
         return rows

@@ -54,6 +54,7 @@ extension StatementExecution {
                 try storage.dropTable(
                     database: table.database.name, name: table.name, ifExists: drop.ifExists)
             }
+        case .dropSeries(let drop): try dropSeries(drop)
         case .dropDatabase(let drop):
             let name: String
             do throws(QueryError) {
@@ -68,6 +69,21 @@ extension StatementExecution {
         default:
             throw QueryError(
                 .unsupported, "this statement is not available yet", at: statement.position)
+        }
+    }
+
+    private func dropSeries(_ drop: DropSeriesStatement) throws(QueryError) {
+        let table = try engine.findTable(drop.table, session: session)
+        guard let series = try matching(table, drop.condition) else {
+            throw QueryError(
+                .unsupported, "DROP SERIES takes a condition on tags alone",
+                at: drop.condition?.position ?? drop.position,
+                hint:
+                    "a series goes with all of its rows; rows of some time go with their partition, by retention"
+            )
+        }
+        try translating { () throws(StorageError) in
+            try engine.storage.dropSeries(series, of: table)
         }
     }
 

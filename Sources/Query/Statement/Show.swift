@@ -81,10 +81,10 @@ extension StatementExecution {
 
     /// The series a condition over tags leaves; nil if it asks for times or fields, which only a
     /// scan can tell.
-    private func matching(
+    func matching(
         _ table: TableEntry, _ condition: Expression?
     ) throws(QueryError) -> SeriesSet? {
-        let all = SeriesSet(all: table.seriesCount)
+        let all = table.seriesSnapshot.living
         guard let condition else { return all }
         let scope = TableScope(table: table, alias: nil)
         let binder = Binder(session: session, scope: scope)

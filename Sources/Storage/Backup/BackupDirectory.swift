@@ -29,6 +29,8 @@ package enum BackupFault: Error, Sendable {
 
 package enum BackupDirectory {
     package enum Step: Sendable {
+        /// The work directory is made next: `begun` follows, or an error.
+        case beginning
         /// The work directory at this path is there, and this process's own. Whoever ends the
         /// process has to `discard` it.
         case begun(path: String)
@@ -185,6 +187,7 @@ package enum BackupDirectory {
         _ progress: @escaping @Sendable (Step) -> Void
     ) throws(BackupFault) -> Backup.Report {
         let (parent, work) = (place.parent, place.workName)
+        progress(.beginning)
         let lock = try takeWorkDirectory(place)
         defer { withExtendedLifetime(lock) {} }
         let report: Backup.Report

@@ -22,6 +22,8 @@ package final class Catalog: Sendable {
         /// The log is being read behind the catalog files, which may know of later drops: what it says
         /// of a number that was given and that nothing has is of the past.
         var isReplaying = false
+        /// Catalog files are being read: `settle` comes at their end.
+        var isLoading = false
         /// The generation of the last drop of each table dropped since the store opened, by database
         /// and name: for batches whose parsing began before. Grows with the names that were ever
         /// dropped, not with how often: some 100 bytes each, less than the table itself had.
@@ -49,7 +51,7 @@ package final class Catalog: Sendable {
 
     package init() {}
 
-    /// Rises whenever a table is dropped; series ids cached before may be stale.
+    /// Rises whenever a table or series are dropped; series ids cached before may be stale.
     package var dropGeneration: UInt64 { drops.load(ordering: .acquiring) }
 
     package func database(named name: String) -> DatabaseEntry? {
@@ -59,6 +61,11 @@ package final class Catalog: Sendable {
     package func database(id: UInt32) -> DatabaseEntry? { state.withLock { $0.databasesByID[id] } }
 
     package func table(id: UInt32) -> TableEntry? { state.withLock { $0.tablesByID[id] } }
+
+    /// All tables of all databases, by number.
+    var allTables: [TableEntry] {
+        state.withLock { $0.tablesByID.values.sorted { $0.id < $1.id } }
+    }
 
     /// All databases, by name in byte order.
     package var allDatabases: [DatabaseEntry] {
@@ -117,6 +124,17 @@ package final class Catalog: Sendable {
             }
             table.database.count(series: section.count)
         case .dropTable, .dropDatabase: applyDrop(entry, &state)
+        case .dropSeries(let tableID, let runs):
+            // Of a table that has gone meanwhile there is nothing to drop.
+            guard let table = state.tablesByID[tableID] else { return nil }
+            state.changes.drops.append(entry)
+            let count = table.series.withLock { series in
+                let count = series.drop(runs)
+                if !state.isLoading { series.settle() }
+                return count
+            }
+            table.database.count(series: -count)
+            noteDrop()
         }
         return nil
     }
@@ -127,7 +145,7 @@ package final class Catalog: Sendable {
             if let table = state.tablesByID.removeValue(forKey: id) {
                 table.markDropped()
                 table.database.remove(table)
-                table.database.count(series: -table.seriesCount)
+                table.database.count(series: -table.livingSeriesCount)
                 state.lastDrops[NameKey(table.database.name), default: [:]][NameKey(table.name)] =
                     dropGeneration + 1
                 state.changes.drops.append(entry)
@@ -190,7 +208,7 @@ package final class Catalog: Sendable {
         table.series.withLock { series in
             series.settle()
             if id < series.count {
-                return series.find(key, schema) == id
+                return series.isDropped(id) || series.find(key, schema) == id
                     ? nil : "series \(id) of table \(table.id) is defined twice, differently"
             }
             guard id == series.count else {
@@ -204,6 +222,9 @@ package final class Catalog: Sendable {
             return nil
         }
     }
+
+    /// Catalog files come now, and `settle` behind them.
+    package func beginLoading() { state.withLock { $0.isLoading = true } }
 
     /// After catalog files, before anything is looked for.
     ///
@@ -227,6 +248,7 @@ package final class Catalog: Sendable {
         }
         for slots in waiting { slots.settle() }
         helper.wait()
+        state.withLock { $0.isLoading = false }
         for table in tables { table.series.withLock { $0.settle() } }
     }
 

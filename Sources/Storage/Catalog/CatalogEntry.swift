@@ -10,6 +10,11 @@
 //      6    drop table     table id varint
 //      7    drop database  database id varint
 //      8    series section see SeriesSection; in catalog files only
+//      9    drop series    table id varint, count varint, and for each run of neighbours: distance from the
+//                          end of the run before varint, length varint (at least 1)
+//
+// Series that are dropped and were not defined before take the next ids: catalog files leave out what is
+// gone.
 //
 // Entries follow each other without padding. They are idempotent: an entry for something that
 // exists updates what may change (retention, a field's type, SQL names). Numbers are never reused.
@@ -24,7 +29,10 @@ package enum CatalogEntry: Equatable, Sendable {
     case section(SeriesSection)
     case dropTable(id: UInt32)
     case dropDatabase(id: UInt32)
+    /// Runs rise, and don't touch.
+    case dropSeries(tableID: UInt32, [Range<Int>])
 
+    static let runsMax = 1 << 16
     static let nameBytesMax = 65_535
 
     package func append(to writer: inout ByteWriter) {
@@ -67,6 +75,24 @@ package enum CatalogEntry: Equatable, Sendable {
         case .section(let section):
             writer.append(UInt8(8))
             section.append(to: &writer)
+        case .dropSeries(let tableID, let runs):
+            writer.append(UInt8(9))
+            writer.appendVarint(UInt64(tableID))
+            writer.appendVarint(UInt64(runs.count))
+            var end = 0
+            for run in runs {
+                writer.appendVarint(UInt64(run.lowerBound - end))
+                writer.appendVarint(UInt64(run.count))
+                end = run.upperBound
+            }
+        }
+    }
+
+    /// The entries that drop some series of a table.
+    package static func drops(of series: SeriesSet, tableID: UInt32) -> [CatalogEntry] {
+        let runs = series.runs
+        return stride(from: 0, to: runs.count, by: runsMax).map {
+            .dropSeries(tableID: tableID, Array(runs[$0..<min(runs.count, $0 + runsMax)]))
         }
     }
 
@@ -117,6 +143,20 @@ package enum CatalogEntry: Equatable, Sendable {
         case 6: return .dropTable(id: try id(&reader))
         case 7: return .dropDatabase(id: try id(&reader))
         case 8: return .section(try SeriesSection.read(&reader))
+        case 9:
+            let table = try id(&reader)
+            var runs: [Range<Int>] = []
+            var end = 0
+            for _ in 0..<(try reader.readCount(limit: runsMax)) {
+                let first = end + (try reader.readCount(limit: Int(WriteBatch.provisional) - end))
+                let length = try reader.readCount(limit: Int(WriteBatch.provisional) - first)
+                guard length > 0 else {
+                    throw .init(offset: start, reason: "a run of no series is dropped")
+                }
+                runs.append(first..<(first + length))
+                end = first + length
+            }
+            return .dropSeries(tableID: table, runs)
         default: throw .init(offset: start, reason: "unknown catalog entry \(kind)")
         }
     }

@@ -1,5 +1,21 @@
 internal import Synchronization
 
+/// What catalog files hold of a table.
+package struct PersistedSeries: Sendable {
+    package var seriesCount = 0
+    /// By tag, how many of its values have been given a number. Those of dropped series may have none.
+    package var valueCounts: [Int] = []
+
+    package init() {}
+
+    /// That of a table which was just read from files.
+    init(_ table: TableEntry) {
+        let series = table.seriesSnapshot
+        seriesCount = series.count
+        valueCounts = series.tagIndices.map { series.tag($0).values.count }
+    }
+}
+
 /// What of the catalog a flush has to write: the definitions made since the mark before, cut at a
 /// moment when all of them are in the log.
 package struct CatalogMark: Sendable {
@@ -20,8 +36,12 @@ package struct CatalogMark: Sendable {
 
     var isEmpty: Bool { databases.isEmpty && tables.isEmpty && drops.isEmpty }
 
-    /// The entries of a catalog file. `from` gives the series of a table that older files hold.
-    package func forEachEntry(seriesFrom: (UInt32) -> Int, _ body: (CatalogEntry) -> Void) {
+    /// The entries of a catalog file.
+    ///
+    /// - Parameter persisted: What older files hold, by table; afterwards what all hold together.
+    package func forEachEntry(
+        behind persisted: inout [UInt32: PersistedSeries], _ body: (CatalogEntry) -> Void
+    ) {
         for database in databases {
             body(
                 .database(
@@ -36,17 +56,22 @@ package struct CatalogMark: Sendable {
                 body(.tag(tableID: table.id, index: index, name: tag.name, sqlName: tag.sqlName))
             }
             for field in mark.schema.fields { body(.field(tableID: table.id, field)) }
-            let start = seriesFrom(table.id)
+            var known = persisted[table.id] ?? PersistedSeries()
+            defer { persisted[table.id] = known }
+            let start = known.seriesCount
             guard start < mark.seriesCount else { continue }
+            known.seriesCount = mark.seriesCount
             let series = table.seriesSnapshot
-            guard mark.seriesCount - start < Self.seriesOneByOneMax else {
-                SeriesSection.forEach(series, of: table.id, start..<mark.seriesCount) {
-                    body(.section($0))
-                }
+            guard mark.seriesCount - start < Self.seriesOneByOneMax, series.dropped == nil else {
+                SeriesSection.forEach(
+                    series, of: table.id, start..<mark.seriesCount, &known.valueCounts, body)
                 continue
             }
             for id in UInt32(start)..<UInt32(mark.seriesCount) {
                 body(.series(tableID: table.id, id: id, key: series.key(of: id, mark.schema)))
+            }
+            known.valueCounts = series.tagIndices.map {
+                series.tag($0).codes.highest(below: mark.seriesCount)
             }
         }
         for drop in drops { body(drop) }

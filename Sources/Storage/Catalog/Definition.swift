@@ -19,6 +19,10 @@ enum Definition: Sendable {
         String, database: String, tags: [String], fields: [(name: String, type: FieldType)],
         ifNotExists: Bool)
     case dropTable(String, database: String, ifExists: Bool)
+    case dropSeries(TableEntry, SeriesSet)
+    /// Drops those of some series of which there are no rows, neither in heads nor in segments that have
+    /// come since somebody looked at `seen`.
+    case retireSeries(TableEntry, SeriesSet, seen: Set<UInt64>)
 
     /// That the thing to be made is there.
     var existsError: StorageError? {
@@ -107,6 +111,15 @@ extension Catalog {
                 throw .unknownTable(database: databaseName, table: name)
             }
             return [.dropTable(id: table.id)]
+        case .dropSeries(let table, var series), .retireSeries(let table, var series, _):
+            guard state.tablesByID[table.id] === table else {
+                throw .unknownTable(database: table.database.name, table: table.name)
+            }
+            table.series.withLock { index in
+                series.resize(to: min(series.capacity, index.count))
+                if let dropped = index.dropped { series.subtract(dropped) }
+            }
+            return CatalogEntry.drops(of: series, tableID: table.id)
         }
     }
 

@@ -8,7 +8,9 @@
 //
 // Invariants
 //   1. Ids are dense, given in order of creation and never reused. So are the codes of a tag.
-//   2. No two series have the same codes.
+//   2. No two living series have the same codes.
+//   3. A dropped series is found no more, nor is a value that only dropped series have. Its id is not given
+//      again, and its key can be told until `sweep`.
 
 internal import Glibc
 
@@ -16,8 +18,20 @@ internal import Glibc
 package struct SeriesIndex: Sendable {
     private let slots = HashSlots()
     private var tags: [TagValues] = []
+    /// Ids that were given.
     package private(set) var count = 0
     private var isSettled = true
+    /// Of a table that lost some: its dropped series.
+    package private(set) var dropped: SeriesSet?
+    private var droppedCount = 0
+    /// Values by tag that no living series has.
+    private var deadValues: [Int] = []
+    /// Of sections, those without tags.
+    private var untagged: [UInt32] = []
+    private var needsForgetting = false
+    /// Dropped series whose keys are gone.
+    private var forgotten: SeriesSet?
+    private var needsSweep = false
 
     package init() {}
 
@@ -26,8 +40,11 @@ package struct SeriesIndex: Sendable {
 
     /// All of it as it is now, to be read without the lock. Takes some words a tag.
     package var snapshot: SeriesSnapshot {
-        SeriesSnapshot(count: count, tags: tags.map(\.column))
+        SeriesSnapshot(
+            count: count, dropped: dropped, forgotten: forgotten, tags: tags.map(\.column))
     }
+
+    package var livingCount: Int { count - droppedCount }
 
     /// The series with these tags, or nil.
     /// Safe: the key's bytes are compared and not kept.
@@ -46,8 +63,13 @@ package struct SeriesIndex: Sendable {
         }
     }
 
-    /// Distinct values of each tag, by index; tags that no series had are missing at the end.
-    package var valueCounts: [Int] { tags.map(\.column.values.count) }
+    /// Distinct values of each tag that living series have, by index; tags that no series had are missing
+    /// at the end.
+    package var valueCounts: [Int] {
+        tags.indices.map {
+            tags[$0].column.values.count - ($0 < deadValues.count ? deadValues[$0] : 0)
+        }
+    }
 
     /// The code of a tag's value, or nil if no series ever had it.
     package func code(of value: [UInt8], tag: Int) -> UInt32? {
@@ -96,7 +118,8 @@ package struct SeriesIndex: Sendable {
         while tags.count < schema.tags.count { tags.append(TagValues()) }
         for tag in section.tags {
             guard tag.index < tags.count else { return "tag \(tag.index) is not defined" }
-            guard tag.firstValue == tags[tag.index].column.values.count else {
+            // Those left out belonged to dropped series.
+            guard tag.firstValue >= tags[tag.index].column.values.count else {
                 return "values from \(tag.firstValue) on of tag \(tag.index), "
                     + "\(tags[tag.index].column.values.count) are defined"
             }
@@ -110,16 +133,62 @@ package struct SeriesIndex: Sendable {
                     hashes[series], tag.index, UInt32(truncatingIfNeeded: tag.codes[series]))
             }
         }
-        slots.add(hashes, from: count)
+        add(hashes)
         isSettled = false
         count += section.count
         return nil
     }
 
-    /// After sections, before anything is looked for.
+    /// Series without tags have one hash, and of those in a file all but one were dropped: they wait until
+    /// it is known which.
+    private mutating func add(_ hashes: [UInt64]) {
+        var start = 0
+        for (index, hash) in hashes.enumerated() where hash == KeyHash.seed {
+            slots.add(Array(hashes[start..<index]), from: count + start)
+            untagged.append(UInt32(truncatingIfNeeded: count + index))
+            start = index + 1
+        }
+        slots.add(start == 0 ? hashes : Array(hashes[start...]), from: count + start)
+    }
+
+    /// Drops series; ids from `count` on belonged to series that were dropped before they came here.
+    /// `settle` has to follow before anything is looked for. Returns how many living ones were among them.
+    mutating func drop(_ runs: [Range<Int>]) -> Int {
+        let before = livingCount
+        count = max(count, runs.map(\.upperBound).max() ?? 0)
+        var gone = dropped ?? SeriesSet(capacity: count)
+        gone.resize(to: count)
+        for run in runs { gone.insert(ids: run) }
+        dropped = gone
+        droppedCount = gone.count
+        isSettled = false
+        needsForgetting = true
+        needsSweep = true
+        return before - livingCount
+    }
+
+    func isDropped(_ id: UInt32) -> Bool { dropped?.contains(id) ?? false }
+
+    /// Gives back the memory of dropped series and their values, where whole chunks have nothing else.
+    package mutating func sweep() {
+        guard needsSweep, let dropped else { return }
+        for tag in tags.indices { tags[tag].sweep(dropped, count) }
+        // Some of them could be told still, but nobody asks any more.
+        forgotten = dropped
+        needsSweep = false
+    }
+
+    /// After sections and drops, before anything is looked for. With drops a pass over all series and slots.
     mutating func settle() {
         guard !isSettled else { return }
         for slots in unsettled { slots.settle() }
+        for id in untagged where !isDropped(id) { slots.insert(KeyHash.seed, id) }
+        untagged = []
+        if needsForgetting, let dropped {
+            slots.removeAll { dropped.contains($0) }
+            deadValues = tags.map { $0.column.values.count - $0.forget(dropped, count) }
+            needsForgetting = false
+        }
         isSettled = true
     }
 
@@ -161,13 +230,28 @@ package struct SeriesIndex: Sendable {
 
 /// The series of a table as they were at one moment.
 package struct SeriesSnapshot: Sendable {
+    /// Ids that were given.
     package let count: Int
+    /// Series that were dropped; nil if none was.
+    package let dropped: SeriesSet?
+    private let forgotten: SeriesSet?
     /// By index; tags that no series had are missing at the end.
     private let tags: [TagColumnValues]
 
-    init(count: Int, tags: [TagColumnValues]) {
+    init(
+        count: Int, dropped: SeriesSet?, forgotten: SeriesSet?, tags: [TagColumnValues]
+    ) {
         self.count = count
+        self.dropped = dropped
+        self.forgotten = forgotten
         self.tags = tags
+    }
+
+    /// All series but those that were dropped.
+    package var living: SeriesSet {
+        var living = SeriesSet(all: count)
+        if let dropped { living.subtract(dropped) }
+        return living
     }
 
     var tagIndices: Range<Int> { tags.indices }
@@ -181,6 +265,9 @@ package struct SeriesSnapshot: Sendable {
     package func value(of tag: Int, _ series: UInt32) -> UnsafeRawBufferPointer? {
         tag < tags.count ? tags[tag].value(of: series) : nil
     }
+
+    /// Whether the key of a dropped series can't be told any more.
+    func isForgotten(_ series: UInt32) -> Bool { forgotten?.contains(series) ?? false }
 
     /// The canonical key of a series, whose tags the schema has.
     package func key(of series: UInt32, _ schema: TableSchema) -> [UInt8] {

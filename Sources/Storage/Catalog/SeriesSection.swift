@@ -8,9 +8,9 @@
 //     tagCount     varint
 //     for each tag, by rising index:
 //       index      varint
-//       firstValue varint   how many values of the tag were defined before
+//       firstValue varint   the number of its first value; those left out before it nobody has any more
 //       valueCount varint   new ones
-//       values     column   strings, each at least a byte; nothing at all if there is none
+//       values     column   strings; one without bytes nobody has any more; nothing at all if there is none
 //       codes      column   uint64 a series: 0 without the tag, else 1 + the number of its value
 //
 //     column       encoding u8, byteCount varint, payload (see ColumnCodec)
@@ -53,39 +53,82 @@ package struct SeriesSection: Equatable, Sendable {
     }
 
     static let countMax = 1 << 16
+    private static let valueCountMax = 1 << 24
     /// Sections are cut at this many series, or bytes of new values.
     private static let wantedCount = 1 << 14
     private static let wantedBytes = 4 << 20
 
     // MARK: Making
 
-    /// The series from one up to another, in sections.
-    package static func forEach(
-        _ series: SeriesSnapshot, of tableID: UInt32, _ range: Range<Int>,
-        _ body: (SeriesSection) -> Void
-    ) {
-        var known = series.tagIndices.map { series.tag($0).codes.highest(below: range.lowerBound) }
-        var start = range.lowerBound
-        while start < range.upperBound {
-            let end = end(series, start, range.upperBound, known)
-            let tags = series.tagIndices.compactMap { index in
-                tag(series.tag(index), index, start..<end, &known[index])
+    /// What of a table's values and series is left, and which values earlier sections had.
+    private struct Writing {
+        let series: SeriesSnapshot
+        /// By tag the codes that living series have; nil where no series was dropped.
+        let living: [CodeSet]?
+        var known: [Int]
+
+        init(_ series: SeriesSnapshot, behind known: [Int]) {
+            self.series = series
+            self.known =
+                known + repeatElement(0, count: max(0, series.tagIndices.count - known.count))
+            guard let dropped = series.dropped else {
+                living = nil
+                return
             }
-            body(
-                SeriesSection(tableID: tableID, firstSeries: start, count: end - start, tags: tags))
-            start = end
+            living = series.tagIndices.map { series.tag($0).living(dropped, series.count) }
+        }
+
+        func isDropped(_ id: Int) -> Bool {
+            series.dropped?.contains(UInt32(truncatingIfNeeded: id)) ?? false
+        }
+
+        /// 0 or 1 + code, as a section says it.
+        func code(_ tag: Int, _ id: Int) -> UInt32 {
+            isDropped(id) ? 0 : series.tag(tag).codes[id]
         }
     }
 
-    private static func end(
-        _ series: SeriesSnapshot, _ start: Int, _ last: Int, _ known: [Int]
-    ) -> Int {
-        var known = known
+    /// The series from one up to another, in sections, and what is dropped of them as entries.
+    ///
+    /// - Parameter valueCounts: By tag the values that have been written before; afterwards with these.
+    package static func forEach(
+        _ series: SeriesSnapshot, of tableID: UInt32, _ range: Range<Int>,
+        _ valueCounts: inout [Int], _ body: (CatalogEntry) -> Void
+    ) {
+        var writing = Writing(series, behind: valueCounts)
+        defer { valueCounts = writing.known }
+        var start = range.lowerBound
+        while start < range.upperBound {
+            var first = start
+            while first < range.upperBound, writing.isDropped(first) { first += 1 }
+            // A short gap takes less as series without tags.
+            if first - start >= wantedCount || first == range.upperBound {
+                body(.dropSeries(tableID: tableID, [start..<first]))
+                start = first
+                continue
+            }
+            let end = end(writing, start, range.upperBound)
+            let tags = series.tagIndices.compactMap { tag($0, start..<end, &writing) }
+            body(
+                .section(
+                    SeriesSection(
+                        tableID: tableID, firstSeries: start, count: end - start, tags: tags)))
+            start = end
+        }
+        guard var dropped = series.dropped else { return }
+        dropped.resize(to: range.upperBound)
+        dropped.remove(below: range.lowerBound)
+        for drop in CatalogEntry.drops(of: dropped, tableID: tableID) { body(drop) }
+    }
+
+    private static func end(_ writing: Writing, _ start: Int, _ last: Int) -> Int {
+        let series = writing.series
+        var known = writing.known
         var byteCount = 0
         var end = start
         while end < last, end - start < wantedCount, byteCount < wantedBytes {
             for index in series.tagIndices {
-                let code = Int(series.tag(index).codes[end])
+                let code = Int(writing.code(index, end))
                 guard code > known[index] else { continue }
                 known[index] = code
                 byteCount += series.tag(index).values[code - 1].count
@@ -95,26 +138,28 @@ package struct SeriesSection: Equatable, Sendable {
         return end
     }
 
-    private static func tag(
-        _ column: TagColumnValues, _ index: Int, _ range: Range<Int>, _ known: inout Int
-    ) -> Tag? {
+    private static func tag(_ index: Int, _ range: Range<Int>, _ writing: inout Writing) -> Tag? {
+        let column = writing.series.tag(index)
+        let known = writing.known[index]
         var codes: [UInt64] = []
         codes.reserveCapacity(range.count)
         var highest = known
         for series in range {
-            let code = column.codes[series]
+            let code = writing.code(index, series)
             codes.append(UInt64(code))
             highest = max(highest, Int(code))
         }
         guard codes.contains(where: { $0 != 0 }) else { return nil }
-        var tag = Tag(index: index, firstValue: known, values: [], strings: [], codes: codes)
-        for code in known..<highest {
-            let value = column.values[code]
+        func isLiving(_ value: Int) -> Bool { writing.living?[index].contains(value + 1) ?? true }
+        let first = (known..<highest).first(where: isLiving) ?? highest
+        var tag = Tag(index: index, firstValue: first, values: [], strings: [], codes: codes)
+        for number in first..<highest {
+            let value = isLiving(number) ? column.values[number] : .init(start: nil, count: 0)
             tag.values.append(
                 StringSlot(offset: tag.strings.count, length: value.count).rawValue)
             tag.strings.append(contentsOf: value)
         }
-        known = highest
+        writing.known[index] = highest
         return tag
     }
 
@@ -183,14 +228,14 @@ package struct SeriesSection: Equatable, Sendable {
         let index = try reader.readCount(limit: 65_535)
         let firstValue = try reader.readCount(limit: Int(WriteBatch.provisional) - 1)
         let start = reader.offset
-        // A series brings one value at most.
-        let valueCount = try reader.readCount(limit: count)
+        // A series brings one value at most, and dropped ones may have brought more.
+        let valueCount = try reader.readCount(limit: valueCountMax)
         var tag = Tag(index: index, firstValue: firstValue, values: [], strings: [], codes: [])
         if valueCount > 0 {
             tag.values = try readColumn(.string, valueCount, &reader, &tag.strings)
             for value in tag.values {
                 let length = StringSlot(rawValue: value).length
-                guard length > 0, length <= CatalogEntry.nameBytesMax else {
+                guard length <= CatalogEntry.nameBytesMax else {
                     throw .init(offset: start, reason: "a tag's value of \(length) bytes")
                 }
             }

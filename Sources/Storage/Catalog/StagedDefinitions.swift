@@ -17,6 +17,7 @@ final class StagedTable {
     /// The series to come; their ids count on from those of the table.
     fileprivate var series = SeriesKeys()
     fileprivate let seriesKnown: Int
+    private let livingKnown: Int
     /// Of the tags that the table has, by index.
     private let valueCounts: [Int]
     private let valueCountMax: Int
@@ -27,11 +28,15 @@ final class StagedTable {
     fileprivate init(_ table: TableEntry) {
         self.table = table
         schema = table.schema
-        (seriesKnown, valueCounts) = table.series.withLock { ($0.count, $0.valueCounts) }
+        (seriesKnown, livingKnown, valueCounts) = table.series.withLock {
+            ($0.count, $0.livingCount, $0.valueCounts)
+        }
         valueCountMax = valueCounts.max() ?? 0
     }
 
+    /// Ids that are given.
     var seriesCount: Int { seriesKnown + series.count }
+    var livingSeriesCount: Int { livingKnown + series.count }
 
     /// The tag with the most values, and how many; of the table as it is.
     var widestTag: (name: String, valueCount: Int)? {

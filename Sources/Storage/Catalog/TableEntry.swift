@@ -24,7 +24,11 @@ package final class TableEntry: Sendable {
     package var schema: TableSchema { currentSchema.withLock { $0 } }
     package var isDropped: Bool { dropped.load(ordering: .acquiring) }
     package var typeVersion: Int { widenings.load(ordering: .acquiring) }
+    /// Series that were ever given an id.
     package var seriesCount: Int { series.withLock { $0.count } }
+    /// Those of them that have not been dropped.
+    package var livingSeriesCount: Int { series.withLock { $0.livingCount } }
+    package var droppedSeries: SeriesSet? { series.withLock { $0.dropped } }
 
     /// The id of a series, or nil if the table has none with this key.
     /// Safe: the key's bytes are compared under the lock and not kept.

@@ -18,6 +18,11 @@ struct BatchBinder {
     /// Binds the groups that the resolver left. Rows that may not be stored are taken out and
     /// reported; a batch without rows afterwards has staged nothing.
     mutating func bind(_ batch: WriteBatch) {
+        if batch.dropGeneration != staged.catalog.dropGeneration,
+            let database = staged.catalog.database(named: batch.database)
+        {
+            batch.renewDroppedSeries { database.table(named: $0.shape.tableName) }
+        }
         guard batch.groups.contains(where: { $0.binding == nil }) else { return }
         // Looked at again: a drop between parsing and here has made ids stale.
         batch.discardDropped(by: staged.catalog)
@@ -211,7 +216,7 @@ struct BatchBinder {
         _ newTags: [String]
     ) -> SeriesProblem? {
         guard key.count <= SeriesKey.byteCountMax else { return .keyIsLong }
-        guard table?.seriesCount ?? 0 < options.seriesPerTableMax else { return .tableIsFull }
+        guard table?.livingSeriesCount ?? 0 < options.seriesPerTableMax else { return .tableIsFull }
         if let database = table?.table.database ?? staged.database(named: batch.database),
             staged.seriesCount(in: database) >= options.seriesPerDatabaseMax
         {
@@ -241,7 +246,7 @@ struct BatchBinder {
             "table \(name) is at its limit of \(options.seriesPerTableMax) series\(widest)"
         case .databaseIsFull:
             "database \(batch.database) is at its limit of \(options.seriesPerDatabaseMax) series; "
-                + "table \(name) has \(table?.seriesCount ?? 0)\(widest)"
+                + "table \(name) has \(table?.livingSeriesCount ?? 0)\(widest)"
         case .tagIsFull(let tag):
             "tag \(tag) of table \(name) is at its limit of \(options.valuesPerTagMax) values"
         case .tableHasNoRoomForTags:

@@ -25,6 +25,9 @@ struct BatchResolver {
         batch.newPartitions = try newPartitions(batch, database)
         batch.discardDropped(by: catalog)
         guard let database else { return }
+        if batch.dropGeneration != catalog.dropGeneration {
+            batch.renewDroppedSeries { database.table(named: $0.shape.tableName) }
+        }
         for group in batch.groups where !bindAgain(group, batch, database) {
             bindKnown(group, batch, database)
         }

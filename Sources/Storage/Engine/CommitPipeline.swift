@@ -151,6 +151,7 @@ final class CommitPipeline: @unchecked Sendable {
     /// force: what failed never was.
     private func define(_ definition: Definition) -> Result<Void, StorageError> {
         do throws(StorageError) {
+            let definition = try shared.withoutThoseThatCameBack(definition)
             let entries = try shared.catalog.plan(definition, shared.options)
             try beginGroup(CatalogEntry.pieces(entries))
             try logGroup(sync: true)
@@ -158,6 +159,11 @@ final class CommitPipeline: @unchecked Sendable {
         } catch {
             note(error)
             return .failure(error)
+        }
+        switch definition {
+        case .dropSeries(let table, _), .retireSeries(let table, _, _):
+            shared.noteDroppedSeries(of: table)
+        default: break
         }
         shared.publish(shared.activeHead, through: log.lastSequence)
         return .success(())

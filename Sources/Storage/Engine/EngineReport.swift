@@ -29,7 +29,7 @@ extension StorageEngine {
             && CompactionPolicy.choose(segments, fanIn: options.compactionFanIn) == nil
         for database in catalog.allDatabases {
             let tables = database.allTables
-            let seriesCount = tables.reduce(0) { $0 + $1.seriesCount }
+            let seriesCount = tables.reduce(0) { $0 + $1.livingSeriesCount }
             metrics.databases.append(
                 DatabaseMetrics(
                     name: database.name, tableCount: tables.count, seriesCount: seriesCount))

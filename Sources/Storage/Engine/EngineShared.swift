@@ -45,6 +45,8 @@ final class EngineShared: Sendable {
     let isStopping = Atomic(false)
     /// Heads that wait for their flush: a merge makes room for it.
     let frozenCount = Atomic(0)
+    /// Tables of which segments may hold rows of dropped series, and since when.
+    let tablesWithDropped = Mutex<[UInt32: Int64]>([:])
     let maintenance = BlockingQueue<MaintenanceItem>()
     let commits = BlockingQueue<CommitItem>()
 

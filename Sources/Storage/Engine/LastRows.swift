@@ -374,12 +374,8 @@ extension EngineShared {
         chunks: [ChunkView], visible: UInt64, flushed: UInt64, damagedCount: Int
     ) {
         published.withLock { published in
-            let heads = published.frozen.map(\.head) + [published.active]
-            let chunks = heads.flatMap { head in
-                head.tables[table.id]?.chunks.map(\.published) ?? []
-            }
-            return (
-                chunks, published.visibleSequence, published.flushedSequence,
+            (
+                published.chunks(of: table), published.visibleSequence, published.flushedSequence,
                 published.version.damaged.count
             )
         }

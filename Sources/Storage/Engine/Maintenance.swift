@@ -17,8 +17,8 @@ final class Maintenance: @unchecked Sendable {
     /// Files that the current MANIFEST's predecessor may still name.
     private var obsolete: [String]
     private var previousFlushedThrough: UInt64
-    /// Series of each table that catalog files hold.
-    private var persistedSeries: [UInt32: Int]
+    /// What catalog files hold of each table.
+    private var persisted: [UInt32: PersistedSeries]
     private var isStopped = false
     /// The end of the log that the last shutdown vouched for stays in MANIFEST until a flush has
     /// taken over what lies below it.
@@ -49,14 +49,14 @@ final class Maintenance: @unchecked Sendable {
 
     init(
         shared: EngineShared, fileSystem: any FileSystem, spares: LogSpares, manifest: Manifest,
-        manifestBytes: [UInt8]?, persistedSeries: [UInt32: Int]
+        manifestBytes: [UInt8]?, persisted: [UInt32: PersistedSeries]
     ) {
         self.shared = shared
         self.fileSystem = fileSystem
         self.spares = spares
         self.manifest = manifest
         self.manifestBytes = manifestBytes
-        self.persistedSeries = persistedSeries
+        self.persisted = persisted
         obsolete = []
         clockAtOpening = manifest.lastClock
         previousFlushedThrough = manifest.flushedThrough
@@ -68,6 +68,9 @@ final class Maintenance: @unchecked Sendable {
     func replayIsOver() {
         isReplaying = false
         databasesAtOpening = shared.catalog.state.withLock { Set($0.databasesByID.keys) }
+        for table in shared.catalog.allTables where table.droppedSeries != nil {
+            shared.noteDroppedSeries(of: table)
+        }
         let now = shared.environment.now()
         // A clock that ran ahead and a store that stood still look alike: retention waits for the
         // first flush.
@@ -104,6 +107,7 @@ final class Maintenance: @unchecked Sendable {
                 try self.dropExpired()
                 try self.flushFrozen()
                 try self.compactOnce()
+                if try !self.rewriteWithoutDropped(databaseID: nil) { try self.sweepDropped() }
             } catch {
                 try? self.removeObsolete(ifStillAt: version)
                 throw error
@@ -156,6 +160,7 @@ final class Maintenance: @unchecked Sendable {
         let start = monotonicNanoseconds()
         var next = manifest
         var written: [Manifest.Segment] = []
+        var persisted = persisted
         // Those whose turn didn't come: in order, a chunk is read at twice the speed.
         for table in frozen.head.tables.values { for chunk in table.chunks { sort(chunk) } }
         do throws(StorageError) {
@@ -169,7 +174,7 @@ final class Maintenance: @unchecked Sendable {
                     if let segment { written.append(segment) }
                 }
             }
-            if let file = try writeCatalog(frozen.mark, number: next.nextFileNumber) {
+            if let file = try writeCatalog(frozen.mark, number: next.nextFileNumber, &persisted) {
                 next.nextFileNumber += 1
                 next.catalogFiles.append(file)
             }
@@ -193,7 +198,7 @@ final class Maintenance: @unchecked Sendable {
         for segment in written { lastFlush[Partition(segment)] = monotonicNanoseconds() }
         if !isReplaying { clockJumped = false }
         for case .dropDatabase(let id) in frozen.mark.drops { droppedDurably.insert(id) }
-        for mark in frozen.mark.tables { persistedSeries[mark.table.id] = mark.seriesCount }
+        self.persisted = persisted
         shared.commits.push(.trim(previousFlushedThrough))
         previousFlushedThrough = next.flushedThrough
         shared.counters.flushes.record(nanoseconds: monotonicNanoseconds() - start)
@@ -229,36 +234,33 @@ final class Maintenance: @unchecked Sendable {
 
     // MARK: Catalog files
 
-    private func writeCatalog(_ mark: CatalogMark, number: UInt64) throws(StorageError) -> Manifest
-        .CatalogFileEntry?
-    {
+    private func writeCatalog(
+        _ mark: CatalogMark, number: UInt64, _ persisted: inout [UInt32: PersistedSeries]
+    ) throws(StorageError) -> Manifest.CatalogFileEntry? {
         guard !mark.isEmpty else { return nil }
-        let persisted = persistedSeries
-        let bytes = CatalogFile.encode { add in
-            mark.forEachEntry(seriesFrom: { persisted[$0] ?? 0 }, add)
-        }
+        let bytes = CatalogFile.encode { add in mark.forEachEntry(behind: &persisted, add) }
         try fileSystem.writeFileAtomically(CatalogFile.path(number), bytes)
         return .init(number: number, byteCount: bytes.count)
     }
 
-    /// Replaces many small catalog files by one.
-    private func mergeCatalogFiles() throws(StorageError) {
-        guard manifest.catalogFiles.count > 8 else { return }
-        let persisted = persistedSeries
-        let mark = shared.catalog.markEverything { persisted[$0.id] ?? 0 }
+    /// Replaces many small catalog files by one, without what was dropped.
+    func mergeCatalogFiles(isWanted: Bool = false) throws(StorageError) {
+        guard isWanted || manifest.catalogFiles.count > 8 else { return }
+        let known = persisted
+        let mark = shared.catalog.markEverything { known[$0.id]?.seriesCount ?? 0 }
         // A head that waits may say more of tables that were dropped meanwhile. Looked at behind the
         // mark: a head that freezes from now on knows of nothing that the mark has not.
         guard shared.published.withLock({ $0.frozen.isEmpty }) else { return }
-        let known = Set(persisted.keys)
+        var again: [UInt32: PersistedSeries] = [:]
         let databasesEnd = manifest.nextDatabaseID
         let bytes = CatalogFile.encode { add in
-            mark.forEachEntry(seriesFrom: { _ in 0 }) { entry in
+            mark.forEachEntry(behind: &again) { entry in
                 // What was made since the last flush is the log's alone. Its number here would
                 // say of lower ones that are still on their way to the log that they were dropped.
                 switch entry {
                 case .database(let id, _, _, _): if id < databasesEnd { add(entry) }
                 case .table(let id, _, _), .tag(let id, _, _, _), .field(let id, _):
-                    if known.contains(id) { add(entry) }
+                    if known[id] != nil { add(entry) }
                 default: add(entry)
                 }
             }
@@ -270,6 +272,7 @@ final class Maintenance: @unchecked Sendable {
         try fileSystem.writeFileAtomically(CatalogFile.path(number), bytes)
         next.catalogFiles = [.init(number: number, byteCount: bytes.count)]
         try install(next, adding: [], removing: []) { _ in }
+        persisted = again.filter { known[$0.key] != nil }
         obsolete += old.map { CatalogFile.path($0.number) }
     }
 
@@ -375,6 +378,8 @@ final class Maintenance: @unchecked Sendable {
             try merge(inputs, level: .cold)
             done.insert(number)
         }
+        while try rewriteWithoutDropped(databaseID: databaseID) {}
+        try mergeCatalogFiles(isWanted: shared.tablesWithDropped.withLock { !$0.isEmpty })
         // Whoever asked for it wants the room now.
         try removeObsolete(ifStillAt: manifest.version)
     }
@@ -407,11 +412,11 @@ final class Maintenance: @unchecked Sendable {
         return now &- last >= Int64(seconds) * 1_000_000_000
     }
 
-    private func currentSegments() -> [LoadedSegment] {
+    func currentSegments() -> [LoadedSegment] {
         shared.published.withLock { $0.version.segments }
     }
 
-    private func merge(
+    func merge(
         _ inputs: [LoadedSegment], level: EncodeOptions.Level
     ) throws(StorageError) {
         let start = monotonicNanoseconds()
@@ -455,6 +460,7 @@ final class Maintenance: @unchecked Sendable {
         try install(manifest, adding: [], removing: expired) { _ in }
         // A longer retention must not bring back what is gone.
         shared.lastRows.dropAll()
+        retireSeries(ofDatabases: Set(expired.map(\.entry.databaseID)))
         let left = Set(manifest.segments.map { Partition($0) })
         lastFlush = lastFlush.filter { left.contains($0.key) }
     }

@@ -76,10 +76,11 @@ enum Recovery {
         return Manifest.Loaded(manifest: manifest)
     }
 
-    /// Returns how many series of each table the files hold.
+    /// Returns what the files hold of each table.
     private static func readCatalog(
         _ fileSystem: any FileSystem, _ manifest: Manifest, _ catalog: Catalog, usesThreads: Bool
-    ) throws(StorageError) -> [UInt32: Int] {
+    ) throws(StorageError) -> [UInt32: PersistedSeries] {
+        catalog.beginLoading()
         for file in manifest.catalogFiles {
             let path = CatalogFile.path(file.number)
             let bytes = try fileSystem.readFile(path)
@@ -96,7 +97,9 @@ enum Recovery {
         catalog.settle(usesThreads: usesThreads)
         catalog.raiseNextIDs(database: manifest.nextDatabaseID, table: manifest.nextTableID)
         catalog.forgetChanges()
-        return catalog.state.withLock { state in state.tablesByID.mapValues(\.seriesCount) }
+        return catalog.state.withLock { state in
+            state.tablesByID.mapValues { PersistedSeries($0) }
+        }
     }
 
     /// While the entries of one frame are applied another thread takes the next one apart: each is half of
@@ -185,13 +188,13 @@ enum Recovery {
 
     private static func replay(
         _ fileSystem: any FileSystem, _ shared: EngineShared, _ manifest: Manifest,
-        _ persisted: [UInt32: Int], _ notes: inout [String]
+        _ persisted: [UInt32: PersistedSeries], _ notes: inout [String]
     ) throws(StorageError) -> Opened {
         let spares = try LogSpares(
             fileSystem: fileSystem, fileBytes: max(shared.options.logFileBytes, 8192))
         let maintenance = Maintenance(
             shared: shared, fileSystem: fileSystem, spares: spares, manifest: manifest,
-            manifestBytes: manifest.encoded(), persistedSeries: persisted)
+            manifestBytes: manifest.encoded(), persisted: persisted)
         shared.catalog.state.withLock { $0.isReplaying = true }
         let recovery = try LogReader.replay(
             fileSystem: fileSystem, after: manifest.flushedThrough, cleanEnd: manifest.cleanEnd

@@ -148,7 +148,12 @@ struct SegmentBuild {
                 type: input.fieldTypes[id] ?? field.type)
         }
         var request = ScanRequest(timeRange: range, fields: fields.map(\.id))
-        request.series = nil
+        if let dropped = input.table.droppedSeries {
+            for source in input.inputs where try source.holdsSome(of: dropped) {
+                request.series = input.table.seriesSnapshot.living
+                break
+            }
+        }
         let scan = try SourceScan(
             inputs: input.inputs, request: request, fieldTypes: fields.map(\.type))
         let pieces = scan.pieces(rowsPerMorsel: .max)

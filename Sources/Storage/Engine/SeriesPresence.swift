@@ -60,6 +60,33 @@ extension Snapshot {
 }
 
 extension SeriesPresence {
+    /// The series that have rows in some segments and chunks.
+    static func series(
+        of table: TableEntry, segments: [LoadedSegment], _ chunks: [ChunkView], count: Int
+    ) throws(StorageError) -> SeriesSet {
+        var presence = SeriesPresence(capacity: count)
+        for segment in segments {
+            guard let part = segment.table(id: table.id), part.rowCount > 0 else { continue }
+            try presence.add(try part.directory(), .all, nil)
+        }
+        for chunk in chunks { presence.add(chunk, .all) }
+        return presence.certain
+    }
+}
+
+extension ScanInput {
+    /// Whether it has rows of one of some series.
+    func holdsSome(of series: SeriesSet) throws(StorageError) -> Bool {
+        var presence = SeriesPresence(capacity: series.capacity)
+        switch source {
+        case .segment(let table): try presence.add(try table.directory(), .all, series)
+        case .chunk(let view): presence.add(view, .all)
+        }
+        return presence.certain.intersects(series)
+    }
+}
+
+extension SeriesPresence {
     fileprivate mutating func add(
         _ directory: BlockDirectory, _ range: TimeRange, _ wanted: SeriesSet?
     ) throws(StorageError) {

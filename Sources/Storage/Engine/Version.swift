@@ -122,6 +122,13 @@ struct Published: Sendable {
     /// Of the last head that was flushed since the store was opened, its last sequence.
     var flushedSequence: UInt64 = 0
 
+    /// What heads hold of a table, oldest first.
+    func chunks(of table: TableEntry) -> [ChunkView] {
+        (frozen.map(\.head) + [active]).flatMap { head in
+            head.tables[table.id]?.chunks.map(\.published) ?? []
+        }
+    }
+
     /// Whether rows of a partition wait in a head. False for one that had a segment before.
     func headsHold(partition start: Int64, of database: DatabaseEntry) -> Bool {
         active.partitions[database.id]?.contains(start) ?? false

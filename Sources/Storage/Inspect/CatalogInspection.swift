@@ -53,7 +53,7 @@ enum CatalogInspection {
     ) throws(ByteReader.Malformed) {
         let kinds = [
             "entry", "database:", "table:", "tag:", "field:", "series:", "drop table:",
-            "drop database:", "series section:",
+            "drop database:", "series section:", "drop series:",
         ]
         let start = annotator.offset
         let kind = Int(try annotator.number(UInt8.self, "entry of kind"))
@@ -85,6 +85,12 @@ enum CatalogInspection {
                 try annotator.text("    value")
             }
         case 8: try annotateSection(&annotator)
+        case 9:
+            try annotator.varint("  series of table")
+            for _ in 0..<(try annotator.count("  runs:")) {
+                try annotator.varint("    distance")
+                try annotator.varint("    series")
+            }
         default: try annotator.varint("  \(kinds[kind])")
         }
     }
@@ -155,6 +161,9 @@ struct DefinitionListing {
                 series[section.tableID, default: 0] += section.count
             case .dropTable(let id): drops.append("table \(id)")
             case .dropDatabase(let id): drops.append("database \(id)")
+            case .dropSeries(let table, let runs):
+                let count = runs.reduce(0) { $0 + $1.count }
+                drops.append("\(count) series of table \(table)")
             }
         }
     }

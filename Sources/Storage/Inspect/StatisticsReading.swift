@@ -186,7 +186,8 @@ struct StatisticsReading {
             for (tableID, owner) in tableDatabases where owner == id {
                 guard var table = tables[tableID] else { continue }
                 table.name = names.tables[tableID]?.name ?? table.name
-                table.seriesCount = names.seriesCounts[tableID] ?? 0
+                table.seriesCount =
+                    (names.seriesCounts[tableID] ?? 0) - (names.droppedSeries[tableID]?.count ?? 0)
                 table.isDropped =
                     names.droppedTables.contains(tableID) || names.droppedDatabases.contains(id)
                 database.tables.append(table)
@@ -202,7 +203,9 @@ struct StatisticsReading {
 struct CatalogNames {
     var databases: [UInt32: (name: String, retention: Int64)] = [:]
     var tables: [UInt32: (name: String, database: UInt32)] = [:]
+    /// Series that were given a number.
     var seriesCounts: [UInt32: Int] = [:]
+    var droppedSeries: [UInt32: SeriesSet] = [:]
     var droppedTables: Set<UInt32> = []
     var droppedDatabases: Set<UInt32> = []
 
@@ -229,6 +232,14 @@ struct CatalogNames {
             case .section(let section):
                 seriesCounts[section.tableID] = max(
                     seriesCounts[section.tableID] ?? 0, section.firstSeries + section.count)
+            case .dropSeries(let table, let runs):
+                // Runs of several entries may say the same again.
+                let end = max(seriesCounts[table] ?? 0, runs.last?.upperBound ?? 0)
+                seriesCounts[table] = end
+                var dropped = droppedSeries[table] ?? SeriesSet(capacity: end)
+                dropped.resize(to: max(end, dropped.capacity))
+                for run in runs { dropped.insert(ids: run) }
+                droppedSeries[table] = dropped
             case .tag, .field, .series: break
             }
         }

@@ -75,6 +75,12 @@ package struct SeriesSet: Sendable, Equatable {
         words[Int(id >> 6)] &= ~(1 &<< UInt64(id & 63))
     }
 
+    package mutating func remove(below id: Int) {
+        let id = min(max(id, 0), capacity)
+        for index in 0..<(id / 64) { words[index] = 0 }
+        if id % 64 != 0 { words[id / 64] &= .max &<< UInt64(id % 64) }
+    }
+
     package var count: Int { words.reduce(0) { $0 &+ $1.nonzeroBitCount } }
     package var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
 
@@ -87,6 +93,29 @@ package struct SeriesSet: Sendable, Equatable {
     package mutating func formUnion(_ other: SeriesSet) {
         if other.capacity > capacity { resize(to: other.capacity) }
         for index in other.words.indices { words[index] |= other.words[index] }
+    }
+
+    package func intersects(_ other: SeriesSet) -> Bool {
+        zip(words, other.words).contains { $0 & $1 != 0 }
+    }
+
+    /// Whether all of some ids are members.
+    package func covers(_ ids: Range<Int>) -> Bool {
+        ids.allSatisfy { contains(UInt32(truncatingIfNeeded: $0)) }
+    }
+
+    /// Members that follow one on the other, as ranges.
+    package var runs: [Range<Int>] {
+        var runs: [Range<Int>] = []
+        forEach { id in
+            let id = Int(id)
+            if let last = runs.last, last.upperBound == id {
+                runs[runs.count - 1] = last.lowerBound..<(id + 1)
+            } else {
+                runs.append(id..<(id + 1))
+            }
+        }
+        return runs
     }
 
     package mutating func subtract(_ other: SeriesSet) {

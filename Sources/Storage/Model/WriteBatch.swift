@@ -161,6 +161,38 @@ package final class RowGroup: @unchecked Sendable {
         provisional = []
     }
 
+    /// Gives rows of dropped series new ones with the same tags, which commit will resolve.
+    ///
+    /// - Parameter key: Of a series; nil once it has been forgotten. Its rows are refused then.
+    fileprivate func renew(
+        _ batch: WriteBatch, _ dropped: SeriesSet, _ key: (UInt32) -> [UInt8]?
+    ) {
+        guard (0..<rowCount).contains(where: { dropped.contains(series[$0]) }) else { return }
+        unbind()
+        var renewed: [UInt32: UInt32] = [:]
+        filterRows { row in
+            let id = series[row]
+            guard dropped.contains(id) else { return true }
+            if let known = renewed[id] {
+                series[row] = known
+                return true
+            }
+            guard let key = key(id) else {
+                batch.reject(
+                    LineRejection(
+                        line: Int(lines[row]), kind: .limit,
+                        reason: "its series was dropped while the row waited: send it again"),
+                    table: shape.tableName)
+                return false
+            }
+            let new = WriteBatch.provisional | UInt32(truncatingIfNeeded: batch.newSeries.count)
+            batch.newSeries.append(WriteBatch.NewSeries(table: shape.table, key: key))
+            renewed[id] = new
+            series[row] = new
+            return true
+        }
+    }
+
     /// Keeps the rows for which `keep` holds, in order.
     package func filterRows(_ keep: (Int) -> Bool) {
         var kept = 0
@@ -270,6 +302,26 @@ package final class WriteBatch: @unchecked Sendable {
     func unbind() {
         for group in groups { group.unbind() }
         for index in newSeries.indices { newSeries[index].resolved = nil }
+    }
+
+    /// Rows of series that were dropped since parsing began are written behind the drop.
+    ///
+    /// - Parameter table: A group's table as it is now, nil if there is none.
+    func renewDroppedSeries(_ table: (RowGroup) -> TableEntry?) {
+        for group in groups {
+            guard let table = table(group), table.droppedSeries != nil else { continue }
+            let snapshot = table.seriesSnapshot
+            let schema = table.schema
+            guard let dropped = snapshot.dropped else { continue }
+            group.renew(self, dropped) { id in
+                snapshot.isForgotten(id) ? nil : snapshot.key(of: id, schema)
+            }
+            for index in newSeries.indices where newSeries[index].table == group.shape.table {
+                if let id = newSeries[index].resolved, dropped.contains(id) {
+                    newSeries[index].resolved = nil
+                }
+            }
+        }
     }
 
     package var rowCount: Int { groups.reduce(0) { $0 + $1.rowCount } }

@@ -5,7 +5,7 @@ package import ApusStorage
 package enum BackupText {
     package static func step(_ step: BackupDirectory.Step) -> String {
         switch step {
-        case .begun: "beginning"
+        case .beginning, .begun: "beginning"
         case .copying(let progress):
             "copying  \(Quantity.bytes(progress.bytesDone)) of "
                 + "\(Quantity.bytes(progress.bytesTotal))  \(progress.file)"

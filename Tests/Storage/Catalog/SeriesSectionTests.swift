@@ -43,16 +43,16 @@ import Testing
     /// What two flushes write, the second from some series on.
     private static func files(_ catalog: Catalog, cutAt cut: Int) -> [[UInt8]] {
         let all = catalog.table(id: 1).map(\.seriesCount) ?? 0
-        return [0..<cut, cut..<all].map { range in
-            let mark = catalog.markEverything { _ in range.upperBound }
-            return CatalogFile.encode { add in
-                mark.forEachEntry(seriesFrom: { _ in range.lowerBound }, add)
-            }
+        var persisted: [UInt32: PersistedSeries] = [:]
+        return [cut, all].map { end in
+            let mark = catalog.markEverything { _ in end }
+            return CatalogFile.encode { add in mark.forEachEntry(behind: &persisted, add) }
         }
     }
 
     private static func read(_ files: [[UInt8]]) throws -> Catalog {
         let catalog = Catalog()
+        catalog.beginLoading()
         for file in files {
             try CatalogFile.read(file, path: "c") { frame throws(ByteReader.Malformed) in
                 try catalog.applyAll(frame)
@@ -83,6 +83,85 @@ import Testing
             next.withUnsafeBytes { index.insert($0, table.schema) }
         }
         #expect(inserted == UInt32(keys.count))
+    }
+
+    /// Drops by and by, writes files, forgets, reads back: the living are the same, with their numbers.
+    @Test(arguments: 1...12)
+    func `dropped series stay away, and the others what they were`(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        let size = [60, 3_000, 70_000][random.below(3)]
+        let keys = Self.keys(size, seed: seed)
+        var catalog = try Self.catalog(keys)
+        var living = Dictionary(uniqueKeysWithValues: keys.enumerated().map { ($1, UInt32($0)) })
+        var nextID = UInt32(size)
+        for round in 0..<8 {
+            let table = try #require(catalog.table(id: 1))
+            var dropped = SeriesSet(capacity: Int(nextID))
+            // Whole stretches, or here and there.
+            let from = random.below(Int(nextID))
+            let end = from + random.below(Int(nextID))
+            let isDense = random.oneIn(2)
+            for id in living.values
+            where isDense ? (from..<end).contains(Int(id)) : random.below(3) > 0 {
+                dropped.insert(id)
+            }
+            living = living.filter { !dropped.contains($0.value) }
+            var entries = ByteWriter()
+            for entry in CatalogEntry.drops(of: dropped, tableID: 1) { entry.append(to: &entries) }
+            // Some of what is gone comes again, as new series.
+            for key in keys.prefix(1_000) where living[key] == nil && random.oneIn(3) {
+                CatalogEntry.series(tableID: 1, id: nextID, key: key).append(to: &entries)
+                living[key] = nextID
+                nextID += 1
+            }
+            try entries.bytes.withUnsafeBytes { bytes throws in try catalog.applyAll(bytes) }
+            if random.oneIn(2) { table.series.withLock { $0.sweep() } }
+            try Self.check(catalog, living, among: keys, count: Int(nextID))
+            guard round % 2 == 1 else { continue }
+            catalog = try Self.read(Self.files(catalog, cutAt: random.below(Int(nextID))))
+            try Self.check(catalog, living, among: keys, count: Int(nextID))
+        }
+    }
+
+    private static func check(
+        _ catalog: Catalog, _ living: [[UInt8]: UInt32], among keys: [[UInt8]], count: Int
+    ) throws {
+        let table = try #require(catalog.table(id: 1))
+        let snapshot = table.seriesSnapshot
+        try #require(snapshot.count == count)
+        try #require(table.livingSeriesCount == living.count)
+        try #require(table.database.seriesCount == living.count)
+        try #require(snapshot.living.members.map(Int.init) == living.values.map(Int.init).sorted())
+        var values: [Set<[UInt8]>] = [[], [], []]
+        for key in keys {
+            let found = key.withUnsafeBytes { table.seriesID(forKey: $0) }
+            try #require(found == living[key])
+            guard let found else { continue }
+            try #require(snapshot.key(of: found, table.schema) == key)
+            for tag in 0..<3 {
+                if let value = snapshot.value(of: tag, found) { values[tag].insert(Array(value)) }
+            }
+        }
+        let counts = table.series.withLock { $0.valueCounts }
+        try #require(Array((counts + [0, 0, 0]).prefix(3)) == values.map(\.count))
+    }
+
+    @Test func `files leave out what was dropped, and memory gives it back`() throws {
+        let keys = Self.keys(200_000, seed: 3)
+        let catalog = try Self.catalog(keys)
+        let table = try #require(catalog.table(id: 1))
+        let before = (
+            memory: table.series.withLock { $0.byteCount },
+            files: Self.files(catalog, cutAt: 0)[1].count
+        )
+        var dropped = SeriesSet(all: 200_000)
+        for id in 0..<20_000 { dropped.remove(UInt32(id)) }
+        var entries = ByteWriter()
+        for entry in CatalogEntry.drops(of: dropped, tableID: 1) { entry.append(to: &entries) }
+        try entries.bytes.withUnsafeBytes { bytes throws in try catalog.applyAll(bytes) }
+        table.series.withLock { $0.sweep() }
+        #expect(table.series.withLock { $0.byteCount } < before.memory / 4)
+        #expect(Self.files(catalog, cutAt: 0)[1].count < before.files / 9)
     }
 
     @Test func `a uuid takes its sixteen bytes`() throws {
@@ -123,9 +202,8 @@ import Testing
         let catalog = try Self.catalog(Self.keys(40, seed: 9))
         let snapshot = try #require(catalog.table(id: 1)).seriesSnapshot
         var section = ByteWriter()
-        SeriesSection.forEach(snapshot, of: 1, 0..<40) {
-            CatalogEntry.section($0).append(to: &section)
-        }
+        var known: [Int] = []
+        SeriesSection.forEach(snapshot, of: 1, 0..<40, &known) { $0.append(to: &section) }
         var refused = 0
         for bit in 0..<(section.count * 8) {
             var flipped = section.bytes
