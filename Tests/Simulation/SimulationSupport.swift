@@ -131,6 +131,9 @@ func smallWorkload(seed: UInt64, count: Int = 24) -> [StoreOperation] {
     operations.insert(.flush, at: count / 4)
     operations.insert(.flush, at: count / 2)
     operations.insert(.dropTable(database: "default", table: "disk io"), at: count / 2 + 2)
+    operations.insert(
+        .dropSeries(database: "default", table: "cpu", tag: "region", value: "eu"),
+        at: count / 2 + 4)
     operations.insert(.flush, at: count * 3 / 4)
     operations.insert(.compact, at: count * 3 / 4 + 1)
     operations.insert(.reopen, at: count * 7 / 8)

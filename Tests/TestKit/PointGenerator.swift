@@ -57,6 +57,11 @@ package struct PointGenerator: Sendable {
                 database: database, table: Self.tables[random.below(Self.tables.count)],
                 fields: [(name: "used", type: .float64), (name: "count", type: .int64)])
         case 28..<34: return .maintain
+        case 34..<37 where options.definitions:
+            let isHost = random.oneIn(2)
+            return .dropSeries(
+                database: database, table: Self.tables[random.below(Self.tables.count)],
+                tag: isHost ? "host" : "region", value: isHost ? "h\(random.below(8))" : "us")
         default: return .write(database: database, rows: rows(now: now))
         }
     }

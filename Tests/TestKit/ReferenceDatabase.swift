@@ -83,6 +83,8 @@ package enum StoreOperation: Sendable {
     case dropDatabase(String)
     case createTable(database: String, table: String, fields: [(name: String, type: FieldType)])
     case dropTable(database: String, table: String)
+    /// Those whose tag has the value.
+    case dropSeries(database: String, table: String, tag: String, value: String)
     case flush
     case compact
     case maintain
@@ -153,9 +155,27 @@ package struct ReferenceDatabase: Sendable {
                     fields.map { ($0.name, $0.type) }, uniquingKeysWith: { a, _ in a }))
         case .dropTable(let database, let table):
             databases[database]?.tables[table] = nil
+        case .dropSeries(let database, let table, let tag, let value):
+            let rows = databases[database]?.tables[table]?.rows ?? [:]
+            for key in rows.keys where Self.has(tag, value, key.series) {
+                databases[database]?.tables[table]?.rows[key] = nil
+            }
         case .flush, .compact, .maintain, .reopen, .advanceClock: break
         }
         return WriteOutcome()
+    }
+
+    private static func has(_ tag: String, _ value: String, _ series: [UInt8]) -> Bool {
+        var isFound = false
+        series.withUnsafeBytes { key in
+            _ = SeriesKey.forEachTag(key) { name, found in
+                isFound =
+                    isFound
+                    || name.elementsEqual(tag.utf8) && found.elementsEqual(value.utf8)
+                return true
+            }
+        }
+        return isFound
     }
 
     private mutating func write(_ rows: [ReferenceRow], _ name: String, now: Int64) -> WriteOutcome

@@ -149,6 +149,8 @@ private enum ScanChecks {
         var keys: Set<[UInt8]> = []
         for id in stride(from: 0, to: UInt32(series.count), by: 2) {
             set.insert(id)
+            // What was dropped may have come again under another number.
+            if series.dropped?.contains(id) ?? false { continue }
             keys.insert(series.key(of: id, table.schema))
         }
         request = ScanRequest(series: set, fields: fields.map(\.id))

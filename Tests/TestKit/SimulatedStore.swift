@@ -85,6 +85,8 @@ package final class SimulatedStore {
                     database: database, name: table, tags: [], fields: fields, ifNotExists: true)
             case .dropTable(let database, let table):
                 try engine.dropTable(database: database, name: table, ifExists: true)
+            case .dropSeries(let database, let table, let tag, let value):
+                try dropSeries(database, table, tag, value)
             case .flush: try engine.flush()
             case .compact: try engine.compact(nil)
             case .maintain: try engine.maintain()
@@ -98,6 +100,21 @@ package final class SimulatedStore {
             }
         }
         return ReferenceDatabase.WriteOutcome()
+    }
+
+    private func dropSeries(
+        _ database: String, _ name: String, _ tag: String, _ value: String
+    ) throws(StorageError) {
+        guard let table = engine.catalog.database(named: database)?.table(named: name),
+            let index = table.schema.tagIndex(named: tag)
+        else { return }
+        let snapshot = table.seriesSnapshot
+        var dropped = SeriesSet(capacity: snapshot.count)
+        for id in snapshot.living.members {
+            let found = snapshot.value(of: index, id).map { Array($0) }
+            if found == Array(value.utf8) { dropped.insert(id) }
+        }
+        try engine.dropSeries(dropped, of: table)
     }
 
     private func write(

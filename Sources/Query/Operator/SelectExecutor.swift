@@ -66,8 +66,6 @@ extension QueryEngine {
             report.seriesMatched = series.count
             if series.isEmpty { request.timeRange = TimeRange(lower: 0, upper: 0) }
             request.series = series
-        } else if let living = try livingSeries(scan, request, snapshot) {
-            request.series = living
         }
         if plan.latest != nil || plan.grouping != nil {
             let frame = try grouped(plan, scan, request, snapshot, context, &report)
@@ -78,21 +76,6 @@ extension QueryEngine {
             report.rowCount = try streamed(plan, scan, request, snapshot, context, &report, &sink)
         }
         return report
-    }
-
-    /// All series of a table but the dropped ones, if rows of some of these are there still.
-    private func livingSeries(
-        _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot
-    ) throws(QueryError) -> SeriesSet? {
-        let series = scan.table.seriesSnapshot
-        guard let dropped = series.dropped else { return nil }
-        let presence = try translating { () throws(StorageError) in
-            try snapshot.presence(
-                of: scan.table, in: request.timeRange, among: dropped, count: series.count)
-        }
-        let hasRows =
-            presence.certain.intersects(dropped) || presence.possible.intersects(dropped)
-        return hasRows ? series.living : nil
     }
 
     /// SELECT without FROM has one row, which WHERE can take away.

@@ -55,7 +55,34 @@ extension Snapshot {
             throw error
         }
         for chunk in chunks(of: table) { presence.add(chunk, range) }
+        if let dropped = table.droppedSeries {
+            presence.certain.subtract(dropped)
+            presence.possible.subtract(dropped)
+        }
         return presence
+    }
+
+    /// The series of a scan without those that were dropped; nil if it may take rows of all that it finds.
+    func visibleSeries(
+        _ wanted: SeriesSet?, of table: TableEntry, in range: TimeRange
+    ) throws(StorageError) -> SeriesSet? {
+        guard let dropped = table.droppedSeries else { return wanted }
+        if var wanted {
+            wanted.subtract(dropped)
+            return wanted
+        }
+        for segment in version.segments where segment.entry.databaseID == table.database.id {
+            guard let part = segment.table(id: table.id), part.rowCount > 0,
+                range.overlaps(first: part.minTime, last: part.maxTime),
+                try ScanInput(source: .segment(part), priority: 0).holdsSome(of: dropped)
+            else { continue }
+            return table.seriesSnapshot.living
+        }
+        for chunk in chunks(of: table)
+        where try ScanInput(source: .chunk(chunk), priority: 0).holdsSome(of: dropped) {
+            return table.seriesSnapshot.living
+        }
+        return nil
     }
 }
 

@@ -57,6 +57,7 @@ package final class Snapshot: Sendable {
         guard let range = visibleRange(request.timeRange, of: table) else { return [] }
         var request = request
         request.timeRange = range
+        request.series = try visibleSeries(request.series, of: table, in: range)
         let schema = table.schema
         let types = request.fieldTypes ?? request.fields.map { schema.fields[Int($0)].type }
         let heads = (chunks[table.id] ?? []).filter {
@@ -135,6 +136,12 @@ package final class Snapshot: Sendable {
         of table: TableEntry, in range: TimeRange
     ) -> (rows: Int, rest: [TimeRange]) {
         guard let range = visibleRange(range, of: table) else { return (0, []) }
+        // Directories count rows of dropped series, too. Of what can't be read the scan will tell.
+        do throws(StorageError) {
+            guard try visibleSeries(nil, of: table, in: range) == nil else { return (0, [range]) }
+        } catch {
+            return (0, [range])
+        }
         let heads = (chunks[table.id] ?? []).filter {
             range.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
         }
