@@ -24,6 +24,8 @@ package struct SeriesIndex: Sendable {
     /// Of a table that lost some: its dropped series.
     package private(set) var dropped: SeriesSet?
     private var droppedCount = 0
+    /// Whether there may be rows of dropped series still, in heads or segments.
+    private(set) var mayHideRows = false
     /// Values by tag that no living series has.
     private var deadValues: [Int] = []
     /// Of sections, those without tags.
@@ -164,7 +166,13 @@ package struct SeriesIndex: Sendable {
         isSettled = false
         needsForgetting = true
         needsSweep = true
+        mayHideRows = true
         return before - livingCount
+    }
+
+    /// No row of these is left.
+    mutating func noteNoRows(of series: SeriesSet) {
+        if series == dropped { mayHideRows = false }
     }
 
     func isDropped(_ id: UInt32) -> Bool { dropped?.contains(id) ?? false }

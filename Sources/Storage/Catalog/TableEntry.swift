@@ -29,6 +29,8 @@ package final class TableEntry: Sendable {
     /// Those of them that have not been dropped.
     package var livingSeriesCount: Int { series.withLock { $0.livingCount } }
     package var droppedSeries: SeriesSet? { series.withLock { $0.dropped } }
+    /// Whether there may be rows of dropped series.
+    var hidesRows: Bool { series.withLock { $0.mayHideRows } }
 
     /// The id of a series, or nil if the table has none with this key.
     /// Safe: the key's bytes are compared under the lock and not kept.

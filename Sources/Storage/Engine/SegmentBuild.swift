@@ -148,12 +148,7 @@ struct SegmentBuild {
                 type: input.fieldTypes[id] ?? field.type)
         }
         var request = ScanRequest(timeRange: range, fields: fields.map(\.id))
-        if let dropped = input.table.droppedSeries {
-            for source in input.inputs where try source.holdsSome(of: dropped) {
-                request.series = input.table.seriesSnapshot.living
-                break
-            }
-        }
+        request.series = input.table.hidesRows ? input.table.seriesSnapshot.living : nil
         let scan = try SourceScan(
             inputs: input.inputs, request: request, fieldTypes: fields.map(\.type))
         let pieces = scan.pieces(rowsPerMorsel: .max)

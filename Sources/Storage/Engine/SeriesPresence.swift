@@ -63,26 +63,12 @@ extension Snapshot {
     }
 
     /// The series of a scan without those that were dropped; nil if it may take rows of all that it finds.
-    func visibleSeries(
-        _ wanted: SeriesSet?, of table: TableEntry, in range: TimeRange
-    ) throws(StorageError) -> SeriesSet? {
-        guard let dropped = table.droppedSeries else { return wanted }
-        if var wanted {
-            wanted.subtract(dropped)
-            return wanted
-        }
-        for segment in version.segments where segment.entry.databaseID == table.database.id {
-            guard let part = segment.table(id: table.id), part.rowCount > 0,
-                range.overlaps(first: part.minTime, last: part.maxTime),
-                try ScanInput(source: .segment(part), priority: 0).holdsSome(of: dropped)
-            else { continue }
-            return table.seriesSnapshot.living
-        }
-        for chunk in chunks(of: table)
-        where try ScanInput(source: .chunk(chunk), priority: 0).holdsSome(of: dropped) {
-            return table.seriesSnapshot.living
-        }
-        return nil
+    func visibleSeries(_ wanted: SeriesSet?, of table: TableEntry) -> SeriesSet? {
+        guard tablesHidingRows.contains(table.id) else { return wanted }
+        let living = table.seriesSnapshot.living
+        guard var wanted else { return living }
+        wanted.formIntersection(living)
+        return wanted
     }
 }
 
@@ -101,15 +87,28 @@ extension SeriesPresence {
     }
 }
 
-extension ScanInput {
+extension SegmentTable {
     /// Whether it has rows of one of some series.
     func holdsSome(of series: SeriesSet) throws(StorageError) -> Bool {
-        var presence = SeriesPresence(capacity: series.capacity)
-        switch source {
-        case .segment(let table): try presence.add(try table.directory(), .all, series)
-        case .chunk(let view): presence.add(view, .all)
+        let directory = try directory()
+        var runs: [SegmentRun] = []
+        for block in 0..<directory.blockCount {
+            let (first, last) = (directory.firstSeries(block), directory.lastSeries(block))
+            guard series.intersects(first, last) else { continue }
+            if directory.runCount(block) == Int(last) - Int(first) + 1 { return true }
+            try directory.decodeRuns(block, into: &runs)
+            if runs.contains(where: { series.contains($0.series) }) { return true }
         }
-        return presence.certain.intersects(series)
+        try directory.storage.file.checkReadable()
+        return false
+    }
+}
+
+extension ChunkView {
+    func holdsSome(of series: SeriesSet) -> Bool {
+        if let sortedRows { return sortedRows.series.contains(where: series.contains) }
+        // Safe: rows below the view's count don't change.
+        return (0..<rowCount).contains { series.contains(storage.series[$0]) }
     }
 }
 

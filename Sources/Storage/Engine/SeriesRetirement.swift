@@ -18,6 +18,8 @@ extension Maintenance {
     private static let sweepNanoseconds: Int64 = 60_000_000_000
 
     /// Writes a segment that has rows of dropped series again without them. False if there is none.
+    ///
+    /// A table that has none left, in heads neither, is read without a look at what was dropped.
     func rewriteWithoutDropped(databaseID: UInt32?) throws(StorageError) -> Bool {
         for id in shared.tablesWithDropped.withLock({ $0.keys.sorted() }) {
             guard let table = shared.catalog.table(id: id), let dropped = table.droppedSeries else {
@@ -25,13 +27,17 @@ extension Maintenance {
                 continue
             }
             guard databaseID == nil || databaseID == table.database.id else { continue }
+            // Heads first: what is flushed meanwhile is in the segments.
+            let heads = shared.published.withLock { $0.chunks(of: table) }
+            let isInHeads = heads.contains { $0.holdsSome(of: dropped) }
             for segment in currentSegments() where segment.entry.databaseID == table.database.id {
                 guard segment.damage == nil, let part = segment.table(id: id), part.rowCount > 0,
-                    try ScanInput(source: .segment(part), priority: 0).holdsSome(of: dropped)
+                    try part.holdsSome(of: dropped)
                 else { continue }
                 try merge([segment], level: CompactionPolicy.level(merging: [segment]))
                 return true
             }
+            if !isInHeads { table.series.withLock { $0.noteNoRows(of: dropped) } }
         }
         return false
     }
@@ -39,13 +45,16 @@ extension Maintenance {
     /// Gives back what series took that were dropped a while ago, in memory and in catalog files.
     func sweepDropped() throws(StorageError) {
         let oldest = monotonicNanoseconds() - Self.sweepNanoseconds
-        let due = shared.tablesWithDropped.withLock { tables in
-            let due = tables.filter { $0.value <= oldest }.map(\.key)
-            for id in due { tables[id] = nil }
-            return due
+        let waiting = shared.tablesWithDropped.withLock { tables in
+            tables.filter { $0.value <= oldest }.map(\.key)
         }
+        let due = waiting.filter { id in
+            !(shared.catalog.table(id: id)?.hidesRows ?? false)
+        }
+        guard !due.isEmpty else { return }
+        shared.tablesWithDropped.withLock { for id in due { $0[id] = nil } }
         for id in due { shared.catalog.table(id: id)?.series.withLock { $0.sweep() } }
-        try mergeCatalogFiles(isWanted: !due.isEmpty)
+        try mergeCatalogFiles(isWanted: true)
     }
 
     /// Has the log thread drop the series of which no row is left.
@@ -73,6 +82,12 @@ extension Maintenance {
 }
 
 extension EngineShared {
+    /// Tables of which heads or segments may hold rows of dropped series.
+    var tablesHidingRows: Set<UInt32> {
+        let tables = tablesWithDropped.withLock { Array($0.keys) }
+        return Set(tables.filter { catalog.table(id: $0)?.hidesRows ?? false })
+    }
+
     /// Segments may hold rows of series that are dropped now.
     func noteDroppedSeries(of table: TableEntry) {
         tablesWithDropped.withLock { $0[table.id] = monotonicNanoseconds() }

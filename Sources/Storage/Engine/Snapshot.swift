@@ -11,13 +11,15 @@ package final class Snapshot: Sendable {
     /// Tables asked for that were there still when all else had been taken: a drop that comes later
     /// takes nothing away from this snapshot.
     private let tablesPresent: Set<UInt32>
+    /// Tables of which there may be rows of dropped series here.
+    let tablesHidingRows: Set<UInt32>
     private let nowNanoseconds: Int64
     /// Told about damage that a scan met.
     let setAside: @Sendable (StorageError) -> Void
 
     init(
         version: Version, visibleSequence: UInt64, chunks: [UInt32: [(head: Int, view: ChunkView)]],
-        tablesPresent: Set<UInt32>, nowNanoseconds: Int64,
+        tablesPresent: Set<UInt32>, tablesHidingRows: Set<UInt32>, nowNanoseconds: Int64,
         setAside: @escaping @Sendable (StorageError) -> Void
     ) {
         self.setAside = setAside
@@ -25,6 +27,7 @@ package final class Snapshot: Sendable {
         self.visibleSequence = visibleSequence
         self.chunks = chunks
         self.tablesPresent = tablesPresent
+        self.tablesHidingRows = tablesHidingRows
         self.nowNanoseconds = nowNanoseconds
     }
 
@@ -57,7 +60,7 @@ package final class Snapshot: Sendable {
         guard let range = visibleRange(request.timeRange, of: table) else { return [] }
         var request = request
         request.timeRange = range
-        request.series = try visibleSeries(request.series, of: table, in: range)
+        request.series = visibleSeries(request.series, of: table)
         let schema = table.schema
         let types = request.fieldTypes ?? request.fields.map { schema.fields[Int($0)].type }
         let heads = (chunks[table.id] ?? []).filter {
@@ -136,12 +139,8 @@ package final class Snapshot: Sendable {
         of table: TableEntry, in range: TimeRange
     ) -> (rows: Int, rest: [TimeRange]) {
         guard let range = visibleRange(range, of: table) else { return (0, []) }
-        // Directories count rows of dropped series, too. Of what can't be read the scan will tell.
-        do throws(StorageError) {
-            guard try visibleSeries(nil, of: table, in: range) == nil else { return (0, [range]) }
-        } catch {
-            return (0, [range])
-        }
+        // Directories count rows of dropped series, too.
+        guard visibleSeries(nil, of: table) == nil else { return (0, [range]) }
         let heads = (chunks[table.id] ?? []).filter {
             range.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
         }
@@ -265,6 +264,8 @@ extension StorageEngine {
     ///   nanoseconds a chunk.
     package func snapshot(of tables: [TableEntry]? = nil) -> Snapshot {
         let now = shared.environment.now()
+        // Before the rest: a table that hides none now won't do so in a later state.
+        let hiding = shared.tablesHidingRows
         let (version, sequence, chunks) = shared.published.withLock { published in
             var chunks: [UInt32: [(head: Int, view: ChunkView)]] = [:]
             let heads = published.frozen.map(\.head) + [published.active]
@@ -285,7 +286,7 @@ extension StorageEngine {
         let present = (tables ?? []).lazy.filter { !$0.isDropped }.map(\.id)
         return Snapshot(
             version: version, visibleSequence: sequence, chunks: chunks,
-            tablesPresent: Set(present), nowNanoseconds: now,
+            tablesPresent: Set(present), tablesHidingRows: hiding, nowNanoseconds: now,
             setAside: { [shared] in shared.setAside($0) })
     }
 }
