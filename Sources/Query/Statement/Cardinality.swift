@@ -54,7 +54,12 @@ extension StatementExecution {
             try context.check()
             let column = snapshot.tag(tag)
             var counts = [Int](repeating: 0, count: column.values.count + 1)
-            living.forEach { counts[Int(column.codes[Int($0)])] += 1 }
+            let all = column.codes.all(snapshot.count)
+            if snapshot.dropped == nil {
+                for code in all { counts[Int(code)] += 1 }
+            } else {
+                living.forEach { counts[Int(all[Int($0)])] += 1 }
+            }
             let codes = counts.indices.dropFirst()
             let top = codes.sorted { (counts[$1], $0) < (counts[$0], $1) }.prefix(Self.valuesShown)
             for code in top where counts[code] > 0 {

@@ -205,6 +205,7 @@ struct BatchBinder {
     private enum SeriesProblem {
         case keyIsLong
         case tableIsFull
+        case numbersAreUsedUp
         case databaseIsFull
         case tagIsFull(String)
         case tableHasNoRoomForTags
@@ -216,6 +217,9 @@ struct BatchBinder {
         _ newTags: [String]
     ) -> SeriesProblem? {
         guard key.count <= SeriesKey.byteCountMax else { return .keyIsLong }
+        guard table?.seriesCount ?? 0 < Int(WriteBatch.provisional) else {
+            return .numbersAreUsedUp
+        }
         guard table?.livingSeriesCount ?? 0 < options.seriesPerTableMax else { return .tableIsFull }
         if let database = table?.table.database ?? staged.database(named: batch.database),
             staged.seriesCount(in: database) >= options.seriesPerDatabaseMax
@@ -244,6 +248,9 @@ struct BatchBinder {
         case .keyIsLong: "the tags of a row have at most \(SeriesKey.byteCountMax) bytes"
         case .tableIsFull:
             "table \(name) is at its limit of \(options.seriesPerTableMax) series\(widest)"
+        case .numbersAreUsedUp:
+            "table \(name) has had \(WriteBatch.provisional) series, and numbers are not given again: "
+                + "write to another table, or export this one, drop it and import it"
         case .databaseIsFull:
             "database \(batch.database) is at its limit of \(options.seriesPerDatabaseMax) series; "
                 + "table \(name) has \(table?.livingSeriesCount ?? 0)\(widest)"
