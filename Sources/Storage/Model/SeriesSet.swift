@@ -126,7 +126,16 @@ package struct SeriesSet: Sendable, Equatable {
 
     /// Whether some member lies in a closed range of ids.
     package func intersects(_ first: UInt32, _ last: UInt32) -> Bool {
-        next(from: first).map { $0 <= last } ?? false
+        let end = min(Int(last >> 6), words.count - 1)
+        var index = Int(first >> 6)
+        var wanted = UInt64.max &<< UInt64(first & 63)
+        while index <= end {
+            if index == Int(last >> 6) { wanted &= .max &>> UInt64(63 - last & 63) }
+            if words[index] & wanted != 0 { return true }
+            wanted = .max
+            index += 1
+        }
+        return false
     }
 
     /// The smallest member at or above `id`.
