@@ -1,4 +1,4 @@
-// A definition is a change of the catalog that a statement asks for: CREATE, ALTER, DROP.
+// A definition is a change of the catalog that a statement asks for, CREATE, ALTER, DROP, or retention.
 //
 //     plan    which entries it takes; changes nothing
 //     log     the log thread makes the entries durable, in every mode of durability

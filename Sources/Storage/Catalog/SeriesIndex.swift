@@ -33,7 +33,6 @@ package struct SeriesIndex: Sendable {
     private var needsForgetting = false
     /// Dropped series whose keys are gone.
     private var forgotten: SeriesSet?
-    private var needsSweep = false
 
     package init() {}
 
@@ -165,7 +164,6 @@ package struct SeriesIndex: Sendable {
         droppedCount = gone.count
         isSettled = false
         needsForgetting = true
-        needsSweep = true
         mayHideRows = true
         return before - livingCount
     }
@@ -179,11 +177,10 @@ package struct SeriesIndex: Sendable {
 
     /// Gives back the memory of dropped series and their values, where whole chunks have nothing else.
     package mutating func sweep() {
-        guard needsSweep, let dropped else { return }
+        guard let dropped, dropped != forgotten else { return }
         for tag in tags.indices { tags[tag].sweep(dropped, count) }
         // Some of them could be told still, but nobody asks any more.
         forgotten = dropped
-        needsSweep = false
     }
 
     /// After sections and drops, before anything is looked for. With drops a pass over all series and slots.

@@ -26,7 +26,9 @@ extension Maintenance {
                 shared.tablesWithDropped.withLock { $0[id] = nil }
                 continue
             }
-            guard databaseID == nil || databaseID == table.database.id else { continue }
+            guard table.hidesRows, databaseID == nil || databaseID == table.database.id else {
+                continue
+            }
             // Heads first: what is flushed meanwhile is in the segments.
             let heads = shared.published.withLock { $0.chunks(of: table) }
             let isInHeads = heads.contains { $0.holdsSome(of: dropped) }
