@@ -4,9 +4,9 @@
     churn.py --apus BINARY [--seconds 1800] [--births 1000] [--base 200000] [--result FILE]
     churn.py --apus BINARY --flood [--values 2000000] [--limit 100000] [--result FILE]
 
-Churn: a table of `base` series and one more that has the same series and nothing else. Every second
-`births` series of the first die and as many are born; all that live write a row a minute, in both tables.
-Both are asked the same in turns; a third table has rows of yesterday only. Flood: a table with a limit is
+Churn: a table of `base` series and one more that has the same series and keeps them. Every second `births`
+series of the first die and as many are born and write a row; all that live write a row a minute. The other
+table gets as many rows, from series that stay. Both are asked the same in turns; a third table has rows of yesterday only. Flood: a table with a limit is
 sent one-off values of a tag, beside a table that is written and asked all the time, before and meanwhile.
 CPU seconds are the server's, of /proc, while nothing else goes on.
 """
@@ -111,7 +111,9 @@ def churn(options):
             fresh = range(born - options.births, born)
             write(client, [guest("vm", number, now, turn % 90) for number in fresh]
                   + [guest("vm", number, now, turn % 90) for number in living[first:first + slot]])
-            write(client, [guest("twin", number, now, turn % 90) for number in range(first, first + slot)])
+            again = (options.base // 2 + turn * options.births + n for n in range(options.births))
+            write(client, [guest("twin", number % options.base, now, turn % 90) for number in again]
+                  + [guest("twin", number, now, turn % 90) for number in range(first, first + slot)])
             turn += 1
             if turn % 60 == 0:
                 sample = {"second": turn, "series": born, "rssAnon": anonymous_bytes(engine), "cpu": {}}

@@ -26,7 +26,7 @@ final class SeriesOrder: Sendable {
     }
 }
 
-final class Accumulator {
+struct Accumulator {
     private enum Kind {
         case count, sumDouble, sumInteger, extremeDouble, extremeSigned, extremeUnsigned
         case extremeBytes, chosenRow, distinct, moments, median
@@ -82,7 +82,7 @@ final class Accumulator {
         }
     }
 
-    func resize(_ groupCount: Int) {
+    mutating func resize(_ groupCount: Int) {
         let added = groupCount - counts.count
         guard added > 0 else { return }
         func grow<T>(_ array: inout [T], _ value: T) {
@@ -109,11 +109,12 @@ final class Accumulator {
 
     // MARK: - Rows
 
-    func addRows(_ group: Int, _ rowCount: Int) { counts[group] &+= rowCount }
+    mutating func addRows(_ group: Int, _ rowCount: Int) { counts[group] &+= rowCount }
 
     /// Adds a run of rows of one group. Times ascend, where the aggregate needs them.
     // Safe: `times` has a time for each row of the run, in the caller's scan memory, read during the call only.
-    func add(_ group: Int, _ run: ColumnRun, times: UnsafePointer<Int64>?, series: UInt32) {
+    mutating func add(_ group: Int, _ run: ColumnRun, times: UnsafePointer<Int64>?, series: UInt32)
+    {
         switch kind {
         case .count: counts[group] &+= AggregateKernels.countValid(run)
         case .sumDouble:
@@ -156,13 +157,13 @@ final class Accumulator {
 
     private var greatest: Bool { call.function == .maximum }
 
-    private func offer(_ group: Int, _ value: Double) {
+    private mutating func offer(_ group: Int, _ value: Double) {
         let order = counts[group] == 0 ? 0 : compareDoubles(value, doubles[group])
         if counts[group] == 0 || (greatest ? order > 0 : order < 0) { doubles[group] = value }
         counts[group] &+= 1
     }
 
-    private func offer(_ group: Int, _ slot: UInt64) {
+    private mutating func offer(_ group: Int, _ slot: UInt64) {
         let isBetter: Bool
         if counts[group] == 0 {
             isBetter = true
@@ -176,7 +177,7 @@ final class Accumulator {
         counts[group] &+= 1
     }
 
-    private func offer(_ group: Int, _ bytes: UnsafeRawBufferPointer) {
+    private mutating func offer(_ group: Int, _ bytes: UnsafeRawBufferPointer) {
         let order = texts[group].withUnsafeBytes { compareBytes(bytes, $0) }
         if counts[group] == 0 || (greatest ? order > 0 : order < 0) {
             texts[group] = Array(bytes)
@@ -185,7 +186,7 @@ final class Accumulator {
         counts[group] &+= 1
     }
 
-    private func addChosen(
+    private mutating func addChosen(
         _ group: Int, _ run: ColumnRun, _ runTimes: UnsafePointer<Int64>?, _ runSeries: UInt32
     ) {
         guard run.count > 0, let runTimes else { return }
@@ -221,7 +222,7 @@ final class Accumulator {
         return order?.isGreater(newSeries, series[group]) ?? false
     }
 
-    private func addDistinct(_ group: Int, _ run: ColumnRun) {
+    private mutating func addDistinct(_ group: Int, _ run: ColumnRun) {
         // A group without a count is one that no row fed, and is left out of a merge.
         counts[group] &+= AggregateKernels.countValid(run)
         for row in 0..<run.count where run.isValid(row) {
@@ -239,7 +240,7 @@ final class Accumulator {
     // MARK: - Statistics
 
     /// Adds a block's statistics: count, sum, average, minimum and maximum only.
-    func add(_ group: Int, _ statistics: ColumnStatistics) {
+    mutating func add(_ group: Int, _ statistics: ColumnStatistics) {
         let present = statistics.presentCount
         guard present > 0 else { return }
         switch kind {
@@ -267,7 +268,7 @@ final class Accumulator {
     // MARK: - Ends
 
     /// Adds another thread's groups; `groups[i]` is where its group i belongs here.
-    func merge(_ other: Accumulator, _ groups: [Int]) {
+    mutating func merge(_ other: Accumulator, _ groups: [Int]) {
         for (from, group) in groups.enumerated() where other.counts[from] > 0 {
             switch kind {
             case .count: counts[group] &+= other.counts[from]
@@ -310,14 +311,14 @@ final class Accumulator {
     }
 
     /// The results, a row a group.
-    func finish(_ groupCount: Int) throws(QueryError) -> Vector {
+    mutating func finish(_ groupCount: Int) throws(QueryError) -> Vector {
         resize(groupCount)
         var builder = VectorBuilder(call.type, capacity: groupCount)
         for group in 0..<groupCount { try append(group, to: &builder) }
         return builder.finish()
     }
 
-    private func append(_ group: Int, to builder: inout VectorBuilder) throws(QueryError) {
+    private mutating func append(_ group: Int, to builder: inout VectorBuilder) throws(QueryError) {
         let count = counts[group]
         switch kind {
         case .count: builder.append(UInt64(bitPattern: Int64(count)))

@@ -20,6 +20,9 @@ struct GroupingShape {
     var sources: [Source] = []
     var argumentTypes: [ResultType] = []
 
+    /// Of nothing.
+    init() {}
+
     /// Nil if rows have to be looked at one by one.
     init?(_ grouping: GroupingPlan, _ scan: ScanPlan) {
         guard !scan.picksRows else { return nil }
@@ -51,6 +54,17 @@ struct GroupingShape {
                 sources.append(.field(index))
             case .tag: return nil
             }
+        }
+    }
+
+    /// The tags that keys read, beside the bucket.
+    func keyTags(_ grouping: GroupingPlan, _ scan: ScanPlan) -> [Int] {
+        var slots: Set<Int> = []
+        for (index, key) in grouping.keys.enumerated() where index != bucketKey {
+            key.collectColumns(into: &slots)
+        }
+        return slots.sorted().compactMap { slot in
+            if case .tag(let tag) = scan.columns[slot] { tag } else { nil }
         }
     }
 

@@ -3,30 +3,33 @@
 
 internal import ApusStorage
 
-final class GroupingWorker: ScanWorker {
+struct GroupingWorker: ScanWorker {
     let plan: GroupingPlan
     private let scan: ScanPlan?
-    private let shape: GroupingShape?
+    /// Whether no expression runs per row: what is done instead is in `shape`, which is read in place, since a
+    /// copy's references would be counted by all threads at every slice.
+    private let hasShape: Bool
+    private let shape: GroupingShape
     private let context: QueryContext
     private(set) var table = GroupTable()
     private(set) var accumulators: [Accumulator]
     private var frames: ScanFrameBuilder?
     private var buckets = BucketGroups()
-    /// Series → 1 + code of its part of the key.
-    private var seriesCodes: [UInt32] = []
+    private var seriesCodes: SeriesCodes?
     private var codeTable = GroupTable()
     /// A column a slot of the scan: the tags of one series, which all have a value each time, and
     /// NULL for what no key of a code reads.
     private var tagColumns: [Vector] = []
     /// Per code: the encoded keys before and behind the bucket.
     private var codeKeys: [(before: [UInt8], behind: [UInt8])] = []
+    /// What each aggregate reads of the slice at hand.
+    private var runs: [ColumnRun] = []
     /// Per field of the request: validity with stale markers taken out.
-    ///
-    /// Safe: each buffer is written in one call and read before the next slice comes.
-    private var staleScratch: [UnsafeMutableBufferPointer<UInt8>] = []
+    private let withoutStale: ValidityScratch
     private var chargedBytes = 0
     private var callsSinceCheck = 0
-    var failure: QueryError?
+    private(set) var failure: QueryError?
+    private var hasFailed = false
 
     /// Without a scan, `order` settles ties between rows whose series are told.
     init(
@@ -35,72 +38,85 @@ final class GroupingWorker: ScanWorker {
     ) {
         self.plan = plan
         self.scan = scan
-        self.shape = shape
+        hasShape = shape != nil
+        self.shape = shape ?? GroupingShape()
         self.context = context
         let order = order ?? scan.map { SeriesOrder(table: $0.table) }
         accumulators = plan.aggregates.map { Accumulator($0, order: order) }
+        withoutStale = ValidityScratch(fieldCount: scan?.request.fields.count ?? 0)
         if let scan {
             frames = ScanFrameBuilder(scan, context)
-            if shape != nil {
-                seriesCodes = [UInt32](repeating: 0, count: scan.table.seriesCount)
-                staleScratch = scan.request.fields.map { _ in .allocate(capacity: 0) }
+            if let shape {
+                seriesCodes = SeriesCodes(
+                    shape.keyTags(plan, scan), scan.table.seriesSnapshot)
             }
         }
     }
 
-    var isDone: Bool { failure != nil || context.isStopped }
+    var isDone: Bool { hasFailed || context.isStopped }
 
     // MARK: - Scan
 
-    func consume(_ rows: ScanRows) throws(StorageError) {
-        try guarded { () throws(QueryError) in
-            if let shape {
-                try addSlice(rows, shape)
+    mutating func consume(_ rows: ScanRows) throws(StorageError) {
+        do throws(QueryError) {
+            if hasShape {
+                try addSlice(rows)
             } else if let frame = try frames?.frame(rows, 0..<rows.count) {
                 try add(frame, timesAscend: true)
             }
-        }
-    }
-
-    func consume(_ summary: ScanSummary) throws(StorageError) {
-        try guarded { () throws(QueryError) in
-            guard let shape else { preconditionFailure("BUG: a summary that was not asked for") }
-            let code = try code(of: summary.series)
-            let group = group(code, shape.bucketKey == nil ? 0 : bucket(summary.firstTime, shape))
-            for (index, accumulator) in accumulators.enumerated() {
-                switch shape.sources[index] {
-                case .rows: accumulator.addRows(group, summary.rowCount)
-                case .field(let field): accumulator.add(group, summary.statistics[field])
-                case .time:
-                    accumulator.add(
-                        group,
-                        ColumnStatistics(
-                            presentCount: summary.rowCount,
-                            minimum: UInt64(bitPattern: summary.firstTime),
-                            maximum: UInt64(bitPattern: summary.lastTime), hasRange: true))
-                }
-            }
-        }
-    }
-
-    /// Runs a step; an error of the query ends the scan and waits in `failure`.
-    private func guarded(_ body: () throws(QueryError) -> Void) throws(StorageError) {
-        do throws(QueryError) {
-            try body()
-            callsSinceCheck += 1
-            if callsSinceCheck >= 64 {
-                callsSinceCheck = 0
-                try context.check()
-            }
-            try charge()
+            try keepWithinBudget()
         } catch {
-            failure = error
-            throw .cancelled
+            throw stop(error)
         }
     }
 
-    private func charge() throws(QueryError) {
-        var bytes = table.byteCount + buckets.byteCount
+    mutating func consume(_ summary: ScanSummary) throws(StorageError) {
+        do throws(QueryError) {
+            precondition(hasShape, "BUG: a summary that was not asked for")
+            try add(summary)
+            try keepWithinBudget()
+        } catch {
+            throw stop(error)
+        }
+    }
+
+    /// The error waits in `failure`, and the scan ends.
+    private mutating func stop(_ error: QueryError) -> StorageError {
+        failure = error
+        hasFailed = true
+        return .cancelled
+    }
+
+    /// Looks at the clock and at memory after some slices, which hold some thousand rows each at most.
+    @inline(__always)
+    private mutating func keepWithinBudget() throws(QueryError) {
+        callsSinceCheck &+= 1
+        guard callsSinceCheck >= 64 else { return }
+        callsSinceCheck = 0
+        try context.check()
+        try charge()
+    }
+
+    private mutating func add(_ summary: ScanSummary) throws(QueryError) {
+        let code = try code(of: summary.series)
+        let group = group(code, shape.bucketKey == nil ? 0 : bucket(summary.firstTime))
+        for index in accumulators.indices {
+            switch shape.sources[index] {
+            case .rows: accumulators[index].addRows(group, summary.rowCount)
+            case .field(let field): accumulators[index].add(group, summary.statistics[field])
+            case .time:
+                accumulators[index].add(
+                    group,
+                    ColumnStatistics(
+                        presentCount: summary.rowCount,
+                        minimum: UInt64(bitPattern: summary.firstTime),
+                        maximum: UInt64(bitPattern: summary.lastTime), hasRange: true))
+            }
+        }
+    }
+
+    private mutating func charge() throws(QueryError) {
+        var bytes = table.byteCount + buckets.byteCount + (seriesCodes?.byteCount ?? 0)
         for accumulator in accumulators {
             bytes += table.count * accumulator.bytesPerGroup + accumulator.looseBytes
         }
@@ -113,15 +129,16 @@ final class GroupingWorker: ScanWorker {
     // MARK: - Without expressions per row
 
     @inline(__always)
-    private func bucket(_ time: Int64, _ shape: GroupingShape) -> Int64 {
+    private func bucket(_ time: Int64) -> Int64 {
         TimeBucket.floor(time, phase: shape.origin, width: shape.width)
     }
 
-    private func addSlice(_ rows: ScanRows, _ shape: GroupingShape) throws(QueryError) {
+    private mutating func addSlice(_ rows: ScanRows) throws(QueryError) {
         let code = try code(of: rows.series)
         let count = rows.count
-        let runs = try accumulators.indices.map { index throws(QueryError) in
-            try run(rows, shape.sources[index], shape.argumentTypes[index])
+        runs.removeAll(keepingCapacity: true)
+        for index in shape.sources.indices {
+            try appendRun(rows, shape.sources[index], shape.argumentTypes[index])
         }
         let times = rows.times
         var start = 0
@@ -129,7 +146,7 @@ final class GroupingWorker: ScanWorker {
             var end = count
             var bucketStart: Int64 = 0
             if shape.bucketKey != nil {
-                bucketStart = bucket(times[start], shape)
+                bucketStart = bucket(times[start])
                 let (edge, overflow) = bucketStart.addingReportingOverflow(shape.width)
                 if !overflow, times[count &- 1] >= edge {
                     end = Self.firstAtOrAfter(edge, times, start &+ 1, count)
@@ -162,15 +179,16 @@ final class GroupingWorker: ScanWorker {
         return low
     }
 
-    private func run(
+    private mutating func appendRun(
         _ rows: ScanRows, _ source: GroupingShape.Source, _ type: ResultType
-    ) throws(QueryError) -> ColumnRun {
+    ) throws(QueryError) {
         switch source {
         case .rows, .time:
             // Safe: a slice has `count` times; an Int64 and a UInt64 have one layout.
-            return ColumnRun(
-                values: UnsafeRawPointer(rows.times).assumingMemoryBound(to: UInt64.self),
-                validity: nil, count: rows.count, stringBytes: nil)
+            runs.append(
+                ColumnRun(
+                    values: UnsafeRawPointer(rows.times).assumingMemoryBound(to: UInt64.self),
+                    validity: nil, count: rows.count, stringBytes: nil))
         case .field(let index):
             let slice = rows.columns[index]
             guard ResultType(slice.type) == type else { throw ScanFrameBuilder.schemaChanged }
@@ -178,34 +196,35 @@ final class GroupingWorker: ScanWorker {
                 values: slice.values, validity: slice.validity, count: rows.count,
                 stringBytes: slice.stringBytes)
             if type == .float64, AggregateKernels.mayHoldNaN(slice.values, rows.count) {
-                run.validity = withoutStale(run, index)
+                run.validity = dropStale(run, index)
             }
-            return run
+            runs.append(run)
         }
     }
 
     /// Stale markers read as NULL. The answer points into memory that the worker keeps.
-    private func withoutStale(_ run: ColumnRun, _ index: Int) -> UnsafePointer<UInt8>? {
+    private func dropStale(_ run: ColumnRun, _ index: Int) -> UnsafePointer<UInt8>? {
         guard (0..<run.count).contains(where: { run.values[$0] == staleMarker }) else {
             return run.validity
         }
-        if staleScratch[index].count < run.count {
-            staleScratch[index].deallocate()
-            staleScratch[index] = .allocate(capacity: run.count)
-        }
-        let validity = staleScratch[index]
+        let validity = withoutStale.room(index, run.count)
         for row in 0..<run.count {
             validity[row] = run.isValid(row) && run.values[row] != staleMarker ? 1 : 0
         }
         return UnsafePointer(validity.baseAddress)
     }
 
-    deinit { for buffer in staleScratch { buffer.deallocate() } }
+    @inline(__always)
+    private mutating func code(of series: UInt32) throws(QueryError) -> UInt32 {
+        let place = seriesCodes?.place(of: series)
+        if let place, let known = seriesCodes?[place], known != 0 { return known &- 1 }
+        let code = try newCode(of: series)
+        if let place { seriesCodes?[place] = code &+ 1 }
+        return code
+    }
 
-    private func code(of series: UInt32) throws(QueryError) -> UInt32 {
-        let id = Int(series)
-        if id < seriesCodes.count, seriesCodes[id] != 0 { return seriesCodes[id] - 1 }
-        guard let shape, let tags = frames?.tags(of: series) else { return 0 }
+    private mutating func newCode(of series: UInt32) throws(QueryError) -> UInt32 {
+        guard hasShape, let tags = frames?.tags(of: series) else { return 0 }
         if tagColumns.isEmpty {
             let null = Vector(Constant(nullOf: .string), count: 1)
             tagColumns = Array(repeating: null, count: scan?.columns.count ?? 0)
@@ -224,28 +243,23 @@ final class GroupingWorker: ScanWorker {
         }
         let code = codeTable.group(of: before + behind)
         if code == codeKeys.count { codeKeys.append((before, behind)) }
-        if id >= seriesCodes.count {
-            seriesCodes.append(
-                contentsOf: repeatElement(0, count: id + 1 - seriesCodes.count))
-        }
-        seriesCodes[id] = UInt32(truncatingIfNeeded: code + 1)
         return UInt32(truncatingIfNeeded: code)
     }
 
     @inline(__always)
-    private func group(_ code: UInt32, _ bucketStart: Int64) -> Int {
+    private mutating func group(_ code: UInt32, _ bucketStart: Int64) -> Int {
         buckets.find(code, bucketStart) ?? newGroup(code, bucketStart)
     }
 
-    private func newGroup(_ code: UInt32, _ bucketStart: Int64) -> Int {
+    private mutating func newGroup(_ code: UInt32, _ bucketStart: Int64) -> Int {
         var key = codeKeys[Int(code)].before
-        if shape?.bucketKey != nil {
+        if shape.bucketKey != nil {
             key.append(1)
             withUnsafeBytes(of: bucketStart) { key.append(contentsOf: $0) }
         }
         key += codeKeys[Int(code)].behind
         let group = table.group(of: key)
-        for accumulator in accumulators { accumulator.resize(group + 1) }
+        for index in accumulators.indices { accumulators[index].resize(group + 1) }
         buckets.insert(code, bucketStart, group)
         return group
     }
@@ -254,21 +268,21 @@ final class GroupingWorker: ScanWorker {
 
     /// Adds rows in any order; `timesAscend` says that they are one series' and in order. Rows of
     /// several series may come with a series each.
-    func add(
+    mutating func add(
         _ frame: Frame, timesAscend: Bool, rowSeries: [UInt32] = []
     ) throws(QueryError) {
         let keys = try evaluateAll(plan.keys, frame)
         let groups = groupRuns(keys, frame.count, singleRows: !timesAscend)
-        for accumulator in accumulators { accumulator.resize(table.count) }
+        for index in accumulators.indices { accumulators[index].resize(table.count) }
         let times = plan.timeSlot.map { frame.columns[$0].expanded().values }
         for (index, aggregate) in plan.aggregates.enumerated() {
-            try add(aggregate, accumulators[index], frame, groups, times, rowSeries)
+            try add(aggregate, index, frame, groups, times, rowSeries)
         }
         if !timesAscend { try charge() }
     }
 
     /// Adds rows that lie group by group: row n of `keys` has the columns that the keys of run n read.
-    func add(
+    mutating func add(
         _ frame: Frame, keys: Frame, runs: [Range<Int>], rowSeries: [UInt32]
     ) throws(QueryError) {
         let keys = try evaluateAll(plan.keys, keys)
@@ -291,25 +305,25 @@ final class GroupingWorker: ScanWorker {
                 groups.append(GroupRun(start: run.lowerBound, end: run.upperBound, group: group))
             }
         }
-        for accumulator in accumulators { accumulator.resize(table.count) }
+        for index in accumulators.indices { accumulators[index].resize(table.count) }
         let times = plan.timeSlot.map { frame.columns[$0].expanded().values }
         for (index, aggregate) in plan.aggregates.enumerated() {
-            try add(aggregate, accumulators[index], frame, groups, times, rowSeries)
+            try add(aggregate, index, frame, groups, times, rowSeries)
         }
         try charge()
     }
 
     /// Rows of the only group that nothing more is asked of.
-    func addRows(_ count: Int) {
+    mutating func addRows(_ count: Int) {
         let group = table.group(of: [])
-        for accumulator in accumulators {
-            accumulator.resize(group + 1)
-            accumulator.addRows(group, count)
+        for index in accumulators.indices {
+            accumulators[index].resize(group + 1)
+            accumulators[index].addRows(group, count)
         }
     }
 
-    private func add(
-        _ aggregate: AggregateCall, _ accumulator: Accumulator, _ frame: Frame,
+    private mutating func add(
+        _ aggregate: AggregateCall, _ index: Int, _ frame: Frame,
         _ runs: [GroupRun], _ times: [UInt64]?, _ rowSeries: [UInt32]
     ) throws(QueryError) {
         var mask: [UInt8]?
@@ -318,7 +332,7 @@ final class GroupingWorker: ScanWorker {
             for run in runs {
                 var rows = run.end - run.start
                 if let mask { rows = mask[run.start..<run.end].reduce(0) { $0 + Int($1) } }
-                accumulator.addRows(run.group, rows)
+                accumulators[index].addRows(run.group, rows)
             }
             return
         }
@@ -338,7 +352,7 @@ final class GroupingWorker: ScanWorker {
                             count: frame.count, stringBytes: bytes.baseAddress)
                         let clock = times.bindMemory(to: Int64.self).baseAddress
                         for run in runs {
-                            accumulator.add(
+                            accumulators[index].add(
                                 run.group, all.slice(run.start, run.end),
                                 times: clock.map { $0 + run.start },
                                 series: rowSeries.isEmpty ? frame.series : rowSeries[run.start])
@@ -356,7 +370,8 @@ final class GroupingWorker: ScanWorker {
     }
 
     /// Neighbouring rows of one group, so that the table is asked once a run.
-    private func groupRuns(_ keys: [Vector], _ count: Int, singleRows: Bool) -> [GroupRun] {
+    private mutating func groupRuns(_ keys: [Vector], _ count: Int, singleRows: Bool) -> [GroupRun]
+    {
         var runs: [GroupRun] = []
         var start = 0
         var key: [UInt8] = []
@@ -381,30 +396,52 @@ final class GroupingWorker: ScanWorker {
     // MARK: - Ends
 
     /// Adds another thread's groups and takes its memory over.
-    func merge(_ other: GroupingWorker) throws(QueryError) {
+    mutating func merge(_ other: GroupingWorker) throws(QueryError) {
         var groups: [Int] = []
         groups.reserveCapacity(other.table.count)
         for group in 0..<other.table.count {
             groups.append(other.table.withKey(group) { table.group(of: $0) })
         }
-        for (index, accumulator) in accumulators.enumerated() {
-            accumulator.resize(table.count)
-            accumulator.merge(other.accumulators[index], groups)
+        for index in accumulators.indices {
+            accumulators[index].resize(table.count)
+            accumulators[index].merge(other.accumulators[index], groups)
         }
         try charge()
         try context.charge(-other.chargedBytes, "the groups of GROUP BY")
-        other.chargedBytes = 0
-        other.accumulators = []
     }
 
     /// Keys, then aggregates, a row a group. Without keys there is always one row.
-    func finish() throws(QueryError) -> Frame {
+    mutating func finish() throws(QueryError) -> Frame {
         if plan.keys.isEmpty { _ = table.group(of: []) }
+        try charge()
         var columns = table.columns(plan.keys.map(\.type))
-        for accumulator in accumulators { columns.append(try accumulator.finish(table.count)) }
+        for index in accumulators.indices {
+            columns.append(try accumulators[index].finish(table.count))
+        }
         var frame = Frame(count: table.count, columns: columns)
         frame.context = context
         return frame
+    }
+}
+
+/// Bytes of validity by field, written for one slice and read before the next comes.
+///
+/// Safe: belongs to one worker; a room is good until the next is asked for.
+private final class ValidityScratch {
+    private var rooms: [UnsafeMutableBufferPointer<UInt8>]
+
+    init(fieldCount: Int) {
+        rooms = (0..<fieldCount).map { _ in .allocate(capacity: 0) }
+    }
+
+    deinit { for room in rooms { room.deallocate() } }
+
+    func room(_ field: Int, _ count: Int) -> UnsafeMutableBufferPointer<UInt8> {
+        if rooms[field].count < count {
+            rooms[field].deallocate()
+            rooms[field] = .allocate(capacity: count)
+        }
+        return rooms[field]
     }
 }
 

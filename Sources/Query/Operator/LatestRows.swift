@@ -49,42 +49,21 @@ struct LatestShape {
         self.scan = scan
     }
 
-    /// The series that have a last row, rising.
-    private func live(
-        _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot,
-        from firstTime: Int64
-    ) throws(QueryError) -> [UInt32] {
-        let count = min(rows.count, snapshot.count)
-        let wanted = series?.count ?? count
-        var live = [UInt32](repeating: 0, count: wanted)
-        var liveCount = 0
-        try live.withUnsafeMutableBufferPointer { live throws(QueryError) in
-            // Safe: there are at most as many as were asked for.
-            try forEach(series, count) { id in
-                let time = rows.times[id]
-                live[liveCount] = UInt32(truncatingIfNeeded: id)
-                liveCount &+= time != LastRowsView.none && time >= firstTime ? 1 : 0
-            }
-        }
-        live.removeLast(wanted - liveCount)
-        return live
-    }
-
-    /// The series whose last rows are the last of their keys, rising.
+    /// The series whose last rows are the last of their keys.
     func winners(
         _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot,
         from firstTime: Int64, _ context: QueryContext
-    ) throws(QueryError) -> [UInt32] {
+    ) throws(QueryError) -> LastSeries {
         let order = SeriesOrder(table: scan.table)
         let count = min(rows.count, snapshot.count)
         if keys.count == 1 {
-            return try winnersByTag(rows, series, snapshot, count, firstTime, order)
+            return winnersByTag(rows, series, snapshot, count, firstTime, order)
         }
         var table = GroupTable()
         var best: [UInt32] = []
         var key = [UInt8](repeating: 0, count: keys.count * 4)
         let columns = keys.map { snapshot.tag($0).codes }
-        try forEach(series, count) { id throws(QueryError) in
+        try forEach(series, 0..<count) { id throws(QueryError) in
             if id % 65_536 == 0 { try context.check() }
             let time = rows.times[id]
             guard time != LastRowsView.none, time >= firstTime else { return }
@@ -100,24 +79,23 @@ struct LatestShape {
                 best[group] = UInt32(id)
             }
         }
-        return best.sorted()
+        return .listed(best.sorted())
     }
 
     private func winnersByTag(
         _ rows: LastRowsView, _ series: SeriesSet?, _ snapshot: SeriesSnapshot, _ count: Int,
         _ firstTime: Int64, _ order: SeriesOrder
-    ) throws(QueryError) -> [UInt32] {
+    ) -> LastSeries {
         let column = snapshot.tag(keys[0])
-        // As many values as series: each has its own, since values come with series.
-        if column.values.count == snapshot.count {
-            return try live(rows, series, snapshot, from: firstTime)
+        if column.isUnique(among: snapshot.count) {
+            return .living(series, below: count, from: firstTime)
         }
-        let codes = column.codes.all(count)
+        let codes = column.codes.codes(of: 0..<count)
         var best = [UInt32](repeating: .max, count: column.values.count + 1)
-        try best.withUnsafeMutableBufferPointer { best throws(QueryError) in
-            try codes.withUnsafeBufferPointer { codes throws(QueryError) in
+        best.withUnsafeMutableBufferPointer { best in
+            codes.withUnsafeBufferPointer { codes in
                 // Safe: a code is below `values.count + 1`, and there is one for each series.
-                try forEach(series, count) { id in
+                forEach(series, 0..<count) { id in
                     let time = rows.times[id]
                     guard time != LastRowsView.none, time >= firstTime else { return }
                     let known = best[Int(codes[id])]
@@ -129,7 +107,7 @@ struct LatestShape {
         }
         best.removeAll { $0 == .max }
         if zip(best, best.dropFirst()).contains(where: { $0 > $1 }) { best.sort() }
-        return best
+        return .listed(best)
     }
 
     private func wins(
@@ -137,21 +115,6 @@ struct LatestShape {
     ) -> Bool {
         let (time, best) = (rows.times[Int(id)], rows.times[Int(other)])
         return time != best ? time > best : order.isGreater(id, other)
-    }
-
-    @inline(__always)
-    private func forEach(
-        _ series: SeriesSet?, _ count: Int, _ body: (Int) throws(QueryError) -> Void
-    ) throws(QueryError) {
-        guard let series else {
-            for id in 0..<count { try body(id) }
-            return
-        }
-        var next = series.next(from: 0)
-        while let id = next, Int(id) < count {
-            try body(Int(id))
-            next = series.next(from: id + 1)
-        }
     }
 
     // MARK: Rows
@@ -164,8 +127,7 @@ struct LatestShape {
     func frame(
         _ rows: LastRowsView?, _ series: [UInt32], _ snapshot: SeriesSnapshot, slots: Set<Int>,
         _ context: QueryContext
-    ) throws(QueryError) -> Frame {
-        try context.charge(series.count * 8 * (slots.count + 1), "the rows of LATEST ON")
+    ) -> Frame {
         var columns: [Vector] = []
         for (slot, column) in scan.columns.enumerated() {
             let type: ResultType =
@@ -280,6 +242,10 @@ struct LatestShape {
                 case .tag(let tag) = scan.columns[slot]
             else { return nil }
             let column = snapshot.tag(tag)
+            if column.isUnique(among: snapshot.count) {
+                counts.append(series.count)
+                continue
+            }
             var seen = CodeSet(count: column.values.count + 1)
             for id in series { seen.insert(Int(column.codes[Int(id)])) }
             // NULL is no value.
@@ -289,51 +255,84 @@ struct LatestShape {
         return counts
     }
 
-    /// Puts series into groups by tags, as GROUP BY has them: for each group its series and their tags'
-    /// codes. Nil if a key isn't a tag.
-    func groups(
-        _ keys: [BoundExpression], _ series: [UInt32], _ snapshot: SeriesSnapshot
-    ) -> (starts: [Int], series: [UInt32])? {
+    /// The tags that make up keys, and how many codes all of them together can have; nil if a key isn't a
+    /// tag, or two have very many together.
+    private func groupTags(
+        _ keys: [BoundExpression], _ snapshot: SeriesSnapshot
+    ) -> (columns: [TagColumnValues], codeCount: Int)? {
         var columns: [TagColumnValues] = []
+        var codeCount = 1
         for key in keys {
             guard case .column(let slot) = key.kind, case .tag(let tag) = scan.columns[slot] else {
                 return nil
             }
-            columns.append(snapshot.tag(tag))
+            let column = snapshot.tag(tag)
+            // Both are below 2³².
+            codeCount *= column.values.count + 1
+            columns.append(column)
+            if columns.count > 1, codeCount > 1 << 20 { return nil }
         }
-        // Of one key or none: a counting sort by code.
-        guard columns.count <= 1 else { return nil }
-        guard let column = columns.first else { return ([0, series.count], series) }
-        let codeCount = column.values.count + 1
-        // Of a few series only theirs; of many all, which is a hundredth of the time a series.
-        let isFew = series.count < snapshot.count / 64
-        let codes =
-            isFew ? series.map { column.codes[Int($0)] } : column.codes.all(snapshot.count)
+        return (columns, codeCount)
+    }
+
+    /// Series that are grouped at a time: as many as stay in a core's cache, and many more than there are
+    /// groups.
+    func pieceSeries(_ keys: [BoundExpression], _ snapshot: SeriesSnapshot) -> Int {
+        max(1 << 16, (groupTags(keys, snapshot)?.codeCount ?? 0) * 64)
+    }
+
+    /// Puts series, which rise, into groups by tags, as GROUP BY has them: for each group its series, by a
+    /// counting sort of their tags' codes. Nil if the keys aren't tags, or too many.
+    func groups(
+        _ keys: [BoundExpression], _ series: [UInt32], _ snapshot: SeriesSnapshot
+    ) -> (starts: [Int], series: [UInt32])? {
+        guard let (columns, codeCount) = groupTags(keys, snapshot) else { return nil }
+        guard !columns.isEmpty else { return ([0, series.count], series) }
+        let codes = codes(of: series, columns)
         var starts = [Int](repeating: 0, count: codeCount + 1)
-        var next = starts
         let sorted = [UInt32](unsafeUninitializedCapacity: series.count) { buffer, count in
-            // Safe: codes are below `codeCount`, and series below the snapshot's count.
+            // Safe: there is a code for each series, below `codeCount`.
             codes.withUnsafeBufferPointer { codes in
-                series.withUnsafeBufferPointer { series in
-                    starts.withUnsafeMutableBufferPointer { starts in
-                        for (place, id) in series.enumerated() {
-                            starts[Int(codes[isFew ? place : Int(id)]) &+ 1] &+= 1
-                        }
-                        for code in 0..<codeCount { starts[code &+ 1] &+= starts[code] }
-                    }
-                    next = starts
-                    next.withUnsafeMutableBufferPointer { next in
-                        for (place, id) in series.enumerated() {
-                            let code = Int(codes[isFew ? place : Int(id)])
-                            buffer[next[code]] = id
-                            next[code] &+= 1
-                        }
+                starts.withUnsafeMutableBufferPointer { starts in
+                    for code in codes { starts[Int(code) &+ 1] &+= 1 }
+                    for code in 0..<codeCount { starts[code &+ 1] &+= starts[code] }
+                }
+                var next = starts
+                next.withUnsafeMutableBufferPointer { next in
+                    for place in 0..<codes.count {
+                        let code = Int(codes[place])
+                        buffer[next[code]] = series[place]
+                        next[code] &+= 1
                     }
                 }
             }
             count = series.count
         }
         return (starts, sorted)
+    }
+
+    /// For each of some series, which rise, one code of its values of all tags together.
+    private func codes(of series: [UInt32], _ columns: [TagColumnValues]) -> [UInt32] {
+        let first = Int(series.first ?? 0)
+        let range = first..<(Int(series.last ?? 0) + 1)
+        // Of a few series only theirs; of many all there are between, which is a hundredth of the time a
+        // series.
+        let isFew = series.count < range.count / 64
+        var codes = [UInt32](repeating: 0, count: series.count)
+        for column in columns {
+            let own = isFew ? series.map { column.codes[Int($0)] } : column.codes.codes(of: range)
+            let radix = UInt32(truncatingIfNeeded: column.values.count + 1)
+            // Safe: series lie within `range`, and all codes together are below `codeCount`.
+            codes.withUnsafeMutableBufferPointer { codes in
+                own.withUnsafeBufferPointer { own in
+                    for place in 0..<codes.count {
+                        let code = own[isFew ? place : Int(series[place]) &- first]
+                        codes[place] = codes[place] &* radix &+ code
+                    }
+                }
+            }
+        }
+        return codes
     }
 }
 
@@ -357,7 +356,10 @@ extension QueryEngine {
             let wanted = request.series ?? (series.dropped == nil ? nil : series.living)
             let winners = try shape.winners(rows, wanted, series, from: firstTime, context)
             guard let grouping = plan.grouping else {
-                return try shape.frame(rows, winners, series, slots: scan.needed, context)
+                let listed = winners.listed(rows)
+                try context.charge(
+                    listed.count * 8 * (scan.needed.count + 1), "the rows of LATEST ON")
+                return shape.frame(rows, listed, series, slots: scan.needed, context)
             }
             return try group(grouping, shape, rows, winners, series, scan, context)
         }
@@ -386,47 +388,72 @@ extension QueryEngine {
         if let wanted = request.series { present.formIntersection(wanted) }
         report.usesPresence = true
         let frame = try group(
-            grouping, shape, nil, present.members, series, scan, context)
+            grouping, shape, nil, .listed(present.members), series, scan, context)
         report.groupCount = frame.count
         return frame
     }
 
+    /// Groups the last rows of series, or their tags, in pieces, by all threads.
     private func group(
-        _ grouping: GroupingPlan, _ shape: LatestShape, _ rows: LastRowsView?, _ winners: [UInt32],
+        _ grouping: GroupingPlan, _ shape: LatestShape, _ rows: LastRowsView?,
+        _ winners: LastSeries,
         _ series: SeriesSnapshot, _ scan: ScanPlan, _ context: QueryContext
     ) throws(QueryError) -> Frame {
-        if let counts = shape.distinctCounts(grouping, winners, series) {
+        if let counts = shape.distinctCounts(grouping, winners.listed(rows), series) {
             return Frame(
                 count: 1,
                 columns: zip(grouping.aggregates, counts).map { call, count in
                     Vector(type: call.type, count: 1, values: [UInt64(count)])
                 })
         }
-        let worker = GroupingWorker(
-            grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table), context: context
-        )
-        guard let groups = shape.groups(grouping.keys, winners, series) else {
-            let frame = try shape.frame(rows, winners, series, slots: scan.needed, context)
-            try worker.add(frame, timesAscend: false, rowSeries: winners)
-            return try worker.finish()
+        let size = shape.pieceSeries(grouping.keys, series)
+        let order = SeriesOrder(table: scan.table)
+        let make = {
+            GroupingWorker(grouping, scan: nil, shape: nil, order: order, context: context)
+        }
+        var workers = try inPieces(
+            winners.pieceCount(size), helpers: pool.threadCount, context, make: make,
+            step: { (worker, piece) throws(QueryError) in
+                let listed = winners.listed(rows, piece: piece, of: size)
+                let bytes = listed.count * 8 * (scan.needed.count + 1)
+                try context.charge(bytes, "the rows of LATEST ON")
+                try worker.add(listed, rows, shape, series, scan, context)
+                try context.charge(-bytes, "the rows of LATEST ON")
+                return true
+            })
+        var worker = workers.isEmpty ? make() : workers.removeFirst()
+        for other in workers { try worker.merge(other) }
+        return try worker.finish()
+    }
+}
+
+extension GroupingWorker {
+    /// Adds the last rows of series, which rise.
+    fileprivate mutating func add(
+        _ listed: [UInt32], _ rows: LastRowsView?, _ shape: LatestShape, _ series: SeriesSnapshot,
+        _ scan: ScanPlan, _ context: QueryContext
+    ) throws(QueryError) {
+        guard !listed.isEmpty else { return }
+        guard let groups = shape.groups(plan.keys, listed, series) else {
+            let frame = shape.frame(rows, listed, series, slots: scan.needed, context)
+            return try add(frame, timesAscend: false, rowSeries: listed)
         }
         // The keys are the same in all rows of a group, so those of its first will do.
-        let keySlots = grouping.keys.reduce(into: Set<Int>()) { $1.collectColumns(into: &$0) }
+        let keySlots = plan.keys.reduce(into: Set<Int>()) { $1.collectColumns(into: &$0) }
         let firsts = (0..<(groups.starts.count - 1)).filter {
             groups.starts[$0] < groups.starts[$0 + 1]
         }
-        let keyFrame = try shape.frame(
+        let keyFrame = shape.frame(
             rows, firsts.map { groups.series[groups.starts[$0]] }, series, slots: keySlots, context)
         var slots: Set<Int> = []
-        if let time = grouping.timeSlot { slots.insert(time) }
-        for aggregate in grouping.aggregates {
+        if let time = plan.timeSlot { slots.insert(time) }
+        for aggregate in plan.aggregates {
             aggregate.argument?.collectColumns(into: &slots)
             aggregate.filter?.collectColumns(into: &slots)
         }
-        let frame = try shape.frame(rows, groups.series, series, slots: slots, context)
-        try worker.add(
+        let frame = shape.frame(rows, groups.series, series, slots: slots, context)
+        try add(
             frame, keys: keyFrame, runs: firsts.map { groups.starts[$0]..<groups.starts[$0 + 1] },
             rowSeries: groups.series)
-        return try worker.finish()
     }
 }

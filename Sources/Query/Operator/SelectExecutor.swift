@@ -87,7 +87,7 @@ extension QueryEngine {
             one = try one.filtered(by: condition) ?? Frame(count: 0, columns: [])
         }
         guard let grouping = plan.grouping else { return one }
-        let worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
+        var worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
         if one.count > 0 { try worker.add(one, timesAscend: false) }
         return try worker.finish()
     }
@@ -115,20 +115,19 @@ extension QueryEngine {
             request.summaries = summaries
             report.usesSummaries = true
         }
-        let (workers, counters) = try runScan(snapshot, scan, request, context) {
-            GroupingWorker(first, scan: scan, shape: shape, context: context)
-        }
+        let make = { GroupingWorker(first, scan: scan, shape: shape, context: context) }
+        var (workers, counters) = try runScan(
+            snapshot, scan, request, context, makeWorker: make)
         report.counters = counters
-        let merged =
-            workers.first ?? GroupingWorker(first, scan: scan, shape: shape, context: context)
-        for worker in workers.dropFirst() { try merged.merge(worker) }
+        var merged = workers.isEmpty ? make() : workers.removeFirst()
+        for worker in workers { try merged.merge(worker) }
         var frame = try merged.finish()
         report.groupCount = frame.count
         guard plan.latest != nil else { return frame }
         // Without the keys the columns are those of the scan again.
         frame.columns.removeFirst(first.keys.count)
         guard let grouping = plan.grouping else { return frame }
-        let second = GroupingWorker(
+        var second = GroupingWorker(
             grouping, scan: nil, shape: nil, order: SeriesOrder(table: scan.table),
             context: context)
         // Every column was taken from the same row of a key, so any tells its series.
@@ -149,7 +148,7 @@ extension QueryEngine {
             !grouping.aggregates.isEmpty, request.series == nil, !scan.picksRows
         else { return nil }
         let (rows, rest) = snapshot.countedRows(of: scan.table, in: request.timeRange)
-        let worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
+        var worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
         worker.addRows(rows)
         report.countedRows = rows
         let shape = GroupingShape(grouping, scan)

@@ -54,7 +54,7 @@ extension StatementExecution {
             try context.check()
             let column = snapshot.tag(tag)
             var counts = [Int](repeating: 0, count: column.values.count + 1)
-            let all = column.codes.all(snapshot.count)
+            let all = column.codes.codes(of: 0..<snapshot.count)
             if snapshot.dropped == nil {
                 for code in all { counts[Int(code)] += 1 }
             } else {

@@ -95,25 +95,45 @@ package struct CodeColumn: @unchecked Sendable {
             ? stretches[series / Self.stretchSeries].codes[series % Self.stretchSeries] : 0
     }
 
-    /// The codes of series 0 ..< count; 0.2–0.5 ns each.
-    package func all(_ wanted: Int) -> [UInt32] {
-        [UInt32](unsafeUninitializedCapacity: wanted) { buffer, initialized in
-            buffer.initialize(repeating: 0)
-            forEachStretch(below: wanted) { first, codes, known, _, _ in
-                // Safe: a stretch has `known` codes of its width.
+    fileprivate func stretch(_ index: Int) -> PackedCodes? {
+        index < stretches.count ? stretches[index].codes : nil
+    }
+
+    /// The codes of neighbouring series; 0.2–0.5 ns each.
+    package func codes(of range: Range<Int>) -> [UInt32] {
+        [UInt32](unsafeUninitializedCapacity: range.count) { buffer, initialized in
+            let known = max(range.lowerBound, min(range.upperBound, count))
+            for index in (known - range.lowerBound)..<range.count { buffer[index] = 0 }
+            forEachStretch(in: range.lowerBound..<known) { first, codes, part in
+                let target = UnsafeMutableBufferPointer(
+                    rebasing: buffer[(first - range.lowerBound)...])
+                // Safe: a stretch has codes of its width in `part`, and the buffer room for them.
                 switch codes.width {
                 case 1:
                     let source = codes.memory.assumingMemoryBound(to: UInt8.self)
-                    for index in 0..<known { buffer[first &+ index] = UInt32(source[index]) }
+                    for index in part { target[index &- part.lowerBound] = UInt32(source[index]) }
                 case 2:
                     let source = codes.memory.assumingMemoryBound(to: UInt16.self)
-                    for index in 0..<known { buffer[first &+ index] = UInt32(source[index]) }
+                    for index in part { target[index &- part.lowerBound] = UInt32(source[index]) }
                 default:
                     let source = codes.memory.assumingMemoryBound(to: UInt32.self)
-                    for index in 0..<known { buffer[first &+ index] = source[index] }
+                    for index in part { target[index &- part.lowerBound] = source[index] }
                 }
             }
-            initialized = wanted
+            initialized = range.count
+        }
+    }
+
+    /// - Parameter body: Is told the first series, its stretch's codes, and which of them are the range's.
+    private func forEachStretch(
+        in range: Range<Int>, _ body: (_ series: Int, _ codes: PackedCodes, Range<Int>) -> Void
+    ) {
+        var series = range.lowerBound
+        while series < range.upperBound {
+            let place = series % Self.stretchSeries
+            let taken = min(Self.stretchSeries - place, range.upperBound - series)
+            body(series, stretches[series / Self.stretchSeries].codes, place..<(place + taken))
+            series += taken
         }
     }
 
@@ -274,5 +294,27 @@ package struct CodeColumn: @unchecked Sendable {
             guard known > 0 else { return }
             body(first, stretch.codes, known, stretch.low, stretch.high)
         }
+    }
+}
+
+/// Reads the codes of series one by one, which is quick if they rise: a stretch is looked up once.
+///
+/// Safe: the column keeps the memory of its stretches.
+package struct CodeReader {
+    private let column: CodeColumn
+    private var stretch = -1
+    private var codes: PackedCodes?
+
+    package init(_ column: CodeColumn) { self.column = column }
+
+    /// 1 + the code of a series' value, 0 where it has none.
+    @inline(__always)
+    package mutating func code(of series: Int) -> UInt32 {
+        if series / CodeColumn.stretchSeries != stretch {
+            stretch = series / CodeColumn.stretchSeries
+            codes = column.stretch(stretch)
+        }
+        guard series < column.count, let codes else { return 0 }
+        return codes[series % CodeColumn.stretchSeries]
     }
 }

@@ -19,6 +19,10 @@ package struct TagColumnValues: Sendable {
     package fileprivate(set) var values = ValueList()
     package fileprivate(set) var codes = CodeColumn()
 
+    /// Whether each of so many series, which are all there are, has a value of its own: a series brings one
+    /// new value at most.
+    package func isUnique(among seriesCount: Int) -> Bool { values.count == seriesCount }
+
     /// The value of a series, or nil if it lacks the tag.
     package func value(of series: UInt32) -> UnsafeRawBufferPointer? {
         let code = codes[Int(series)]
