@@ -33,9 +33,17 @@ class LimitedApus(Apus):
         return super().arguments() + self.limits
 
 
+
 def anonymous_bytes(engine):
     with open(f"/proc/{engine.process.pid}/status") as file:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith("RssAnon"))
+
+
+def head_bytes(engine):
+    """What rows take that no segment has yet, and what is kept for such: bounded by --memory."""
+    _, body = engine.client.request("GET", "/metrics")
+    names = ("apus_head_bytes ", "apus_frozen_head_bytes ", "apus_spare_head_bytes ")
+    return sum(int(line.split()[1]) for line in body.decode().splitlines() if line.startswith(names))
 
 
 def write(client, lines):
@@ -89,7 +97,8 @@ def guest(table, number, now, cpu):
 def churn(options):
     report = {"base": options.base, "births": options.births, "samples": []}
     with tempfile.TemporaryDirectory(prefix="apus-churn.") as folder:
-        engine = Apus(options.apus, folder + "/data")
+        LimitedApus.limits = ["--memory", options.memory]
+        engine = LimitedApus(options.apus, folder + "/data")
         engine.start()
         client = engine.client
         now = int(time.time()) - options.seconds - 600
@@ -98,7 +107,7 @@ def churn(options):
         for table in ("vm", "twin"):
             write(client, [guest(table, number, now, 1) for number in living])
         engine.sql("FLUSH", method="POST")
-        memory, given = anonymous_bytes(engine), born
+        memory, heads, given = anonymous_bytes(engine), head_bytes(engine), born
         begin = time.monotonic()
         slot, turn = options.base // 60, 0
         while turn < options.seconds:
@@ -132,6 +141,7 @@ def churn(options):
             if pause > 0:
                 time.sleep(pause)
         report["bytesPerNewSeries"] = (anonymous_bytes(engine) - memory) / (born - given)
+        report["bytesPerNewSeriesBesideHeads"] = (anonymous_bytes(engine) - head_bytes(engine) - memory + heads) / (born - given)
         engine.stop()
     return report
 
@@ -178,6 +188,7 @@ def main():
     parser.add_argument("--pace", type=float, default=1.0, help="seconds that a second of churn takes at least: 0 for as fast as it goes")
     parser.add_argument("--births", type=int, default=1_000)
     parser.add_argument("--base", type=int, default=200_000)
+    parser.add_argument("--memory", default="512MiB", help="the server's setting: what bounds the heads, so that growth is the index's")
     parser.add_argument("--values", type=int, default=2_000_000)
     parser.add_argument("--limit", type=int, default=100_000)
     parser.add_argument("--result", help="write RESULT.json")

@@ -369,32 +369,8 @@ extension QueryEngine {
         return frame
     }
 
-    /// The frame behind a GROUP BY or DISTINCT of tags alone, if directories and heads tell which series
-    /// have rows.
-    func tagsFromPresence(
-        _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
-        _ context: QueryContext, _ report: inout ExecutionReport
-    ) throws(QueryError) -> Frame? {
-        guard plan.latest == nil, let grouping = plan.grouping, !request.timeRange.isEmpty,
-            let shape = LatestShape(tagsOf: grouping, scan)
-        else { return nil }
-        // Behind the storage's snapshot: it has all its series.
-        let series = scan.table.seriesSnapshot
-        let presence = try translating { () throws(StorageError) in
-            try snapshot.presence(
-                of: scan.table, in: request.timeRange, among: request.series, count: series.count)
-        }
-        guard var present = presence.exact(among: request.series) else { return nil }
-        if let wanted = request.series { present.formIntersection(wanted) }
-        report.usesPresence = true
-        let frame = try group(
-            grouping, shape, nil, .listed(present.members), series, scan, context)
-        report.groupCount = frame.count
-        return frame
-    }
-
     /// Groups the last rows of series, or their tags, in pieces, by all threads.
-    private func group(
+    func group(
         _ grouping: GroupingPlan, _ shape: LatestShape, _ rows: LastRowsView?,
         _ winners: LastSeries,
         _ series: SeriesSnapshot, _ scan: ScanPlan, _ context: QueryContext

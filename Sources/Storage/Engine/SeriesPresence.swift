@@ -7,7 +7,7 @@
 /// The series that have rows in a range.
 package struct SeriesPresence: Sendable {
     /// Have a row there.
-    package fileprivate(set) var certain: SeriesSet
+    package var certain: SeriesSet
     /// Have rows in a block that lies partly there. Some are certain as well.
     package fileprivate(set) var possible: SeriesSet
 
@@ -16,12 +16,12 @@ package struct SeriesPresence: Sendable {
         possible = SeriesSet(capacity: capacity)
     }
 
-    /// The series with rows, if no block leaves it open for one of those that are wanted.
-    package func exact(among wanted: SeriesSet?) -> SeriesSet? {
+    /// Those that have to be looked at, of some that are wanted or of all.
+    package func open(among wanted: SeriesSet?) -> SeriesSet {
         var open = possible
         open.subtract(certain)
         if let wanted { open.formIntersection(wanted) }
-        return open.isEmpty ? certain : nil
+        return open
     }
 
     fileprivate mutating func insert(_ ids: Range<Int>, isCertain: Bool) {

@@ -71,13 +71,12 @@ struct ScanRun: ~Copyable {
     mutating func scan<Consumer: ScanConsumer>(
         into consumer: inout Consumer, counters: inout ScanCounters
     ) throws(StorageError) {
-        while !consumer.isDone {
-            var least = CursorTarget.none
-            for index in 0..<cursorCount { least = min(least, currents[index]) }
-            guard least != CursorTarget.none else { return }
+        var least = CursorTarget.none
+        for index in 0..<cursorCount { least = min(least, currents[index]) }
+        while least != CursorTarget.none, !consumer.isDone {
             let series = UInt32(truncatingIfNeeded: least)
             slices.removeAll(keepingCapacity: true)
-            try collect(series, &counters)
+            least = try collect(series, &counters)
             guard !slices.isEmpty else { continue }
             if slices.count > 1 { sortSlices() }
             if isLatest {
@@ -88,13 +87,19 @@ struct ScanRun: ~Copyable {
         }
     }
 
+    /// Gathers the slices of a series and moves on to the next one, which it returns.
     private mutating func collect(
         _ series: UInt32, _ counters: inout ScanCounters
-    ) throws(StorageError) {
+    ) throws(StorageError) -> UInt64 {
+        var least = CursorTarget.none
         // With `latestOnly` inputs come by falling last time, and the early ones need no look.
         var reached = Int64.min
         let base = segments.count
-        for index in 0..<chunks.count where currents[base + index] == UInt64(series) {
+        for index in 0..<chunks.count {
+            guard currents[base + index] == UInt64(series) else {
+                least = min(least, currents[base + index])
+                continue
+            }
             if chunks[index].lastTime >= reached {
                 chunks[index].collect(index: base + index, target, into: &slices)
                 if isLatest, let last = slices.last?.last { reached = max(reached, last) }
@@ -102,8 +107,13 @@ struct ScanRun: ~Copyable {
             currents[base + index] =
                 series < target.upper
                 ? chunks[index].seek(series + 1, target) : CursorTarget.none
+            least = min(least, currents[base + index])
         }
-        for index in 0..<base where currents[index] == UInt64(series) {
+        for index in 0..<base {
+            guard currents[index] == UInt64(series) else {
+                least = min(least, currents[index])
+                continue
+            }
             let before = slices.count
             try segments[index].collect(
                 series, index: index, target, reached: reached, into: &slices, &counters)
@@ -115,7 +125,9 @@ struct ScanRun: ~Copyable {
             currents[index] =
                 series < target.upper
                 ? try segments[index].seek(series + 1, target, &counters) : CursorTarget.none
+            least = min(least, currents[index])
         }
+        return least
     }
 
     private mutating func sortSlices() {
