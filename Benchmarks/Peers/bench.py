@@ -3,7 +3,7 @@
 
     bench.py --apus BINARY --bench APUS_BENCH --cache FOLDER [--hosts 100] [--hours 24] [--n 100]
              [--series 100000] [--engines apus,victoriametrics,influxdb,duckdb,clickhouse]
-             [--result Benchmarks/Results/peers] [--seed 1] [--headline SECONDS] [--query-seconds 10]
+             [--sets cpu-only,cardinality] [--result Benchmarks/Results/peers] [--seed 1] [--headline SECONDS] [--query-seconds 10]
 
 Each engine in turn: start with default settings but for paths and loopback ports, load, check by
 query that every row arrived, ask every query n times warm in each of its states, measure disk,
@@ -181,6 +181,7 @@ def main():
                         help="seconds of the longest load; 0 leaves it out")
     parser.add_argument("--query-seconds", type=float, default=10,
                         help="after which a query is asked no more, whatever n")
+    parser.add_argument("--sets", default="cpu-only,cardinality")
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--result", required=True)
     options = parser.parse_args()
@@ -197,22 +198,23 @@ def main():
         ["cardinality", "--series", str(options.series), "--points", str(options.points),
          "--seed", str(options.seed)])
     with open(vm_path) as file:
-        uuids = [line[8:44] for line, _ in zip(file, range(1000))]
+        members = [dict(pair.split("=") for pair in line.split(" ")[0].split(",")[1:]) for line, _ in zip(file, range(1000))]
     sets = {
         "cpu-only": (cpu_path, cpu_set, "cpu", {
             name: workload.tsbs(name, options.hosts, options.hours, options.n, options.seed)
             for name in workload.TSBS}),
         "cardinality": (vm_path, vm_set, "vm", {
-            name: workload.cardinality(name, uuids, options.n, options.seed)
+            name: workload.cardinality(name, members, options.n, options.seed)
             for name in workload.CARDINALITY}),
     }
+    sets = {name: sets[name] for name in options.sets.split(",")}
     expected, outcomes, failures = {}, [], []
     work = tempfile.mkdtemp(prefix="apus-peers.")
     try:
         for name in names:
             try:
                 outcomes.append(run_engine(options, name, sets, work, expected))
-                if options.headline > 0:
+                if options.headline > 0 and "cpu-only" in sets:
                     outcomes[-1]["headline"] = run_headline(
                         options, name, cpu_path, cpu_set, "cpu", work)
             except (WrongAnswer, RuntimeError, OSError, subprocess.CalledProcessError) as error:

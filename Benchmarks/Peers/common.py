@@ -1,6 +1,5 @@
 """What every part needs: a keep-alive HTTP client, /proc, percentiles, answers that compare."""
 
-import http.client
 import json
 import math
 import os
@@ -19,29 +18,77 @@ class WrongAnswer(Exception):
 
 
 class Client:
-    """One kept connection; a query's latency must not hold a handshake."""
+    """One kept connection, and little work between its bytes and the caller: http.client takes 0.17 ms of each
+    question, three times what the fastest answers take."""
 
     def __init__(self, port):
         self.port = port
-        self.connection = None
+        self.socket = None
+        self.rest = b""
 
-    def request(self, method, path, parameters=None, body=None, accept=None):
+    def request(self, method, path, parameters=None, body=b"", accept=None):
+        """The status and the body of an answer. Asks once more if the connection is gone."""
         if parameters:
             path += ("&" if "?" in path else "?") + urllib.parse.urlencode(parameters)
-        headers = {"Accept": accept} if accept else {}
+        body = body.encode() if isinstance(body, str) else body or b""
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+        if accept:
+            head += f"Accept: {accept}\r\n"
+        if body or method == "POST":
+            head += f"Content-Length: {len(body)}\r\n"
         for attempt in (1, 2):
-            if self.connection is None:
-                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
-                self.connection.connect()
-                self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
-                self.connection.request(method, path, body=body, headers=headers)
-                answer = self.connection.getresponse()
-                return answer.status, answer.read()
-            except (http.client.HTTPException, OSError):
-                self.connection = None
+                if self.socket is None:
+                    self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=300)
+                    self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self.rest = b""
+                self.socket.sendall(head.encode() + b"\r\n" + body)
+                return self.answer()
+            except OSError:
+                self.socket = None
                 if attempt == 2:
                     raise
+
+    def until(self, mark):
+        """What comes before a mark, which is taken too."""
+        while mark not in self.rest:
+            self.more()
+        found, _, self.rest = self.rest.partition(mark)
+        return found
+
+    def take(self, count):
+        parts, missing = [self.rest[:count]], count - len(self.rest)
+        self.rest = self.rest[count:]
+        while missing > 0:
+            self.more()
+            parts.append(self.rest[:missing])
+            self.rest, missing = self.rest[missing:], missing - len(parts[-1])
+        return b"".join(parts)
+
+    def more(self):
+        piece = self.socket.recv(1 << 20)
+        if not piece:
+            raise ConnectionError("the connection was closed")
+        self.rest += piece
+
+    def answer(self):
+        head = self.until(b"\r\n\r\n").lower()
+        status = int(head[9:12])
+        if b"transfer-encoding: chunked" in head:
+            chunks = []
+            while size := int(self.until(b"\r\n").partition(b";")[0], 16):
+                chunks.append(self.take(size))
+                self.take(2)
+            # Trailers, of which an empty line is the last.
+            while self.until(b"\r\n"):
+                pass
+            body = b"".join(chunks)
+        else:
+            _, found, length = head.partition(b"content-length:")
+            body = self.take(int(length.partition(b"\r\n")[0])) if found else b""
+        if b"connection: close" in head:
+            self.socket = None
+        return status, body
 
     def get_json(self, path, parameters):
         status, body = self.request("GET", path, parameters)

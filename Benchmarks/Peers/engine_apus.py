@@ -69,12 +69,15 @@ class DIALECT:
     regex = staticmethod(lambda column, pattern: f"{column} ~ '{pattern}'")
     last = "SELECT {columns} FROM cpu LATEST ON time PARTITION BY hostname"
     cardinality = {
-        "tenant-series-count": "SELECT count(DISTINCT uuid) FROM vm WHERE tenant = '{p}'",
-        "latest-by-regex": "SELECT uuid, cpu FROM vm WHERE host ~ '{p}' AND az != 'az3' "
+        "three-tags": "SELECT count(DISTINCT uuid) FROM vm WHERE host = '{0}' AND tenant = '{1}' AND az = '{2}'",
+        "tenant-series-count": "SELECT count(DISTINCT uuid) FROM vm WHERE tenant = '{0}'",
+        "latest-by-regex": "SELECT uuid, cpu FROM vm WHERE host ~ '{0}' AND az != 'az3' "
                            "LATEST ON time PARTITION BY uuid",
         "last-average-by-az": "SELECT az, avg(cpu) FROM vm LATEST ON time PARTITION BY uuid GROUP BY az",
-        "tenant-images": "SELECT DISTINCT image FROM vm WHERE tenant = '{p}'",
-        "one-series": "SELECT time, cpu, mem_used FROM vm WHERE uuid = '{p}'",
+        "tenant-images": "SELECT DISTINCT image FROM vm WHERE tenant = '{0}'",
+        "uuid-infix": "SELECT count(*) FROM vm WHERE uuid ~ '{0}.*{1}'",
+        "one-series": "SELECT time, cpu, mem_used FROM vm WHERE uuid = '{0}'",
+        "count-all": "SELECT count(*) FROM vm",
     }
 
 
@@ -100,7 +103,7 @@ def sql_text(query, dialect):
         return (f"SELECT {dialect.bucket(60)} AS bucket, max(usage_user) FROM cpu "
                 f"WHERE {window[1]} GROUP BY bucket ORDER BY bucket DESC LIMIT 5")
     text = dialect.cardinality.get(query.kind)
-    return text.format(p=query.parameter) if text else None
+    return text.format(*query.parameters) if text else None
 
 
 def sql_answer(query, rows):

@@ -63,13 +63,16 @@ class DuckDialect:
     moment = staticmethod(lambda seconds: f"TIMESTAMP '{rfc3339(seconds).rstrip('Z')}'")
     last = "SELECT {columns} FROM cpu QUALIFY row_number() OVER (PARTITION BY hostname ORDER BY time DESC) = 1"
     cardinality = {
-        "tenant-series-count": "SELECT count(DISTINCT uuid) FROM vm WHERE tenant = '{p}'",
-        "latest-by-regex": "SELECT uuid, arg_max(cpu, time) FROM vm WHERE regexp_matches(host, '{p}') "
+        "three-tags": "SELECT count(DISTINCT uuid) FROM vm WHERE host = '{0}' AND tenant = '{1}' AND az = '{2}'",
+        "tenant-series-count": "SELECT count(DISTINCT uuid) FROM vm WHERE tenant = '{0}'",
+        "latest-by-regex": "SELECT uuid, arg_max(cpu, time) FROM vm WHERE regexp_matches(host, '{0}') "
                            "AND az != 'az3' GROUP BY uuid",
         "last-average-by-az": "SELECT az, avg(last) FROM (SELECT az, arg_max(cpu, time) AS last FROM vm "
                               "GROUP BY uuid, az) GROUP BY az",
-        "tenant-images": "SELECT DISTINCT image FROM vm WHERE tenant = '{p}'",
-        "one-series": "SELECT epoch(time), cpu, mem_used FROM vm WHERE uuid = '{p}'",
+        "tenant-images": "SELECT DISTINCT image FROM vm WHERE tenant = '{0}'",
+        "uuid-infix": "SELECT count(*) FROM vm WHERE regexp_matches(uuid, '{0}.*{1}')",
+        "one-series": "SELECT epoch(time), cpu, mem_used FROM vm WHERE uuid = '{0}'",
+        "count-all": "SELECT count(*) FROM vm",
     }
 
 
@@ -125,13 +128,16 @@ class ClickDialect:
     moment = staticmethod(lambda seconds: f"toDateTime64({seconds}, 3, 'UTC')")
     last = "SELECT {columns} FROM cpu ORDER BY hostname, time DESC LIMIT 1 BY hostname"
     cardinality = {
-        "tenant-series-count": "SELECT count(DISTINCT uuid) FROM vm WHERE tenant = '{p}'",
-        "latest-by-regex": "SELECT uuid, argMax(cpu, time) FROM vm WHERE match(host, '{p}') AND az != 'az3' "
+        "three-tags": "SELECT count(DISTINCT uuid) FROM vm WHERE host = '{0}' AND tenant = '{1}' AND az = '{2}'",
+        "tenant-series-count": "SELECT count(DISTINCT uuid) FROM vm WHERE tenant = '{0}'",
+        "latest-by-regex": "SELECT uuid, argMax(cpu, time) FROM vm WHERE match(host, '{0}') AND az != 'az3' "
                            "GROUP BY uuid",
         "last-average-by-az": "SELECT az, avg(last) FROM (SELECT az, argMax(cpu, time) AS last FROM vm "
                               "GROUP BY uuid, az) GROUP BY az",
-        "tenant-images": "SELECT DISTINCT image FROM vm WHERE tenant = '{p}'",
-        "one-series": "SELECT toUnixTimestamp(time), cpu, mem_used FROM vm WHERE uuid = '{p}'",
+        "tenant-images": "SELECT DISTINCT image FROM vm WHERE tenant = '{0}'",
+        "uuid-infix": "SELECT count(*) FROM vm WHERE match(uuid, '{0}.*{1}')",
+        "one-series": "SELECT toUnixTimestamp(time), cpu, mem_used FROM vm WHERE uuid = '{0}'",
+        "count-all": "SELECT count(*) FROM vm",
     }
 
 

@@ -75,12 +75,16 @@ class InfluxDB(Server):
         if query.kind == "limit":
             return (f"SELECT max(usage_user) FROM cpu WHERE {window[0]} AND {window[1]} "
                     f"GROUP BY time(60s) fill(none) ORDER BY time DESC LIMIT 5")
+        first, second, third = (*query.parameters, "", "", "")[:3]
         return {
-            "tenant-series-count": f"SHOW SERIES EXACT CARDINALITY FROM vm WHERE tenant = '{query.parameter}'",
-            "latest-by-regex": f"SELECT last(cpu) FROM vm WHERE host =~ /{query.parameter}/ AND az != 'az3' GROUP BY uuid",
+            "three-tags": f"SHOW SERIES EXACT CARDINALITY FROM vm WHERE host = '{first}' AND tenant = '{second}' AND az = '{third}'",
+            "tenant-series-count": f"SHOW SERIES EXACT CARDINALITY FROM vm WHERE tenant = '{first}'",
+            "uuid-infix": f"SELECT count(cpu) FROM vm WHERE uuid =~ /{first}.*{second}/",
+            "count-all": "SELECT count(cpu) FROM vm",
+            "latest-by-regex": f"SELECT last(cpu) FROM vm WHERE host =~ /{first}/ AND az != 'az3' GROUP BY uuid",
             "last-average-by-az": "SELECT mean(last) FROM (SELECT last(cpu) FROM vm GROUP BY uuid, az) GROUP BY az",
-            "tenant-images": f"SHOW TAG VALUES FROM vm WITH KEY = image WHERE tenant = '{query.parameter}'",
-            "one-series": f"SELECT cpu, mem_used FROM vm WHERE uuid = '{query.parameter}'",
+            "tenant-images": f"SHOW TAG VALUES FROM vm WITH KEY = image WHERE tenant = '{first}'",
+            "one-series": f"SELECT cpu, mem_used FROM vm WHERE uuid = '{first}'",
         }.get(query.kind)
 
     def run(self, text):
@@ -113,8 +117,9 @@ class InfluxDB(Server):
                 elif query.kind == "one-series":
                     answer[(row[0] - START,)] = tuple(row[1:])
                 else:
-                    answer[("count",)] = (row[0],)
-        return answer or ({("count",): (0,)} if query.kind == "tenant-series-count" else {})
+                    answer[("count",)] = (row[-1],)
+        counts = ("three-tags", "tenant-series-count", "uuid-infix", "count-all")
+        return answer or ({("count",): (0,)} if query.kind in counts else {})
 
     def count(self, table, field):
         body = self.run(f"SELECT count({field}), sum({field}) FROM {table}")

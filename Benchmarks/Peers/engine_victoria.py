@@ -67,13 +67,18 @@ class VictoriaMetrics(Server):
             return ("/api/v1/query", {"query": f"last_over_time({selector}[{query.end - query.start}s])",
                                       "time": query.end - 0.001, "nocache": 1})
         end = START + 86_400
+        first, second, third = (*query.parameters, "", "", "")[:3]
         text = {
-            "tenant-series-count": f'count(last_over_time(vm_cpu{{tenant="{query.parameter}"}}[1d]))',
+            "three-tags": f'count(last_over_time(vm_cpu{{host="{first}",tenant="{second}",az="{third}"}}[1d]))',
+            "tenant-series-count": f'count(last_over_time(vm_cpu{{tenant="{first}"}}[1d]))',
             "latest-by-regex":
-                f'last_over_time(vm_cpu{{host=~"{query.parameter.strip("^$")}",az!="az3"}}[1d])',
+                # A pattern fits the whole value there.
+                f'last_over_time(vm_cpu{{host=~"{first.lstrip("^")}.*",az!="az3"}}[1d])',
             "last-average-by-az": "avg(last_over_time(vm_cpu[1d])) by (az)",
-            "tenant-images": f'count(last_over_time(vm_cpu{{tenant="{query.parameter}"}}[1d])) by (image)',
-            "one-series": f'{{__name__=~"vm_(cpu|mem_used)",uuid="{query.parameter}"}}[1d]',
+            "tenant-images": f'count(last_over_time(vm_cpu{{tenant="{first}"}}[1d])) by (image)',
+            "uuid-infix": f'sum(count_over_time(vm_cpu{{uuid=~".*{first}.*{second}.*"}}[2d]))',
+            "one-series": f'{{__name__=~"vm_(cpu|mem_used)",uuid="{first}"}}[1d]',
+            "count-all": "sum(count_over_time(vm_cpu[2d]))",
         }.get(query.kind)
         return ("/api/v1/query", {"query": text, "time": end, "nocache": 1}) if text else None
 
@@ -109,7 +114,7 @@ class VictoriaMetrics(Server):
                     cells.setdefault((int(moment) - START,), {})[index] = float(value)
             else:
                 cells[("count",)] = {0: float(series["value"][1])}
-        if query.kind == "tenant-series-count" and not cells:
+        if query.kind in ("three-tags", "tenant-series-count", "uuid-infix") and not cells:
             cells = {("count",): {0: 0.0}}
         return {key: tuple(values[index] for index in sorted(values)) for key, values in cells.items()}
 

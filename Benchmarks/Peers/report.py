@@ -81,6 +81,11 @@ def load_table(rows):
     return lines + ["", "Bold: Apus is behind.", ""]
 
 
+def asked(outcomes):
+    return [name for name in list(workload.TSBS) + workload.CARDINALITY
+            if any(name in outcome["queries"] for outcome in outcomes)]
+
+
 def state_table(peers):
     """Every engine's queries in every state that it has."""
     columns = []
@@ -92,7 +97,7 @@ def state_table(peers):
              "with cold durations of a second; ClickHouse has no head, and DuckDB nothing to merge.", "",
              "| query | " + " | ".join(f"{peer['name']} {state}" for peer, state in columns) + " |",
              "| --- |" + " ---: |" * len(columns)]
-    for name in list(workload.TSBS) + workload.CARDINALITY:
+    for name in asked(peers):
         found = [peer["queries"].get(name, {}).get(state) for peer, state in columns]
         lines.append(f"| {name} | " + " | ".join(number(f["p50"]) if f else "—" for f in found) + " |")
     return lines
@@ -131,7 +136,7 @@ def write(options, cpu_set, vm_set, outcomes, failures):
               "Median milliseconds; in parentheses how many times Apus' best that is. p95, p99 and CPU are in the JSON.", "",
               "| query | Apus head | flushed | compacted | " + " | ".join(p["name"] for p in peers) + " |",
               "| --- | ---: | ---: | ---: |" + " ---: |" * len(peers)]
-    for name in list(workload.TSBS) + workload.CARDINALITY:
+    for name in asked(outcomes):
         states = ours["queries"].get(name, {})
         own = best(states)
         cells = [number(states[s]["p50"]) if states.get(s) else "—" for s in ("head", "flushed", "compacted")]

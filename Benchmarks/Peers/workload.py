@@ -25,7 +25,7 @@ class Query:
     bucket: int = 60
     aggregate: str = "max"
     by_host: bool = False
-    parameter: str = ""
+    parameters: tuple = ()
 
 
 # name: kind, metrics, hosts (0: all), hours, bucket seconds, aggregate, by host
@@ -47,8 +47,8 @@ TSBS = {
     "groupby-orderby-limit": ("limit", 1, 0, 0, 60, "max", False),
 }
 
-CARDINALITY = ["tenant-series-count", "latest-by-regex", "last-average-by-az", "tenant-images",
-               "one-series"]
+CARDINALITY = ["three-tags", "tenant-series-count", "tenant-images", "latest-by-regex", "uuid-infix", "one-series",
+               "last-average-by-az", "count-all"]
 
 
 def tsbs(name, hosts, hours, count, seed):
@@ -73,15 +73,23 @@ def tsbs(name, hosts, hours, count, seed):
     return queries
 
 
-def cardinality(name, uuids, count, seed):
+def cardinality(name, members, count, seed):
+    """`members` are the tags of some series of the set."""
     dice = random.Random(f"{seed}/{name}")
+    digits = "0123456789abcdef"
     queries = []
     for _ in range(count):
+        member = dice.choice(members)
         if name == "one-series":
-            parameter = dice.choice(uuids)
+            parameters = (member["uuid"],)
+        elif name == "three-tags":
+            parameters = (member["host"], member["tenant"], member["az"])
         elif name == "latest-by-regex":
-            parameter = f"^hv{dice.randrange(1, 20)}[0-9]$"
+            # One in seventeen of 2,000 hosts.
+            parameters = ("^hv12",)
+        elif name == "uuid-infix":
+            parameters = ("".join(dice.choices(digits, k=3)), "".join(dice.choices(digits, k=4)))
         else:
-            parameter = f"t{dice.randrange(500)}"
-        queries.append(Query(name, name, parameter=parameter))
+            parameters = (member["tenant"],)
+        queries.append(Query(name, name, parameters=parameters))
     return queries
