@@ -25,7 +25,7 @@ package struct QueryAccess: Sendable {
         let isAllowed: Bool
         let deed: String
         switch statement.kind {
-        case .select, .show, .describe, .setTimeZone, .explain:
+        case .query, .show, .describe, .setTimeZone, .explain:
             (isAllowed, deed) = (canRead, "read")
         case .insert: (isAllowed, deed) = (canWrite, "write")
         default: (isAllowed, deed) = (isAdmin, "administer")

@@ -124,12 +124,11 @@ struct DocumentationTests {
     @Test func `what is said to be missing says so itself`() async throws {
         try await withExamples(try Self.page()) { runner in
             for sql in [
-                "SELECT avg(bytes) FROM cpu SAMPLE BY 5m", "SELECT * FROM cpu, cpu c",
-                "SELECT * FROM cpu JOIN cpu c ON true", "SELECT * FROM (SELECT 1)",
-                "WITH a AS (SELECT 1) SELECT * FROM a", "SELECT 1 UNION SELECT 2",
-                "SELECT sum(bytes) OVER () FROM cpu", "SELECT host FROM cpu QUALIFY true",
-                "SELECT DISTINCT ON (host) host FROM cpu",
-                "SELECT host, max(bytes) FROM cpu GROUP BY ALL",
+                "SELECT 1 FROM cpu a RIGHT JOIN cpu b USING (host)",
+                "SELECT 1 FROM cpu a FULL JOIN cpu b USING (host)",
+                "SELECT (SELECT max(c.bytes) FROM cpu c WHERE c.host = cpu.host) FROM cpu",
+                "WITH RECURSIVE a AS (SELECT 1) SELECT * FROM a", "VALUES (1)",
+                "SELECT avg(bytes) FROM cpu SAMPLE BY 5m ALIGN TO FIRST OBSERVATION",
                 "SELECT first(bytes, bytes) FROM cpu", "SELECT sum(DISTINCT bytes) FROM cpu",
                 "SELECT max(INTERVAL '1 hour') FROM cpu", "DELETE FROM cpu",
                 "ALTER TABLE cpu RENAME TO c", "KILL 1", "SHOW QUERIES", "EXPLAIN SHOW TABLES",

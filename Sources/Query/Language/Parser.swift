@@ -65,7 +65,7 @@ package struct Parser {
                 throw QueryError(
                     .syntax, "expected one statement, found a second one", at: current.position)
             }
-            throw unexpectedAfterStatement()
+            throw unexpected("end of query")
         }
         return statement
     }
@@ -142,7 +142,7 @@ package struct Parser {
 
     // MARK: - Errors
 
-    private func tooDeep(at position: SourcePosition) -> QueryError {
+    func tooDeep(at position: SourcePosition) -> QueryError {
         QueryError(
             .limit, "the statement is nested too deeply, the limit is \(limits.depthMax) levels",
             at: position)
@@ -199,11 +199,4 @@ package struct Parser {
             && peek().position.byteOffset == current.endOffset
     }
 
-    /// What follows a complete statement and is not its end.
-    private func unexpectedAfterStatement() -> QueryError {
-        switch current.keyword {
-        case "UNION", "INTERSECT", "EXCEPT": unsupported(current.keyword)
-        default: unexpected("end of query")
-        }
-    }
 }

@@ -220,7 +220,11 @@ extension Parser {
         switch keyword {
         case "IN":
             try expect(.leftParenthesis)
-            if at("SELECT") || at("WITH") { throw unsupported("a subquery") }
+            if startsQuery {
+                let query = try query()
+                try expect(.rightParenthesis)
+                return try make(.inQuery(left, query, negated: negated), at: position)
+            }
             let list = try expressionList("an expression")
             try expect(.rightParenthesis)
             result = try make(.inList(left, list, negated: negated), at: position)

@@ -52,8 +52,12 @@ extension Parser {
     }
 
     private mutating func parenthesised() throws(QueryError) -> Expression {
-        advance()
-        if at("SELECT") || at("WITH") || at("VALUES") { throw unsupported("a subquery") }
+        let position = advance().position
+        if startsQuery {
+            let query = try query()
+            try expect(.rightParenthesis)
+            return try make(.subquery(query), at: position)
+        }
         let inner = try expression()
         if current.is(.comma) { throw unsupported("a row of several values") }
         try expect(.rightParenthesis)
@@ -72,6 +76,13 @@ extension Parser {
             return try caseExpression()
         case "CAST" where peek().is(.leftParenthesis):
             return try castCall()
+        case "EXISTS" where peek().is(.leftParenthesis):
+            advance()
+            advance()
+            guard startsQuery else { throw unexpected("SELECT") }
+            let query = try query()
+            try expect(.rightParenthesis)
+            return try make(.exists(query), at: token.position)
         case "EXISTS", "ARRAY":
             throw unsupported(token.keyword)
         case "INTERVAL" where peek().isString:
@@ -272,8 +283,7 @@ extension Parser {
             call.filter = try expression()
             try expect(.rightParenthesis)
         }
-        if at("OVER"), peek().is(.leftParenthesis) { throw unsupported("a window function") }
-        return try make(.call(call), at: name.position)
+        return try withWindow(call, at: name.position)
     }
 
     private mutating func arguments(of call: inout FunctionCall) throws(QueryError) {
@@ -294,7 +304,6 @@ extension Parser {
                         .syntax, "an argument without a name cannot follow one with a name",
                         at: current.position)
                 }
-                if at("SELECT") { throw unsupported("a subquery") }
                 call.arguments.append(try expression())
             }
         } while accept(.comma)

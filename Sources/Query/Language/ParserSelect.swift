@@ -1,35 +1,34 @@
-// SELECT and its clauses. What later releases bring is recognised, so that the error says so.
+// SELECT and its clauses, up to ORDER BY. What later releases bring is recognised, so that the error says
+// so.
 
 extension Parser {
+    /// Up to ORDER BY, which may belong to more than this SELECT.
     mutating func select() throws(QueryError) -> SelectStatement {
         var statement = SelectStatement(position: current.position)
         try expect("SELECT")
         try distinct(&statement)
         repeat { statement.items.append(try selectItem()) } while accept(.comma)
         if at("INTO") { throw unsupported("SELECT INTO") }
-        if accept("FROM") {
-            statement.from = try tableReference()
-            try rejectJoins()
-        }
+        if accept("FROM") { statement.from = try fromItem() }
         if accept("WHERE") { statement.condition = try expression() }
         try latestOn(&statement)
-        try rejectSampleBy()
+        try sampleBy(&statement)
         try grouping(&statement)
-        if at("WINDOW") || at("QUALIFY") { throw unsupported(current.keyword) }
-        if accept("ORDER") {
-            try expect("BY")
-            if at("ALL") { throw unsupported("ORDER BY ALL") }
-            repeat { statement.orderBy.append(try orderItem()) } while accept(.comma)
-        }
-        (statement.limit, statement.offset) = try limitAndOffset()
-        if at("FETCH") || at("FOR") { throw unsupported(current.keyword) }
+        statement.windows = try namedWindows()
+        if accept("QUALIFY") { statement.qualify = try expression() }
         return statement
     }
 
     private mutating func distinct(_ statement: inout SelectStatement) throws(QueryError) {
         if accept("DISTINCT") {
-            if at("ON") { throw unsupported("DISTINCT ON") }
-            statement.isDistinct = true
+            if at("ON"), peek().is(.leftParenthesis) {
+                advance()
+                advance()
+                statement.distinctOn = try expressionList("an expression")
+                try expect(.rightParenthesis)
+            } else {
+                statement.isDistinct = true
+            }
         } else {
             _ = accept("ALL")
         }
@@ -38,19 +37,23 @@ extension Parser {
     private mutating func selectItem() throws(QueryError) -> SelectItem {
         let position = current.position
         if accept(.star) {
-            try rejectStarModifiers()
-            return SelectItem(kind: .star(qualifier: nil), position: position)
+            return SelectItem(
+                kind: .star(qualifier: nil, excluded: try excluded()), position: position)
         }
         let isName = current.isQuotedName || (current.isWord && !isReserved(current))
         if isName, peek().is(.dot), peek(2).is(.star) {
             let qualifier = identifier(from: advance())
             advance()
             advance()
-            try rejectStarModifiers()
-            return SelectItem(kind: .star(qualifier: qualifier), position: position)
+            return SelectItem(
+                kind: .star(qualifier: qualifier, excluded: try excluded()), position: position)
         }
         if at("COLUMNS"), peek().is(.leftParenthesis), peek(2).isString {
-            throw unsupported("COLUMNS(…)")
+            advance()
+            advance()
+            let pattern = advance().text
+            try expect(.rightParenthesis)
+            return SelectItem(kind: .columns(pattern: pattern), position: position)
         }
         let expression = try expression()
         var alias: Identifier?
@@ -62,59 +65,20 @@ extension Parser {
         return SelectItem(kind: .expression(expression, alias: alias), position: position)
     }
 
-    private func rejectStarModifiers() throws(QueryError) {
-        if ["EXCLUDE", "EXCEPT", "REPLACE"].contains(current.keyword), peek().is(.leftParenthesis) {
-            throw unsupported("* \(current.keyword)")
+    /// `EXCLUDE (a, b)` or `EXCLUDE a`, as DuckDB has it.
+    private mutating func excluded() throws(QueryError) -> [Identifier] {
+        if at("REPLACE"), peek().is(.leftParenthesis) { throw unsupported("* REPLACE") }
+        let isExclude = at("EXCLUDE") && (peek().isWord || peek().isQuotedName)
+        if peek().is(.leftParenthesis), at("EXCLUDE") || at("EXCEPT"), peek(2).keyword != "SELECT" {
+            advance()
+            return try columnAliases()
         }
+        guard isExclude, !ReservedWords.contains(peek().keyword) else { return [] }
+        advance()
+        return [try name("a column's name")]
     }
 
     private func isReserved(_ token: Token) -> Bool { ReservedWords.contains(token.keyword) }
-
-    // MARK: - FROM
-
-    private mutating func tableReference() throws(QueryError) -> TableReference {
-        if current.is(.leftParenthesis) { throw unsupported("a subquery") }
-        if at("LATERAL") { throw unsupported("LATERAL") }
-        let name = try tableName()
-        if current.is(.leftParenthesis) {
-            throw unsupported("a function in FROM", at: name.position)
-        }
-        var alias: Identifier?
-        if accept("AS") {
-            alias = try self.name("an alias")
-        } else if current.isQuotedName
-            || (current.isWord && !isReserved(current) && !startsClause())
-        {
-            alias = identifier(from: advance())
-        }
-        return TableReference(name: name, alias: alias)
-    }
-
-    /// Whether an unreserved word begins a clause here rather than being an alias.
-    private func startsClause() -> Bool {
-        switch (current.keyword, peek().keyword) {
-        case ("LATEST", "ON"), ("SAMPLE", "BY"), ("ASOF", _), ("LT", "JOIN"), ("SPLICE", "JOIN"),
-            ("TABLESAMPLE", _), ("PARTITION", "BY"), ("ALIGN", "TO"):
-            true
-        case ("FILL", _): peek().is(.leftParenthesis)
-        default: false
-        }
-    }
-
-    private func rejectJoins() throws(QueryError) {
-        if current.is(.comma) { throw unsupported("a join") }
-        switch (current.keyword, peek().keyword) {
-        case ("ASOF", _), ("LT", "JOIN"), ("SPLICE", "JOIN"), ("WINDOW", "JOIN"):
-            throw unsupported("\(current.keyword) JOIN")
-        case ("JOIN", _), ("INNER", _), ("LEFT", _), ("RIGHT", _), ("FULL", _), ("CROSS", _),
-            ("NATURAL", _):
-            throw unsupported("JOIN")
-        case ("TABLESAMPLE", _):
-            throw unsupported("TABLESAMPLE")
-        default:
-            return
-        }
-    }
 
     // MARK: - Time series clauses
 
@@ -135,29 +99,50 @@ extension Parser {
         }
     }
 
-    private func rejectSampleBy() throws(QueryError) {
-        if at("SAMPLE", "BY") { throw unsupported("SAMPLE BY") }
-        if at("FILL"), peek().is(.leftParenthesis) { throw unsupported("FILL") }
-    }
-
     // MARK: - Grouping, order and limits
 
     private mutating func grouping(_ statement: inout SelectStatement) throws(QueryError) {
+        if at("GROUP"), statement.sampleBy != nil {
+            throw QueryError(
+                .syntax, "SAMPLE BY and GROUP BY don't go together", at: current.position,
+                hint: "what SAMPLE BY's select list has beside aggregates are the groups")
+        }
         if accept("GROUP") {
             try expect("BY")
-            if at("ALL") { throw unsupported("GROUP BY ALL") }
-            if current.is(.leftParenthesis), peek().is(.rightParenthesis) {
+            if at("ALL"), !peek().is(.dot), !peek().is(.leftParenthesis) {
+                advance()
+                statement.groupsByAll = true
+            } else if current.is(.leftParenthesis), peek().is(.rightParenthesis) {
                 throw unsupported("an empty grouping")
+            } else {
+                statement.groupBy = try expressionList("an expression")
             }
-            statement.groupBy = try expressionList("an expression")
-            try rejectSampleBy()
+            if at("SAMPLE", "BY") {
+                throw QueryError(
+                    .syntax, "SAMPLE BY and GROUP BY don't go together", at: current.position,
+                    hint: "time_bucket in GROUP BY does what SAMPLE BY does")
+            }
         }
         if accept("HAVING") { statement.having = try expression() }
     }
 
-    private mutating func orderItem() throws(QueryError) -> OrderItem {
-        var item = OrderItem(
-            expression: try expression(), isDescending: false, nullsFirst: nil)
+    /// Behind ORDER.
+    mutating func order(_ statement: inout SelectStatement) throws(QueryError) {
+        try expect("BY")
+        if at("ALL") {
+            let item = Expression(.literal(.null), at: advance().position)
+            statement.ordersByAll = try direction(of: item)
+            return
+        }
+        repeat { statement.orderBy.append(try orderItem()) } while accept(.comma)
+    }
+
+    mutating func orderItem() throws(QueryError) -> OrderItem {
+        try direction(of: try expression())
+    }
+
+    private mutating func direction(of expression: Expression) throws(QueryError) -> OrderItem {
+        var item = OrderItem(expression: expression, isDescending: false, nullsFirst: nil)
         if accept("DESC") {
             item.isDescending = true
         } else {

@@ -5,11 +5,11 @@ extension Parser {
         let start = current
         let position = start.position
         guard start.isWord else {
-            if start.is(.leftParenthesis) { throw unsupported("a SELECT in parentheses") }
+            if start.is(.leftParenthesis) { return Statement(.query(try query()), at: position) }
             throw unexpected("a statement")
         }
         switch start.keyword {
-        case "SELECT": return Statement(.select(try select()), at: position)
+        case "SELECT", "WITH": return Statement(.query(try query()), at: position)
         case "SHOW": return Statement(.show(try show()), at: position)
         case "DESCRIBE", "DESC":
             advance()
@@ -27,7 +27,7 @@ extension Parser {
             return Statement(
                 .compact(isWhole ? nil : try optionalTableWordThenName()), at: position)
         case "SET": return Statement(.setTimeZone(try setTimeZone()), at: position)
-        case "WITH", "VALUES", "TABLE", "FROM", "UPDATE", "TRUNCATE", "MERGE", "COPY", "KILL",
+        case "VALUES", "TABLE", "FROM", "UPDATE", "TRUNCATE", "MERGE", "COPY", "KILL",
             "GRANT", "REVOKE", "BEGIN", "START", "COMMIT", "ROLLBACK", "PREPARE", "EXECUTE",
             "DEALLOCATE", "USE", "VACUUM", "ANALYZE", "RESET":
             throw unsupported(start.keyword)

@@ -164,6 +164,12 @@ package struct Expression: Hashable, Sendable {
         /// `EXTRACT(field FROM source)`; the field as written.
         case extract(field: Identifier, source: Expression)
         case atTimeZone(Expression, zone: Expression)
+        /// `(SELECT …)` where a value stands: its one column of one row, or NULL.
+        case subquery(Query)
+        case inQuery(Expression, Query, negated: Bool)
+        case exists(Query)
+        /// `call OVER window`.
+        case window(FunctionCall, WindowReference)
     }
 
     package let kind: Kind
@@ -222,63 +228,6 @@ package struct CaseExpression: Hashable, Sendable {
     /// One or more.
     package var branches: [Branch]
     package var otherwise: Expression?
-}
-
-// MARK: - SELECT
-
-package struct SelectItem: Hashable, Sendable {
-    package enum Kind: Hashable, Sendable {
-        /// `*` or `alias.*`.
-        case star(qualifier: Identifier?)
-        case expression(Expression, alias: Identifier?)
-    }
-
-    package var kind: Kind
-    package var position: SourcePosition
-}
-
-package struct TableReference: Hashable, Sendable {
-    package var name: TableName
-    package var alias: Identifier?
-
-    package var position: SourcePosition { name.position }
-}
-
-package struct OrderItem: Hashable, Sendable {
-    /// An integer literal is an ordinal, a bare name may be an alias: the binder's business.
-    package var expression: Expression
-    package var isDescending: Bool
-    /// Nil when not said: last for ascending, first for descending.
-    package var nullsFirst: Bool?
-}
-
-/// `LATEST ON time PARTITION BY columns`.
-package struct LatestOn: Hashable, Sendable {
-    package var time: ColumnReference
-    /// One or more.
-    package var partitionColumns: [ColumnReference]
-    package var position: SourcePosition
-}
-
-package struct SelectStatement: Hashable, Sendable {
-    package var position: SourcePosition
-    package var isDistinct = false
-    package var items: [SelectItem] = []
-    package var from: TableReference?
-    package var condition: Expression?
-    /// Applied behind the condition, before grouping.
-    package var latestOn: LatestOn?
-    /// Ordinals and aliases are the binder's business.
-    package var groupBy: [Expression] = []
-    package var having: Expression?
-    package var orderBy: [OrderItem] = []
-    /// Nil also for `LIMIT ALL`.
-    package var limit: Expression?
-    package var offset: Expression?
-
-    package init(position: SourcePosition) {
-        self.position = position
-    }
 }
 
 // MARK: - Other statements
@@ -387,7 +336,7 @@ package enum ShowStatement: Hashable, Sendable {
 
 package struct Statement: Hashable, Sendable {
     package indirect enum Kind: Hashable, Sendable {
-        case select(SelectStatement)
+        case query(Query)
         case show(ShowStatement)
         case describe(TableName)
         case explain(Statement, analyze: Bool)
@@ -417,7 +366,7 @@ package struct Statement: Hashable, Sendable {
     /// Whether the statement only reads: what a GET may carry.
     package var isReadOnly: Bool {
         switch kind {
-        case .select, .show, .describe, .setTimeZone: true
+        case .query, .show, .describe, .setTimeZone: true
         case .explain(let inner, let analyze): !analyze || inner.isReadOnly
         default: false
         }

@@ -4,7 +4,7 @@ extension Expression.Kind {
     /// Calls `body` with every direct child, in the order written.
     package func forEachChild(_ body: (Expression) -> Void) {
         switch self {
-        case .column, .literal, .typedLiteral, .parameter: break
+        case .column, .literal, .typedLiteral, .parameter, .subquery, .exists: break
         case .unary(_, let operand), .isTest(let operand, _, _), .cast(let operand, _),
             .extract(_, let operand):
             body(operand)
@@ -14,6 +14,12 @@ extension Expression.Kind {
             body(right)
         case .and(let operands), .or(let operands):
             operands.forEach(body)
+        case .inQuery(let operand, _, _): body(operand)
+        case .window(let call, let window):
+            Expression.Kind.call(call).forEachChild(body)
+            guard case .written(let specification) = window else { return }
+            specification.partitionBy.forEach(body)
+            specification.orderBy.forEach { body($0.expression) }
         case .inList(let operand, let list, _):
             body(operand)
             list.forEach(body)
@@ -48,12 +54,15 @@ extension Expression {
     private var suggestedName: String? {
         switch kind {
         case .column(let column): column.name.text
-        case .call(let call): call.name.isQuoted ? call.name.text : asciiLowercased(call.name.text)
+        case .call(let call), .window(let call, _):
+            call.name.isQuoted ? call.name.text : asciiLowercased(call.name.text)
         case .cast(let operand, let type): operand.suggestedName ?? type.outputName
         case .typedLiteral(let type, _): type.outputName
         case .literal(.boolean): "bool"
         case .caseWhen(let expression): expression.otherwise?.columnOrCallName ?? "case"
         case .extract: "extract"
+        case .exists: "exists"
+        case .subquery(let query): query.outputName
         case .atTimeZone: "timezone"
         default: nil
         }
@@ -62,9 +71,23 @@ extension Expression {
     /// `CASE … ELSE name END` is called `name`, but only by a column, call or the like.
     private var columnOrCallName: String? {
         switch kind {
-        case .column, .call, .extract, .atTimeZone: suggestedName
+        case .column, .call, .window, .extract, .atTimeZone, .subquery: suggestedName
         case .cast(let operand, _): operand.columnOrCallName
         default: nil
+        }
+    }
+}
+
+extension Query {
+    /// A subquery's value is called like its column.
+    fileprivate var outputName: String? {
+        switch body {
+        case .set(let operation): operation.left.outputName
+        case .select(let select):
+            switch select.items.first?.kind {
+            case .expression(let expression, let alias)?: alias?.text ?? expression.outputName
+            default: nil
+            }
         }
     }
 }

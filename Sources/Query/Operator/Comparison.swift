@@ -132,6 +132,9 @@ func inVectors(
             result.values[row] = members.contains(operand.byteArray(row)) ? 1 : 0
         }
         if hasNull { nullWhereFalse(&result) }
+    } else if list.count > 8, let members = slotSet(list, operand.type) {
+        result = mapUnary(operand, .bool) { members.contains($0) ? 1 : 0 }
+        if hasNull { nullWhereFalse(&result) }
     } else {
         result = Vector(.bool(false), count: operand.count)
         for item in list {
@@ -139,6 +142,14 @@ func inVectors(
         }
     }
     return negated ? notVector(result) : result
+}
+
+/// Constants that are equal if their slots are; nil if that doesn't tell.
+private func slotSet(_ list: [Vector], _ type: ResultType) -> Set<UInt64>? {
+    guard !type.usesBytes, type != .float64,
+        list.allSatisfy({ $0.isConstant && ($0.type == type || !$0.isValid(0)) })
+    else { return nil }
+    return Set(list.filter { $0.isValid(0) }.map { $0.slot(0) })
 }
 
 private func nullWhereFalse(_ vector: inout Vector) {

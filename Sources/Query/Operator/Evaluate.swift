@@ -10,7 +10,8 @@ extension BoundExpression {
         switch kind {
         case .constant(let constant): return Vector(constant, count: frame.count)
         case .column(let index): return frame.columns[index]
-        case .aggregate: preconditionFailure("BUG: an aggregate was not replaced")
+        case .aggregate, .gapFilled, .windowValue:
+            preconditionFailure("BUG: an aggregate was not replaced")
         case .not(let operand): return notVector(try operand.evaluate(frame))
         case .and(let operands):
             var result = try operands[0].evaluate(frame)

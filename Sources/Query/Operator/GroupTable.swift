@@ -83,6 +83,25 @@ struct GroupTable {
         key.withUnsafeBytes { group(of: $0) }
     }
 
+    /// The group of a key, or nil if there is none.
+    func find(_ key: [UInt8]) -> Int? {
+        key.withUnsafeBytes { key in
+            let hash = KeyHash.hash(key)
+            let mask = slots.count - 1
+            var slot = Int(truncatingIfNeeded: hash) & mask
+            while slots[slot] != 0 {
+                let group = Int(slots[slot]) - 1
+                if hashes[group] == hash,
+                    withKey(group, { $0.count == key.count && compareBytes($0, key) == 0 })
+                {
+                    return group
+                }
+                slot = (slot + 1) & mask
+            }
+            return nil
+        }
+    }
+
     mutating func group(of key: UnsafeRawBufferPointer) -> Int {
         let hash = KeyHash.hash(key)
         let mask = slots.count - 1

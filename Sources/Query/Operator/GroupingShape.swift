@@ -52,7 +52,7 @@ struct GroupingShape {
             case .field:
                 guard let index = scan.fieldIndex[slot] else { return nil }
                 sources.append(.field(index))
-            case .tag: return nil
+            case .tag, .output: return nil
             }
         }
     }

@@ -129,18 +129,15 @@ struct LatestShape {
         _ context: QueryContext
     ) -> Frame {
         var columns: [Vector] = []
+        let types = scan.types
         for (slot, column) in scan.columns.enumerated() {
-            let type: ResultType =
-                switch column {
-                case .time: .timestamp
-                case .tag: .string
-                case .field(let index): ResultType(scan.schema.fields[index].type)
-                }
+            let type = types[slot]
             guard slots.contains(slot) else {
                 columns.append(Vector(Constant(nullOf: type), count: series.count))
                 continue
             }
             switch column {
+            case .output: preconditionFailure("BUG: a scan has no outputs of a query")
             case .tag(let tag): columns.append(tagVector(snapshot.tag(tag), series))
             case .time:
                 guard let rows else { preconditionFailure("BUG: a time without last rows") }

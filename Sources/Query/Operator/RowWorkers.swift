@@ -69,7 +69,7 @@ final class SortWorker: ScanWorker {
 }
 
 /// Sends rows to the sink as they come; on the query's own thread.
-final class StreamWorker<Sink: ResultSink>: ScanWorker {
+final class StreamWorker<Sink: BatchSink>: ScanWorker {
     private let plan: SelectPlan
     private let scan: ScanPlan
     private let context: QueryContext
@@ -116,7 +116,7 @@ extension SelectPlan {
 }
 
 /// Cuts by OFFSET and LIMIT, and gathers rows into batches for the sink.
-struct OutputWriter<Sink: ResultSink> {
+struct OutputWriter<Sink: BatchSink> {
     private static var batchRows: Int { 2_048 }
 
     var sink: Sink
@@ -133,7 +133,7 @@ struct OutputWriter<Sink: ResultSink> {
         remaining = limit ?? .max
     }
 
-    var isFull: Bool { remaining == 0 }
+    var isFull: Bool { remaining == 0 || sink.isFull }
 
     mutating func append(_ columns: [Vector], count: Int) throws(QueryError) {
         let skipped = min(toSkip, count)
@@ -149,9 +149,7 @@ struct OutputWriter<Sink: ResultSink> {
             if pending == 0, stop - start == Self.batchRows {
                 // Whole batches need no copy of their strings.
                 try sink.append(
-                    ResultBatch(
-                        rowCount: stop - start,
-                        columns: columns.map { ResultVector($0.sliced(start..<stop)) }))
+                    columns.map { $0.sliced(start..<stop) }, count: stop - start)
                 start = stop
                 continue
             }
@@ -172,8 +170,7 @@ struct OutputWriter<Sink: ResultSink> {
         guard pending > 0 else { return }
         let count = pending
         pending = 0
-        let columns = builders.indices.map { ResultVector(builders[$0].finish()) }
-        try sink.append(ResultBatch(rowCount: count, columns: columns))
+        try sink.append(builders.indices.map { builders[$0].finish() }, count: count)
     }
 }
 

@@ -18,13 +18,7 @@ struct ScanFrameBuilder {
         self.scan = scan
         self.context = context
         snapshot = scan.table.seriesSnapshot
-        types = scan.columns.map { column in
-            switch column {
-            case .time: .timestamp
-            case .tag: .string
-            case .field(let index): ResultType(scan.schema.fields[index].type)
-            }
-        }
+        types = scan.types
     }
 
     /// The tags of a series that the query needs, by frame column.
@@ -92,6 +86,7 @@ struct ScanFrameBuilder {
             case .field:
                 columns.append(
                     try Self.vector(column(slot, rows), types[slot], rows.count, picked))
+            case .output: preconditionFailure("BUG: a scan has no outputs of a query")
             }
         }
         var frame = Frame(count: count, columns: columns)
@@ -149,6 +144,12 @@ extension Frame {
         let (mask, kept) = trueMask(try condition.evaluate(self))
         if kept == 0 { return nil }
         return kept == count ? self : compacted(by: mask, keptCount: kept)
+    }
+
+    /// The same, which may be none.
+    func onlyThose(_ condition: BoundExpression) throws(QueryError) -> Frame {
+        try filtered(by: condition)
+            ?? compacted(by: [UInt8](repeating: 0, count: count), keptCount: 0)
     }
 
     func compacted(by mask: [UInt8], keptCount: Int) -> Frame {

@@ -16,66 +16,75 @@ struct ExecutionReport {
     var countedRows = 0
     var groupCount: Int?
     var rowCount = 0
+
+    mutating func add(warnings new: [String]) {
+        for warning in new where !warnings.contains(warning) { warnings.append(warning) }
+    }
 }
 
 extension QueryEngine {
+    /// Runs a query over one snapshot, which has all of its tables.
     func execute<Sink: ResultSink>(
-        _ plan: SelectPlan, _ context: QueryContext, strict: Bool,
+        _ plan: QueryPlan, _ snapshot: Snapshot, _ context: QueryContext, strict: Bool,
         into sink: inout HeadHoldingSink<Sink>
     ) throws(QueryError) -> ExecutionReport {
         var report = ExecutionReport()
         try sink.begin(plan.resultColumns)
-        guard let scan = plan.scan else {
-            let frame = try rowWithoutTable(plan, context)
-            report.rowCount = try emit(plan, frame, context, &sink)
-            return report
-        }
-        while true {
-            // The snapshot first: every series it can show is in the index by then.
-            let snapshot = storage.snapshot(of: [scan.table])
-            do throws(QueryError) {
-                return try scanned(plan, scan, snapshot, context, strict: strict, into: &sink)
-            } catch {
-                // What is damaged was set aside; the rest answers, with a warning, unless rows that
-                // may depend on it are out already. Each turn takes something away.
-                guard error.code == .damaged, !strict, !sink.isReleased,
-                    damageCount(storage.snapshot(of: [scan.table])) > damageCount(snapshot)
-                else { throw error }
-                context.restart()
+        var answer = AnswerSink(base: sink)
+        defer { sink = answer.base }
+        report.rowCount = try run(
+            plan, snapshot, context, strict: strict, &report, into: &answer)
+        return report
+    }
+
+    /// The rows of a query that belongs to another one.
+    func run<Sink: BatchSink>(
+        _ plan: QueryPlan, _ snapshot: Snapshot, _ context: QueryContext, strict: Bool,
+        _ report: inout ExecutionReport, into sink: inout Sink
+    ) throws(QueryError) -> Int {
+        switch plan {
+        case .set(let set):
+            return try run(set, snapshot, context, strict: strict, &report, into: &sink)
+        case .select(let select):
+            if let scan = select.scan {
+                return try scanned(
+                    select, scan, snapshot, context, strict: strict, &report, into: &sink)
             }
-        }
-        func damageCount(_ snapshot: Snapshot) -> Int {
-            snapshot.warnings(for: scan.table, in: .all).count
+            if let source = select.source {
+                return try derived(
+                    select, source, snapshot, context, strict: strict, &report, into: &sink)
+            }
+            let frame = try rowWithoutTable(select, context)
+            return try emit(select, frame, context, &sink)
         }
     }
 
-    private func scanned<Sink: ResultSink>(
+    private func scanned<Sink: BatchSink>(
         _ plan: SelectPlan, _ scan: ScanPlan, _ snapshot: Snapshot, _ context: QueryContext,
-        strict: Bool, into sink: inout Sink
-    ) throws(QueryError) -> ExecutionReport {
-        var report = ExecutionReport()
-        report.warnings = snapshot.warnings(for: scan.table, in: scan.request.timeRange)
-        if strict, let warning = report.warnings.first {
+        strict: Bool, _ report: inout ExecutionReport, into sink: inout Sink
+    ) throws(QueryError) -> Int {
+        let warnings = snapshot.warnings(for: scan.table, in: scan.request.timeRange)
+        if strict, let warning = warnings.first {
             throw QueryError(.damaged, warning, hint: "without strict=1 the rest is answered")
         }
+        report.add(warnings: warnings)
         // Nothing is missing from the answer: no reason for `strict` to refuse it.
-        report.warnings += plan.scope?.notices ?? []
+        report.add(warnings: plan.scope?.notices ?? [])
         var request = scan.request
         if let predicate = scan.seriesPredicate {
             let series = try predicate.select(scan.table, predicates, context)
-            report.seriesMatched = series.count
+            report.seriesMatched = (report.seriesMatched ?? 0) + series.count
             if series.isEmpty { request.timeRange = TimeRange(lower: 0, upper: 0) }
             request.series = series
         }
         if plan.latest != nil || plan.grouping != nil {
             let frame = try grouped(plan, scan, request, snapshot, context, &report)
-            report.rowCount = try emit(plan, frame, context, &sink)
-        } else if !plan.sortKeys.isEmpty {
-            report.rowCount = try sorted(plan, scan, request, snapshot, context, &report, &sink)
-        } else {
-            report.rowCount = try streamed(plan, scan, request, snapshot, context, &report, &sink)
+            return try emit(plan, frame, context, &sink)
         }
-        return report
+        if !plan.sortKeys.isEmpty {
+            return try sorted(plan, scan, request, snapshot, context, &report, &sink)
+        }
+        return try streamed(plan, scan, request, snapshot, context, &report, &sink)
     }
 
     /// SELECT without FROM has one row, which WHERE can take away.
@@ -83,7 +92,7 @@ extension QueryEngine {
         _ plan: SelectPlan, _ context: QueryContext
     ) throws(QueryError) -> Frame {
         var one = Frame(count: 1, columns: [])
-        if let condition = plan.conditionWithoutTable {
+        if let condition = plan.condition {
             one = try one.filtered(by: condition) ?? Frame(count: 0, columns: [])
         }
         guard let grouping = plan.grouping else { return one }
@@ -118,7 +127,7 @@ extension QueryEngine {
         let make = { GroupingWorker(first, scan: scan, shape: shape, context: context) }
         var (workers, counters) = try runScan(
             snapshot, scan, request, context, makeWorker: make)
-        report.counters = counters
+        report.counters.add(counters)
         var merged = workers.isEmpty ? make() : workers.removeFirst()
         for worker in workers { try merged.merge(worker) }
         var frame = try merged.finish()
@@ -166,27 +175,40 @@ extension QueryEngine {
     }
 
     /// HAVING, the outputs, DISTINCT, ORDER BY and LIMIT over rows in memory.
-    private func emit<Sink: ResultSink>(
+    func emit<Sink: BatchSink>(
         _ plan: SelectPlan, _ rows: Frame, _ context: QueryContext, _ sink: inout Sink
     ) throws(QueryError) -> Int {
         var rows = rows
         if let having = plan.having, rows.count > 0 {
-            guard let filtered = try rows.filtered(by: having) else { return 0 }
-            rows = filtered
+            rows = try rows.onlyThose(having)
         }
+        if let fill = plan.fill, let grouping = plan.grouping {
+            rows = try fill.filled(rows, keyCount: grouping.keys.count, context)
+        }
+        if !plan.windows.isEmpty {
+            rows.columns += try windowColumns(plan.windows, rows, context)
+        }
+        if let qualify = plan.qualify { rows = try rows.onlyThose(qualify) }
         try context.check()
-        var outputs = try evaluateAll(plan.outputs, rows)
-        var keys = try evaluateAll(plan.sortKeys.map(\.expression), rows)
+        var outputs = try evaluateAll(plan.outputs, rows).map { $0.expanded() }
+        var keys = try evaluateAll(plan.sortKeys.map(\.expression), rows).map { $0.expanded() }
         var count = rows.count
         if plan.isDistinct {
             let kept = Self.distinctRows(outputs, count)
-            outputs = outputs.map { $0.expanded().gathered(kept) }
-            keys = keys.map { $0.expanded().gathered(kept) }
+            outputs = outputs.map { $0.gathered(kept) }
+            keys = keys.map { $0.gathered(kept) }
             count = kept.count
         }
-        if !keys.isEmpty {
-            let order = SortBuffer.order(
-                keys.map { $0.expanded() }, plan.sortKeys, limit: plan.rowsMax)
+        if !keys.isEmpty || !plan.distinctOn.isEmpty {
+            var order = SortBuffer.order(
+                keys, plan.sortKeys, count: count,
+                limit: plan.distinctOn.isEmpty ? plan.rowsMax : nil)
+            if !plan.distinctOn.isEmpty {
+                let on = try evaluateAll(plan.distinctOn, rows).map {
+                    $0.expanded().gathered(order)
+                }
+                order = Self.distinctRows(on, count).map { order[$0] }
+            }
             outputs = outputs.map { $0.gathered(order) }
             count = order.count
         }
@@ -198,7 +220,7 @@ extension QueryEngine {
         return writer.rowCount
     }
 
-    private static func distinctRows(_ columns: [Vector], _ count: Int) -> [Int] {
+    static func distinctRows(_ columns: [Vector], _ count: Int) -> [Int] {
         var table = GroupTable()
         var kept: [Int] = []
         var key: [UInt8] = []
@@ -212,7 +234,7 @@ extension QueryEngine {
 
     // MARK: - Plain rows
 
-    private func sorted<Sink: ResultSink>(
+    private func sorted<Sink: BatchSink>(
         _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
         _ context: QueryContext, _ report: inout ExecutionReport, _ sink: inout Sink
     ) throws(QueryError) -> Int {
@@ -223,7 +245,7 @@ extension QueryEngine {
         ) {
             SortWorker(plan, scan, context, timeLimit)
         }
-        report.counters = counters
+        report.counters.add(counters)
         guard var buffer = workers.first?.buffer else { return 0 }
         for worker in workers.dropFirst() { try buffer.merge(worker.buffer) }
         let columns = buffer.finish()
@@ -235,7 +257,7 @@ extension QueryEngine {
         return writer.rowCount
     }
 
-    private func streamed<Sink: ResultSink>(
+    private func streamed<Sink: BatchSink>(
         _ plan: SelectPlan, _ scan: ScanPlan, _ request: ScanRequest, _ snapshot: Snapshot,
         _ context: QueryContext, _ report: inout ExecutionReport, _ sink: inout Sink
     ) throws(QueryError) -> Int {

@@ -51,8 +51,10 @@ struct SortBuffer {
     }
 
     private mutating func keepBest(_ rowsMax: Int) {
+        let count = count
         let columns = take()
-        let order = Self.order(Array(columns[outputCount...]), keys, limit: rowsMax)
+        let order = Self.order(
+            Array(columns[outputCount...]), keys, count: count, limit: rowsMax)
         for (index, column) in columns.enumerated() {
             for row in order { builders[index].append(row, of: column) }
         }
@@ -78,14 +80,17 @@ struct SortBuffer {
 
     /// The output columns in order.
     mutating func finish() -> [Vector] {
+        let count = count
         let columns = take()
-        let order = Self.order(Array(columns[outputCount...]), keys, limit: rowsMax)
+        let order = Self.order(
+            Array(columns[outputCount...]), keys, count: count, limit: rowsMax)
         return columns[..<outputCount].map { $0.gathered(order) }
     }
 
     /// Row numbers in order; equal rows keep theirs.
-    static func order(_ columns: [Vector], _ keys: [SortKey], limit: Int?) -> [Int] {
-        let count = columns.first?.count ?? 0
+    static func order(
+        _ columns: [Vector], _ keys: [SortKey], count: Int, limit: Int?
+    ) -> [Int] {
         var rows = Array(0..<count)
         rows.sort { a, b in
             for (column, key) in zip(columns, keys) {
@@ -98,7 +103,7 @@ struct SortBuffer {
         return rows
     }
 
-    private static func compare(_ column: Vector, _ a: Int, _ b: Int, _ key: SortKey) -> Int {
+    static func compare(_ column: Vector, _ a: Int, _ b: Int, _ key: SortKey) -> Int {
         let aValid = column.isValid(a)
         let bValid = column.isValid(b)
         guard aValid, bValid else {

@@ -32,8 +32,17 @@ struct AggregateCall: Hashable {
 
 final class Binder {
     let session: Session
-    let scope: TableScope?
-    private(set) var aggregates: [AggregateCall] = []
+    let scope: QueryScope?
+    var aggregates: [AggregateCall] = []
+    private(set) var gapFilled: [GapFillCall] = []
+    var gapFill: GapFillBucket?
+    /// Plans and runs subqueries; nil where there can be none.
+    var planner: SelectPlanner?
+    var namedWindows: [NamedWindow] = []
+    var windows: [WindowCall] = []
+    var allowsWindows = false
+    /// What the column `time` stands for outside of aggregates: SAMPLE BY's bucket.
+    var bucketForTime: BoundExpression?
     /// Aliases of the select list: name → what it stands for. Used where `usesAliases` is set.
     var aliases: [(name: String, value: Expression)] = []
     var usesAliases = false
@@ -42,7 +51,7 @@ final class Binder {
     /// The clause being bound, for messages.
     var clause = "this place"
 
-    init(session: Session, scope: TableScope?) {
+    init(session: Session, scope: QueryScope?) {
         self.session = session
         self.scope = scope
     }
@@ -77,6 +86,12 @@ final class Binder {
         if let index = aggregates.firstIndex(of: call) { return index }
         aggregates.append(call)
         return aggregates.count - 1
+    }
+
+    func addGapFilled(_ call: GapFillCall) -> Int {
+        if let index = gapFilled.firstIndex(of: call) { return index }
+        gapFilled.append(call)
+        return gapFilled.count - 1
     }
 
     private func bindNode(_ syntax: Expression) throws(QueryError) -> BoundExpression {
@@ -132,6 +147,12 @@ final class Binder {
         case .caseWhen(let expression): return try bindCase(expression, at: position)
         case .extract(let field, let source):
             return try bindExtract(field.text, try bind(source), at: position)
+        case .subquery(let query): return try bindSubquery(query, at: position)
+        case .exists(let query): return try bindExists(query, at: position)
+        case .inQuery(let operand, let query, let negated):
+            return try bindIn(try bind(operand), query, negated, at: position)
+        case .window(let call, let reference):
+            return try bindWindow(call, reference, at: position)
         case .atTimeZone(let operand, let zone):
             return try bindAtTimeZone(try bind(operand), try bind(zone), at: position)
         }
@@ -196,8 +217,12 @@ final class Binder {
             }
         }
         if let scope, let column = try scope.resolve(reference) {
-            return BoundExpression(
-                .column(scope.slot(of: column)), scope.type(of: column), at: position)
+            if column == scope.time, let bucketForTime, !insideAggregate {
+                var bucket = bucketForTime
+                bucket.position = position
+                return bucket
+            }
+            return scope.expression(column, at: position)
         }
         if reference.qualifiers.isEmpty, !reference.name.isQuoted, reference.kind == nil,
             let value = keyword(asciiLowercased(reference.name.text), at: position)
@@ -235,7 +260,7 @@ final class Binder {
     /// stays an expression: in a CASE it may never be asked for.
     func folded(_ bound: BoundExpression) -> BoundExpression {
         switch bound.kind {
-        case .constant, .column, .aggregate: return bound
+        case .constant, .column, .aggregate, .gapFilled, .windowValue: return bound
         default: break
         }
         let children = bound.children

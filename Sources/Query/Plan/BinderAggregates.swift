@@ -42,7 +42,7 @@ extension Binder {
         }
         var arguments = try bindAll(call.arguments)
         if arguments.count == 2, function == .first || function == .last {
-            guard case .column(let slot) = arguments[1].kind, let scope, scope.used[slot] == .time
+            guard case .column(let slot) = arguments[1].kind, let scope, scope.isTime(slot)
             else {
                 throw QueryError(
                     .unsupported, "\(name)(value, key) by anything but time is not available yet",
@@ -64,7 +64,9 @@ extension Binder {
             }
         }
         let type = try resultType(function, argument, name)
-        if function == .first || function == .last { _ = scope?.slot(of: .time) }
+        if function == .first || function == .last, let scope {
+            _ = scope.slot(of: try scope.needTime(name, at: position))
+        }
         var aggregateCall = AggregateCall(
             function: function, argument: argument, filter: filter, type: type)
         if function == .standardDeviation || function == .variance {
@@ -110,6 +112,9 @@ extension Binder {
         switch bound.kind {
         case .aggregate(let index):
             return BoundExpression(.column(keys.count + index), bound.type, at: bound.position)
+        case .gapFilled(let index):
+            return BoundExpression(
+                .column(keys.count + aggregates.count + index), bound.type, at: bound.position)
         case .column(let slot):
             let name = scope.map { $0.name(of: $0.used[slot]) } ?? "?"
             throw QueryError(

@@ -22,7 +22,8 @@ extension Binder {
         "abs", "round", "floor", "ceil", "ceiling", "trunc", "sign", "log", "power", "pow", "mod",
         "div", "pi", "atan2", "greatest", "least", "coalesce", "nullif", "substr", "substring",
         "left", "right", "split_part", "to_timestamp", "date_trunc", "date_bin", "time_bucket",
-        "date_part", "epoch_ns", "now", "version", "count", "sum", "avg", "min", "max", "first",
+        "time_bucket_gapfill", "locf", "interpolate", "date_part", "epoch_ns", "now", "version",
+        "count", "sum", "avg", "min", "max", "first",
         "last", "stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop", "median",
     ]
 
@@ -33,11 +34,15 @@ extension Binder {
         if let function = Self.aggregateFunction(name) {
             return try bindAggregate(function, call, name, at: position)
         }
+        if name == "locf" || name == "interpolate" {
+            return try bindGapFilled(call, name, at: position)
+        }
         guard !call.isStar, !call.isDistinct, call.filter == nil else {
             throw QueryError(
                 .semantic, "\(name) is not an aggregate: `*`, DISTINCT and FILTER don't apply",
                 at: position)
         }
+        if name == "time_bucket_gapfill" { return try bindGapFill(call, at: position) }
         let arguments = try bindAll(call.arguments)
         if ["time_bucket", "date_bin", "date_trunc"].contains(name) {
             return try bindBucket(name, arguments, call.namedArguments, at: position)

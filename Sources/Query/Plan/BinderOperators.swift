@@ -80,7 +80,7 @@ extension Binder {
         guard case .column(let slot) = column.kind, column.type == .string, number.type.isNumeric,
             let scope, scope.used.indices.contains(slot)
         else { return nil }
-        let kind = if case .tag = scope.used[slot] { "tag" } else { "field" }
+        let kind = if case .tag = scope.used[slot].column { "tag" } else { "field" }
         let literal = number.constant.map {
             String(decoding: textBytes(of: $0, session.zone.rules), as: UTF8.self)
         }
@@ -279,8 +279,15 @@ extension Binder {
     func bindIn(
         _ operand: Expression, _ list: [Expression], _ negated: Bool, at position: SourcePosition
     ) throws(QueryError) -> BoundExpression {
-        var value = try bind(operand)
-        var items = try bindAll(list)
+        try bindIn(try bind(operand), try bindAll(list), negated, at: position)
+    }
+
+    func bindIn(
+        _ operand: BoundExpression, _ list: [BoundExpression], _ negated: Bool,
+        at position: SourcePosition
+    ) throws(QueryError) -> BoundExpression {
+        var value = operand
+        var items = list
         let typed = items.filter { !$0.isUntyped }
         if value.isUntyped { value = try coerce(value, to: typed.first?.type ?? .string) }
         var type = value.type

@@ -106,11 +106,11 @@ extension Binder {
         return BoundExpression(.bucket(BucketRule(bucket, name: name), time), type, at: position)
     }
 
-    private func isTimestamp(_ text: String) -> Bool {
+    func isTimestamp(_ text: String) -> Bool {
         (try? TimestampText.instant(text, zone: .utc)) != nil
     }
 
-    private func zoneNamed(
+    func zoneNamed(
         _ name: String, at position: SourcePosition
     ) throws(QueryError) -> TimeZoneRules {
         do throws(QueryError) {
@@ -134,7 +134,7 @@ extension Binder {
         return constant.bytes.withUnsafeBytes { IntervalValue($0) }.interval
     }
 
-    private func instant(_ bound: BoundExpression, _ name: String) throws(QueryError) -> Int64 {
+    func instant(_ bound: BoundExpression, _ name: String) throws(QueryError) -> Int64 {
         let value = try coerce(try coerceToTime(bound, name), to: .timestamp)
         guard let constant = value.constant, !constant.isNull else {
             throw QueryError(.semantic, "\(name)'s origin is a constant", at: bound.position)

@@ -34,6 +34,10 @@ package struct BoundExpression: Hashable, Sendable {
         case column(Int)
         /// An aggregate of the query, before it is replaced by the column that holds its result.
         case aggregate(Int)
+        /// A value of locf or interpolate, before it is replaced likewise.
+        case gapFilled(Int)
+        /// What a window function comes to, likewise.
+        case windowValue(Int)
         case not(BoundExpression)
         case and([BoundExpression])
         case or([BoundExpression])
@@ -122,7 +126,7 @@ extension BoundExpression {
     /// The direct children.
     package var children: [BoundExpression] {
         switch kind {
-        case .constant, .column, .aggregate: []
+        case .constant, .column, .aggregate, .gapFilled, .windowValue: []
         case .not(let a), .isTest(let a, _, _), .negate(let a), .cast(let a, _), .bucket(_, let a),
             .extract(_, let a, _):
             [a]
@@ -151,7 +155,7 @@ extension BoundExpression {
             return mapped
         }
         switch kind {
-        case .constant, .column, .aggregate: break
+        case .constant, .column, .aggregate, .gapFilled, .windowValue: break
         case .not(let a): result.kind = .not(try body(a))
         case .negate(let a): result.kind = .negate(try body(a))
         case .isTest(let a, let test, let negated):
@@ -217,8 +221,16 @@ extension BoundExpression {
         return result
     }
 
+    package var containsWindow: Bool {
+        if case .windowValue = kind { return true }
+        return children.contains { $0.containsWindow }
+    }
+
     package var containsAggregate: Bool {
-        if case .aggregate = kind { return true }
+        switch kind {
+        case .aggregate, .gapFilled: return true
+        default: break
+        }
         return children.contains { $0.containsAggregate }
     }
 }

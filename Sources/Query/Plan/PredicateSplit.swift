@@ -12,7 +12,7 @@ enum PredicateSplit {
                 if constant.isNull || constant.slot == 0 {
                     scan.timeRange = TimeRange(lower: 0, upper: 0)
                 }
-            } else if let range = timeRange(conjunct, scan) {
+            } else if let range = timeRange(conjunct, isTime: { scan.columns[$0] == .time }) {
                 scan.timeRange = scan.timeRange.intersection(range)
             } else if let predicate = SeriesPredicate(conjunct, scan.columns, negated: false) {
                 series.append(predicate)
@@ -33,7 +33,7 @@ enum PredicateSplit {
         }
     }
 
-    private static func conjuncts(_ condition: BoundExpression) -> [BoundExpression] {
+    static func conjuncts(_ condition: BoundExpression) -> [BoundExpression] {
         switch condition.kind {
         case .and(let list): return list.flatMap(conjuncts)
         case .not(let inner):
@@ -56,9 +56,12 @@ enum PredicateSplit {
         return nil
     }
 
-    private static func timeRange(_ conjunct: BoundExpression, _ scan: ScanPlan) -> TimeRange? {
+    /// What a comparison of the time with a constant leaves of time.
+    static func timeRange(
+        _ conjunct: BoundExpression, isTime: (_ slot: Int) -> Bool
+    ) -> TimeRange? {
         guard let (column, op, constant) = comparison(conjunct),
-            case .column(let slot) = column.kind, scan.columns[slot] == .time
+            case .column(let slot) = column.kind, isTime(slot), constant.type == .timestamp
         else { return nil }
         let value = constant.int64
         // `upper` excludes; Int64.max as `upper` reaches the end of time.

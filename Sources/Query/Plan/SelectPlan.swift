@@ -18,17 +18,28 @@ struct GroupingPlan {
 }
 
 struct SelectPlan {
-    var scope: TableScope?
+    var scope: QueryScope?
+    /// FROM is one table.
     var scan: ScanPlan?
+    /// FROM is something else.
+    var source: RowSource?
     /// LATEST ON: its result has the columns of the scan's frame.
     var latest: GroupingPlan?
     var grouping: GroupingPlan?
-    /// WHERE of a SELECT without FROM.
-    var conditionWithoutTable: BoundExpression?
+    /// Behind grouping and HAVING: its result has the keys, then the plan's columns.
+    var fill: FillPlan?
+    /// WHERE, where no scan has it.
+    var condition: BoundExpression?
     var having: BoundExpression?
     var outputs: [BoundExpression] = []
     var outputNames: [String] = []
     var sortKeys: [SortKey] = []
+    /// Window functions over what is left by HAVING and FILL: column n behind the columns there are is what
+    /// call n comes to.
+    var windows: [WindowCall] = []
+    var qualify: BoundExpression?
+    /// Of rows equal in these only the first stays, in the order of the sort keys.
+    var distinctOn: [BoundExpression] = []
     /// Duplicates are removed from the outputs, at the end.
     var isDistinct = false
     var limit: Int?
@@ -59,16 +70,20 @@ struct ScanPlan {
     var request = ScanRequest()
     var schema: TableSchema
 
-    /// Whether rows are looked at before they count.
-    var picksRows: Bool { residual != nil || !filters.isEmpty }
-
-    /// Whether a field that is read has become wider since.
-    var isOutdated: Bool {
-        let current = table.schema
-        return request.fields.contains {
-            schema.fields[Int($0)].type != current.fields[Int($0)].type
+    /// The types of the frame's columns.
+    var types: [ResultType] {
+        columns.map { column in
+            switch column {
+            case .time: .timestamp
+            case .tag: .string
+            case .field(let index): ResultType(schema.fields[index].type)
+            case .output: preconditionFailure("BUG: a scan has no outputs of a query")
+            }
         }
     }
+
+    /// Whether rows are looked at before they count.
+    var picksRows: Bool { residual != nil || !filters.isEmpty }
 
     /// Settles which fields are read. `needed`, `filters` and `residual` must be final.
     mutating func finishRequest() {

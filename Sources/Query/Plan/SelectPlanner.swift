@@ -1,111 +1,205 @@
-// Binds a SELECT and arranges it as a plan.
+// Binds a query and arranges it as a plan.
 
 internal import ApusStorage
+
+/// What WITH calls a query, and what that query can itself refer to.
+struct KnownQuery {
+    var table: CommonTable
+    var visible: [KnownQuery]
+}
+
+/// Plans made for one statement: queries of WITH are planned at each place that names them.
+final class PlanCounter {
+    private static let plansMax = 1_000
+    private var count = 0
+
+    func add(at position: SourcePosition) throws(QueryError) {
+        count += 1
+        guard count <= Self.plansMax else {
+            throw QueryError(
+                .limit, "the statement comes to more than \(Self.plansMax) queries", at: position)
+        }
+    }
+}
 
 struct SelectPlanner {
     let engine: QueryEngine
     let session: Session
+    var commonTables: [KnownQuery] = []
+    /// Runs the subqueries whose values the plan needs; nil where there are none.
+    var subqueries: SubqueryRunner?
+    private let counter = PlanCounter()
+
+    init(engine: QueryEngine, session: Session, subqueries: SubqueryRunner? = nil) {
+        self.engine = engine
+        self.session = session
+        self.subqueries = subqueries
+    }
+
+    func plan(_ query: Query) throws(QueryError) -> QueryPlan {
+        var inner = self
+        for table in query.commonTables {
+            inner.commonTables.append(KnownQuery(table: table, visible: inner.commonTables))
+        }
+        switch query.body {
+        case .select(let select): return .select(try inner.plan(select))
+        case .set(let operation): return .set(try inner.plan(operation))
+        }
+    }
+
+    func subplan(_ query: Query, at position: SourcePosition) throws(QueryError) -> QueryPlan {
+        try counter.add(at: position)
+        return try plan(query)
+    }
+
+    // MARK: - SELECT
+
+    /// What a SELECT's clauses come to, on their way to a plan.
+    struct Draft {
+        var outputs: [BoundExpression] = []
+        var names: [String] = []
+        var sortKeys: [SortKey] = []
+        var having: BoundExpression?
+        var qualify: BoundExpression?
+        var distinctOn: [BoundExpression] = []
+        var keys: [BoundExpression] = []
+        var groups = false
+    }
 
     func plan(_ select: SelectStatement) throws(QueryError) -> SelectPlan {
-        var scope: TableScope?
-        if let from = select.from {
-            scope = TableScope(
-                table: try engine.findTable(from.name, session: session),
-                alias: from.alias)
-        }
-        let binder = Binder(session: session, scope: scope)
-        var plan = SelectPlan()
-        plan.scope = scope
-
+        let from = try select.from.map { item throws(QueryError) in try bindFrom(item) }
+        let binder = Binder(session: session, scope: from?.scope)
+        binder.planner = self
+        binder.namedWindows = select.windows
         binder.clause = "WHERE"
         let condition = try select.condition.map { syntax throws(QueryError) in
             try binder.bindCondition(syntax)
         }
-        let (items, aliases) = try expandItems(select, scope)
-        binder.aliases = aliases
-
-        binder.allowsAggregates = true
-        binder.clause = "the select list"
-        var outputs = try items.map { item throws(QueryError) in try bindItem(item, binder) }
-        plan.outputNames = items.map(\.name)
-        var sortKeys = try bindOrder(select, Array(zip(plan.outputNames, outputs)), binder)
-        var having: BoundExpression?
-        if let syntax = select.having {
-            binder.usesAliases = true
-            binder.clause = "HAVING"
-            having = try binder.bindCondition(syntax)
-            binder.usesAliases = false
+        let sample = try select.sampleBy.map { syntax throws(QueryError) in
+            try bindSample(syntax, from?.scope, binder)
         }
-        var keys = try bindGroupBy(select, outputs, binder)
-        let groups = !keys.isEmpty || !binder.aggregates.isEmpty || having != nil
-
-        if groups {
-            outputs = try outputs.map { bound throws(QueryError) in
-                try binder.afterGrouping(bound, keys: keys)
-            }
-            having = try having.map { bound throws(QueryError) in
-                try binder.afterGrouping(bound, keys: keys)
-            }
-            for index in sortKeys.indices {
-                sortKeys[index].expression = try binder.afterGrouping(
-                    sortKeys[index].expression, keys: keys)
-            }
+        var draft = try bindClauses(select, sample, binder)
+        var plan = SelectPlan()
+        plan.scope = from?.scope
+        if draft.groups || select.isDistinct && binder.windows.isEmpty {
+            try planGrouping(select, &draft, binder, &plan)
+            plan.fill = try fillPlan(sample, draft.keys, binder)
+        } else {
             plan.isDistinct = select.isDistinct
-        } else if select.isDistinct {
-            // DISTINCT over plain rows is a grouping by everything.
-            keys = outputs
-            sortKeys = try sortKeysOfDistinct(sortKeys, outputs)
-            outputs = outputs.enumerated().map {
-                BoundExpression(.column($0), $1.type, at: $1.position)
-            }
         }
-        if groups || select.isDistinct {
-            let needsTime = binder.aggregates.contains {
-                $0.function == .first || $0.function == .last
-            }
-            plan.grouping = GroupingPlan(
-                keys: keys, aggregates: binder.aggregates,
-                timeSlot: needsTime ? scope?.slot(of: .time) : nil)
-        }
-        plan.outputs = outputs
-        plan.having = having
-        plan.sortKeys = sortKeys
+        planWindows(&draft, binder, &plan)
+        plan.outputs = draft.outputs
+        plan.outputNames = draft.names
+        plan.having = draft.having
+        plan.qualify = draft.qualify
+        plan.sortKeys = draft.sortKeys
+        plan.distinctOn = draft.distinctOn
         plan.limit = try session.rowLimit(select.limit, "LIMIT")
         plan.offset = try session.rowLimit(select.offset, "OFFSET") ?? 0
-        try planScan(select, condition, scope, binder, &plan)
+        try planRows(select, from, condition, sample?.range ?? .all, binder, &plan)
         return plan
     }
 
-    // MARK: - The scan
+    private func bindClauses(
+        _ select: SelectStatement, _ sample: BoundSample?, _ binder: Binder
+    ) throws(QueryError) -> Draft {
+        var draft = Draft()
+        let (items, aliases) = try expandItems(select, binder)
+        binder.aliases = aliases
+        binder.allowsAggregates = true
+        binder.allowsWindows = true
+        binder.clause = "the select list"
+        draft.outputs = try items.map { item throws(QueryError) in try bindItem(item, binder) }
+        draft.names = items.map(\.name)
+        if let sample, !draft.outputs.contains(sample.bucket) {
+            draft.outputs.insert(sample.bucket, at: 0)
+            draft.names.insert("time", at: 0)
+        }
+        draft.sortKeys = try bindOrder(select, Array(zip(draft.names, draft.outputs)), binder)
+        draft.distinctOn = try bindDistinctOn(select, draft, binder)
+        binder.usesAliases = true
+        if let syntax = select.qualify {
+            binder.clause = "QUALIFY"
+            draft.qualify = try binder.bindCondition(syntax)
+        }
+        binder.allowsWindows = false
+        if let syntax = select.having {
+            binder.clause = "HAVING"
+            draft.having = try binder.bindCondition(syntax)
+        }
+        binder.usesAliases = false
+        if let sample {
+            draft.keys = sample.keys(of: draft.outputs)
+        } else {
+            draft.keys = try bindGroupBy(select, draft.outputs, binder)
+        }
+        if sample != nil, select.orderBy.isEmpty, select.ordersByAll == nil {
+            draft.sortKeys = draft.keys.map {
+                SortKey(expression: $0, isDescending: false, nullsFirst: false)
+            }
+        }
+        draft.groups =
+            !draft.keys.isEmpty || !binder.aggregates.isEmpty || draft.having != nil
+            || select.groupsByAll
+        return draft
+    }
 
-    private func planScan(
-        _ select: SelectStatement, _ condition: BoundExpression?, _ scope: TableScope?,
-        _ binder: Binder, _ plan: inout SelectPlan
+    private func planGrouping(
+        _ select: SelectStatement, _ draft: inout Draft, _ binder: Binder,
+        _ plan: inout SelectPlan
     ) throws(QueryError) {
-        guard let scope else {
+        if draft.groups {
+            let keys = draft.keys
+            func after(_ bound: BoundExpression) throws(QueryError) -> BoundExpression {
+                try binder.afterGrouping(bound, keys: keys)
+            }
+            draft.outputs = try draft.outputs.map { bound throws(QueryError) in try after(bound) }
+            draft.having = try draft.having.map { bound throws(QueryError) in try after(bound) }
+            draft.qualify = try draft.qualify.map { bound throws(QueryError) in try after(bound) }
+            draft.distinctOn = try draft.distinctOn.map { bound throws(QueryError) in
+                try after(bound)
+            }
+            for index in draft.sortKeys.indices {
+                draft.sortKeys[index].expression = try after(draft.sortKeys[index].expression)
+            }
+            try binder.mapWindows { bound throws(QueryError) in try after(bound) }
+            plan.isDistinct = select.isDistinct
+        } else {
+            // DISTINCT over plain rows is a grouping by everything.
+            draft.keys = draft.outputs
+            draft.sortKeys = try sortKeysOfDistinct(draft.sortKeys, draft.outputs)
+            draft.outputs = draft.outputs.enumerated().map {
+                BoundExpression(.column($0), $1.type, at: $1.position)
+            }
+        }
+        let needsTime = binder.aggregates.contains {
+            $0.function == .first || $0.function == .last
+        }
+        plan.grouping = GroupingPlan(
+            keys: draft.keys, aggregates: binder.aggregates,
+            timeSlot: needsTime ? binder.scope.flatMap { scope in scope.time.map(scope.slot) } : nil
+        )
+    }
+
+    // MARK: - Rows
+
+    private func planRows(
+        _ select: SelectStatement, _ from: FromPlan?, _ condition: BoundExpression?,
+        _ range: TimeRange, _ binder: Binder, _ plan: inout SelectPlan
+    ) throws(QueryError) {
+        guard let from else {
             if let latest = select.latestOn {
                 throw QueryError(.semantic, "LATEST ON needs a table", at: latest.position)
             }
-            plan.conditionWithoutTable = condition
+            plan.condition = condition
             return
         }
+        let scope = from.scope
         var latestKeys: [BoundExpression]?
         if let latest = select.latestOn { latestKeys = try bindLatest(latest, scope, binder) }
-        var scan = ScanPlan(table: scope.table, columns: [], schema: scope.schema)
-        var needed: Set<Int> = []
-        if let grouping = plan.grouping {
-            for key in grouping.keys { key.collectColumns(into: &needed) }
-            for aggregate in grouping.aggregates {
-                aggregate.argument?.collectColumns(into: &needed)
-                aggregate.filter?.collectColumns(into: &needed)
-            }
-            if let slot = grouping.timeSlot { needed.insert(slot) }
-        } else {
-            for output in plan.outputs { output.collectColumns(into: &needed) }
-            for key in plan.sortKeys { key.expression.collectColumns(into: &needed) }
-        }
+        var needed = plan.slotsNeeded
         if let latestKeys {
-            let time = scope.slot(of: .time)
+            let time = scope.slot(of: try scope.needTime("LATEST ON", at: select.position))
             plan.latest = GroupingPlan(
                 keys: latestKeys,
                 aggregates: scope.used.indices.map {
@@ -120,19 +214,38 @@ struct SelectPlanner {
             for key in latestKeys { key.collectColumns(into: &needed) }
             needed.insert(time)
         }
-        scan.columns = scope.used
+        guard let table = scope.table else {
+            try planSource(from, condition, range, &plan)
+            return
+        }
+        if plan.readsAllRows {
+            // Window functions and DISTINCT ON look at all rows together.
+            guard plan.latest == nil else {
+                throw QueryError(
+                    .unsupported,
+                    "LATEST ON beside window functions or DISTINCT ON is not available yet",
+                    at: select.position, hint: "put it into a subquery")
+            }
+            let rows = try input(table, scope.used.map(\.column), condition)
+            plan.source = .query(.select(rows), columns: Array(scope.used.indices))
+            return
+        }
+        var scan = ScanPlan(
+            table: table.table, columns: scope.used.map(\.column), schema: table.schema)
         scan.needed = needed
+        scan.timeRange = range
         if let condition { PredicateSplit.push(condition, into: &scan) }
         scan.finishRequest()
         scan.request.latestOnly =
             !scan.picksRows && scan.bounds.isEmpty && keysAreTags(latestKeys, scope)
+        if !scan.timeRange.isEmpty { plan.fill?.take(scan.timeRange) }
         plan.scan = scan
     }
 
     /// Whether all rows of a series have one key, so that its last row is all there is to see.
-    private func keysAreTags(_ keys: [BoundExpression]?, _ scope: TableScope) -> Bool {
+    private func keysAreTags(_ keys: [BoundExpression]?, _ scope: QueryScope) -> Bool {
         keys?.allSatisfy { key in
-            guard case .column(let slot) = key.kind, case .tag = scope.used[slot] else {
+            guard case .column(let slot) = key.kind, case .tag = scope.used[slot].column else {
                 return false
             }
             return true
@@ -140,172 +253,42 @@ struct SelectPlanner {
     }
 
     private func bindLatest(
-        _ latest: LatestOn, _ scope: TableScope, _ binder: Binder
+        _ latest: LatestOn, _ scope: QueryScope, _ binder: Binder
     ) throws(QueryError) -> [BoundExpression] {
-        guard try scope.resolve(latest.time) == .time else {
+        let time = try scope.needTime("LATEST ON", at: latest.position)
+        guard try scope.resolve(latest.time) == time else {
             throw QueryError(
                 .semantic, "LATEST ON takes the column `time`", at: latest.time.position)
         }
+        binder.bucketForTime = nil
         var keys: [BoundExpression] = []
         for column in latest.partitionColumns {
             keys.append(try binder.bind(Expression(.column(column), at: column.position)))
         }
         return keys
     }
+}
 
-    // MARK: - Clauses
-
-    private struct Item {
-        var name: String
-        var expression: Expression?
-        var column: ScanColumn?
-        var position: SourcePosition
-    }
-
-    private func expandItems(
-        _ select: SelectStatement, _ scope: TableScope?
-    ) throws(QueryError) -> ([Item], [(name: String, value: Expression)]) {
-        var items: [Item] = []
-        var aliases: [(name: String, value: Expression)] = []
-        for item in select.items {
-            switch item.kind {
-            case .star(let qualifier):
-                guard let scope else {
-                    throw QueryError(.semantic, "* needs a table in FROM", at: item.position)
-                }
-                if let qualifier, !scope.fits(qualifier, scope.name) {
-                    throw QueryError(
-                        .unknownTable, "`\(qualifier.text)` is not a table of this query",
-                        at: qualifier.position)
-                }
-                items += scope.starColumns().map {
-                    Item(name: scope.name(of: $0), column: $0, position: item.position)
-                }
-            case .expression(let expression, let alias):
-                var name = alias?.text ?? expression.outputName
-                if alias == nil, let scope, case .column(let reference) = expression.kind,
-                    let column = try scope.resolve(reference)
-                {
-                    name = scope.name(of: column)
-                }
-                if let alias { aliases.append((alias.text, expression)) }
-                items.append(Item(name: name, expression: expression, position: item.position))
+extension SelectPlan {
+    /// The frame columns that something behind the rows reads.
+    fileprivate var slotsNeeded: Set<Int> {
+        var needed: Set<Int> = []
+        if let grouping {
+            for key in grouping.keys { key.collectColumns(into: &needed) }
+            for aggregate in grouping.aggregates {
+                aggregate.argument?.collectColumns(into: &needed)
+                aggregate.filter?.collectColumns(into: &needed)
             }
+            if let slot = grouping.timeSlot { needed.insert(slot) }
+        } else {
+            for output in outputs { output.collectColumns(into: &needed) }
+            for key in sortKeys { key.expression.collectColumns(into: &needed) }
         }
-        return (items, aliases)
+        return needed
     }
 
-    private func bindItem(_ item: Item, _ binder: Binder) throws(QueryError) -> BoundExpression {
-        if let column = item.column, let scope = binder.scope {
-            return BoundExpression(
-                .column(scope.slot(of: column)), scope.type(of: column), at: item.position)
-        }
-        guard let expression = item.expression else {
-            preconditionFailure("BUG: an item is a column or an expression")
-        }
-        var bound = try binder.bind(expression)
-        if bound.isUntyped { bound = try binder.coerce(bound, to: .string) }
-        return bound
-    }
-
-    /// An integer literal is the number of an output.
-    private func ordinal(
-        _ expression: Expression, _ outputs: [BoundExpression], _ clause: String
-    ) throws(QueryError) -> BoundExpression? {
-        guard case .literal(.integer(let number)) = expression.kind else { return nil }
-        guard number >= 1, number <= outputs.count else {
-            throw QueryError(
-                .semantic, "\(clause) \(number): the select list has \(outputs.count) columns",
-                at: expression.position)
-        }
-        return outputs[Int(number) - 1]
-    }
-
-    private func bindGroupBy(
-        _ select: SelectStatement, _ outputs: [BoundExpression], _ binder: Binder
-    ) throws(QueryError) -> [BoundExpression] {
-        binder.allowsAggregates = false
-        binder.usesAliases = true
-        binder.clause = "GROUP BY"
-        defer { binder.usesAliases = false }
-        var keys: [BoundExpression] = []
-        for syntax in select.groupBy {
-            var key: BoundExpression
-            if let output = try ordinal(syntax, outputs, "GROUP BY") {
-                key = output
-            } else {
-                key = try binder.bind(syntax)
-            }
-            guard !key.containsAggregate else {
-                throw QueryError(
-                    .semantic, "GROUP BY cannot hold an aggregate", at: syntax.position)
-            }
-            key.position = syntax.position
-            if !keys.contains(key) { keys.append(key) }
-        }
-        return keys
-    }
-
-    private func bindOrder(
-        _ select: SelectStatement, _ outputs: [(name: String, value: BoundExpression)],
-        _ binder: Binder
-    ) throws(QueryError) -> [SortKey] {
-        binder.usesAliases = true
-        binder.clause = "ORDER BY"
-        defer { binder.usesAliases = false }
-        var keys: [SortKey] = []
-        for item in select.orderBy {
-            var bound: BoundExpression
-            if let output = try ordinal(item.expression, outputs.map(\.value), "ORDER BY") {
-                bound = output
-            } else if let output = try unaliasedOutput(item.expression, outputs, binder) {
-                bound = output
-            } else {
-                bound = try binder.bind(item.expression)
-            }
-            if bound.isUntyped { bound = try binder.coerce(bound, to: .string) }
-            keys.append(
-                SortKey(
-                    expression: bound, isDescending: item.isDescending,
-                    nullsFirst: item.nullsFirst ?? item.isDescending))
-        }
-        return keys
-    }
-
-    /// The output of that name, where the name stands alone: `SELECT max(v) … ORDER BY max`, as
-    /// PostgreSQL has it. An alias comes first.
-    private func unaliasedOutput(
-        _ expression: Expression, _ outputs: [(name: String, value: BoundExpression)],
-        _ binder: Binder
-    ) throws(QueryError) -> BoundExpression? {
-        guard case .column(let reference) = expression.kind, reference.qualifiers.isEmpty,
-            reference.kind == nil,
-            case .missing = NameResolution.match(reference.name, in: binder.aliases)
-        else { return nil }
-        let fitting = NameResolution.all(reference.name, in: outputs)
-        guard let output = fitting.first else { return nil }
-        // Several columns of one name are one if they are computed alike.
-        guard fitting.allSatisfy({ $0 == output }) else {
-            throw QueryError(
-                .ambiguous, "ORDER BY `\(reference.name.text)` fits several columns of the answer",
-                at: reference.position, hint: "give the one you mean an alias")
-        }
-        return output
-    }
-
-    private func sortKeysOfDistinct(
-        _ keys: [SortKey], _ outputs: [BoundExpression]
-    ) throws(QueryError) -> [SortKey] {
-        try keys.map { key throws(QueryError) in
-            guard let index = outputs.firstIndex(of: key.expression) else {
-                throw QueryError(
-                    .semantic, "with DISTINCT, ORDER BY takes what the select list has",
-                    at: key.expression.position)
-            }
-            var key = key
-            key.expression = BoundExpression(
-                .column(index), key.expression.type, at: key.expression.position)
-            return key
-        }
+    /// Whether rows that are not grouped have to be there all together.
+    fileprivate var readsAllRows: Bool {
+        grouping == nil && (!windows.isEmpty || qualify != nil || !distinctOn.isEmpty)
     }
 }

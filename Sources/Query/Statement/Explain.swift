@@ -12,19 +12,19 @@ extension StatementExecution {
     mutating func explain<Sink: ResultSink>(
         _ statement: Statement, analyze: Bool, into sink: inout Sink
     ) throws(QueryError) {
-        guard case .select(let select) = statement.kind else {
+        guard case .query(let query) = statement.kind else {
             throw QueryError(
                 .unsupported, "EXPLAIN takes a SELECT", at: statement.position)
         }
         var lines: [String]
         if !analyze {
-            let plan = try SelectPlanner(engine: engine, session: session).plan(select)
-            lines = PlanDescription(plan: plan, zone: session.zone).lines()
+            let snapshot = engine.storage.snapshot(of: tables(of: query))
+            lines = try planner(snapshot).plan(query).description()
         } else {
             let started = monotonicNanoseconds()
             var discard = DiscardingSink()
-            let (plan, report) = try self.select(select, into: &discard)
-            lines = PlanDescription(plan: plan, zone: session.zone).lines()
+            let (plan, report) = try self.query(query, into: &discard)
+            lines = plan.description()
             note(report)
             let microseconds = (monotonicNanoseconds() - started) / 1_000
             lines.append("")
@@ -48,13 +48,28 @@ extension StatementExecution {
     }
 }
 
+extension QueryPlan {
+    /// The plan as a tree, a line a node.
+    func description(indent: Int = 0) -> [String] {
+        switch self {
+        case .select(let plan): return PlanDescription(plan: plan).lines(indent: indent)
+        case .set(let plan):
+            let space = String(repeating: "  ", count: indent)
+            var title = plan.kind.rawValue + (plan.isAll ? " ALL" : "")
+            if !plan.sortKeys.isEmpty { title += ", sorted" }
+            if let limit = plan.limit { title += ", limit \(limit)" }
+            return [space + title] + plan.left.description(indent: indent + 1)
+                + plan.right.description(indent: indent + 1)
+        }
+    }
+}
+
 struct PlanDescription {
     let plan: SelectPlan
-    let zone: ZoneHandle
 
-    func lines() -> [String] {
+    func lines(indent: Int) -> [String] {
         var lines: [String] = []
-        var indent = 0
+        var indent = indent
         func line(_ text: String) {
             lines.append(String(repeating: "  ", count: indent) + text)
         }
@@ -67,8 +82,12 @@ struct PlanDescription {
             indent += 1
         }
         if plan.isDistinct { line("Distinct"); indent += 1 }
+        if !plan.distinctOn.isEmpty { line("First row of each DISTINCT ON"); indent += 1 }
         line("Project " + plan.outputNames.joined(separator: ", "))
         indent += 1
+        if plan.qualify != nil { line("Qualify"); indent += 1 }
+        if !plan.windows.isEmpty { line("Window functions: \(plan.windows.count)"); indent += 1 }
+        if plan.fill != nil { line("Fill empty buckets"); indent += 1 }
         if plan.having != nil { line("Having"); indent += 1 }
         if let grouping = plan.grouping {
             line(groupText(grouping))
@@ -79,13 +98,29 @@ struct PlanDescription {
             indent += 1
         }
         guard let scan = plan.scan else {
-            line("One row")
-            return lines
+            if plan.condition != nil { line("Filter"); indent += 1 }
+            return lines + sourceLines(indent: indent)
         }
         line("Scan \(scan.table.database.name).\(scan.table.name)")
         indent += 1
         for detail in scanDetails(scan) { line(detail) }
         return lines
+    }
+
+    private func sourceLines(indent: Int) -> [String] {
+        let space = String(repeating: "  ", count: indent)
+        switch plan.source {
+        case nil: return [space + "One row"]
+        case .query(let inner, _): return inner.description(indent: indent)
+        case .join(let join):
+            let steps = join.steps.map { step in
+                var text = step.asOf.map { $0.isStrict ? "lt" : "asof" } ?? "hash"
+                if !step.keepsAll { text += " inner" }
+                return text + " on \(step.leftKeys.count) keys"
+            }
+            return [space + "Join: " + steps.joined(separator: ", then ")]
+                + join.inputs.flatMap { $0.description(indent: indent + 1) }
+        }
     }
 
     private func scanDetails(_ scan: ScanPlan) -> [String] {

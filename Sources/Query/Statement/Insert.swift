@@ -41,11 +41,11 @@ extension StatementExecution {
             database = try databaseName(
                 of: insert.table, mayCreate: engine.storage.options.createDatabases)
         }
-        let scope = table.map { TableScope(table: $0, alias: nil) }
+        let relation = table.map { TableRelation(table: $0, alias: nil) }
         var targets: [Target] = []
         var seen: Set<[UInt8]> = []
         for column in insert.columns {
-            let target = try target(column, scope)
+            let target = try target(column, relation)
             guard seen.insert(target.identity).inserted else {
                 throw QueryError(
                     .semantic, "`\(column.name.text)` is there twice", at: column.position)
@@ -67,9 +67,9 @@ extension StatementExecution {
     }
 
     private func target(
-        _ column: ColumnReference, _ scope: TableScope?
+        _ column: ColumnReference, _ relation: TableRelation?
     ) throws(QueryError) -> Target {
-        guard let scope else {
+        guard let relation else {
             let name = column.name.text
             switch column.kind {
             case .tag: return .tag(name)
@@ -80,12 +80,16 @@ extension StatementExecution {
                 return bare.hasSameBytes(as: "time") ? .time : .new(name)
             }
         }
-        guard let found = try scope.resolve(column) else { throw scope.unknownColumn(column) }
+        let scope = QueryScope([relation])
+        guard let found = try scope.resolve(column)?.column else {
+            throw scope.unknownColumn(column)
+        }
         switch found {
+        case .output: throw scope.unknownColumn(column)
         case .time: return .time
-        case .tag(let index): return .tag(scope.schema.tags[index].name)
+        case .tag(let index): return .tag(relation.schema.tags[index].name)
         case .field(let index):
-            return .field(scope.schema.fields[index].name, scope.schema.fields[index].type)
+            return .field(relation.schema.fields[index].name, relation.schema.fields[index].type)
         }
     }
 

@@ -86,14 +86,14 @@ extension StatementExecution {
     ) throws(QueryError) -> SeriesSet? {
         let all = table.seriesSnapshot.living
         guard let condition else { return all }
-        let scope = TableScope(table: table, alias: nil)
+        let scope = QueryScope([TableRelation(table: table, alias: nil)])
         let binder = Binder(session: session, scope: scope)
         binder.clause = "WHERE"
         let bound = try binder.bindCondition(condition)
         if let constant = bound.constant {
             return !constant.isNull && constant.slot != 0 ? all : SeriesSet(capacity: 0)
         }
-        var scan = ScanPlan(table: table, columns: scope.used, schema: scope.schema)
+        var scan = ScanPlan(table: table, columns: scope.used.map(\.column), schema: table.schema)
         PredicateSplit.push(bound, into: &scan)
         guard scan.timeRange == .all, !scan.picksRows else { return nil }
         return try scan.seriesPredicate?.select(table, engine.predicates, context) ?? all
@@ -103,12 +103,12 @@ extension StatementExecution {
         _ show: ShowTagValues, into sink: inout Sink
     ) throws(QueryError) {
         let table = try engine.findTable(show.table, session: session)
-        let scope = TableScope(table: table, alias: nil)
+        let scope = QueryScope([TableRelation(table: table, alias: nil)])
         let series = try matching(table, show.condition)
         var rows: [[String?]] = []
         for key in show.keys {
             let reference = ColumnReference(name: key)
-            guard case .tag(let tag) = try scope.resolve(reference) else {
+            guard case .tag(let tag) = try scope.resolve(reference)?.column else {
                 throw QueryError(
                     .unknownColumn, "no tag `\(key.text)` in `\(table.name)`", at: key.position,
                     hint: NameResolution.hint(
@@ -154,13 +154,13 @@ extension StatementExecution {
         select.items = columns.map {
             SelectItem(kind: .expression($0, alias: nil), position: position)
         }
-        select.from = TableReference(name: name, alias: nil)
+        select.from = .table(TableReference(name: name, alias: nil))
         select.condition = condition
         select.orderBy = columns.map {
             OrderItem(expression: $0, isDescending: false, nullsFirst: nil)
         }
         var rows = StringRows()
-        note(try self.select(select, into: &rows).report)
+        note(try query(Query(.select(select)), into: &rows).report)
         return tags.isEmpty ? rows.rows.map { _ in [] } : rows.rows
     }
 

@@ -42,8 +42,8 @@ struct StatementExecution {
         _ statement: Statement, into sink: inout Sink
     ) throws(QueryError) {
         switch statement.kind {
-        case .select(let select):
-            note(try self.select(select, into: &sink).report)
+        case .query(let query):
+            note(try self.query(query, into: &sink).report)
         case .show(let show): try run(show, into: &sink)
         case .describe(let name): try describe(name, into: &sink)
         case .explain(let inner, let analyze):
@@ -83,26 +83,65 @@ struct StatementExecution {
         summary.warnings.append("\(warning); \(remedy)")
     }
 
-    /// Plans and executes; and again if a field became wider in between, unless rows are out.
-    func select<Sink: ResultSink>(
-        _ select: SelectStatement, into sink: inout Sink
-    ) throws(QueryError) -> (plan: SelectPlan, report: ExecutionReport) {
+    /// Plans and executes, over one snapshot of all tables, which is taken first: every series it can show is
+    /// in the index by then, and no field is wider in it than the plan has it.
+    ///
+    /// What is damaged is set aside while it is read; the rest answers, with a warning, unless rows that may
+    /// depend on it are out already. Each turn takes something away.
+    func query<Sink: ResultSink>(
+        _ query: Query, into sink: inout Sink
+    ) throws(QueryError) -> (plan: QueryPlan, report: ExecutionReport) {
         var held = HeadHoldingSink(base: sink)
         defer { sink = held.base }
-        for _ in 0..<3 {
-            let plan = try SelectPlanner(engine: engine, session: session).plan(select)
+        let tables = tables(of: query)
+        while true {
+            let snapshot = engine.storage.snapshot(of: tables)
             do throws(QueryError) {
-                let report = try engine.execute(plan, context, strict: strict, into: &held)
+                let plan = try planner(snapshot).plan(query)
+                let report = try engine.execute(
+                    plan, snapshot, context, strict: strict, into: &held)
                 try held.release()
                 return (plan, report)
             } catch {
-                // The storage refuses a plan for values narrower than those it has.
-                guard error.code == .limit, plan.scan?.isOutdated ?? false, !held.isReleased
+                guard error.code == .damaged, !strict, !held.isReleased,
+                    damageCount(engine.storage.snapshot(of: tables), tables)
+                        > damageCount(snapshot, tables)
                 else { throw error }
                 context.restart()
             }
         }
-        throw ScanFrameBuilder.schemaChanged
+    }
+
+    /// Plans queries whose subqueries run on a snapshot.
+    func planner(_ snapshot: Snapshot) -> SelectPlanner {
+        let (engine, context, strict) = (engine, context, strict)
+        return SelectPlanner(
+            engine: engine, session: session,
+            subqueries: SubqueryRunner { plan, rowsMax throws(QueryError) in
+                var rows = FrameCollector(
+                    plan.resultColumns.map(\.type), context, "the rows of a subquery",
+                    rowsMax: rowsMax)
+                var report = ExecutionReport()
+                _ = try engine.run(
+                    plan, snapshot, context, strict: strict, &report, into: &rows)
+                return rows.finish()
+            })
+    }
+
+    /// The tables that a query names, as far as there are such; the planner says what is wrong with others.
+    func tables(of query: Query) -> [TableEntry] {
+        var tables: [TableEntry] = []
+        query.forEachTable { name in
+            guard let table = try? engine.findTable(name, session: session),
+                !tables.contains(where: { $0 === table })
+            else { return }
+            tables.append(table)
+        }
+        return tables
+    }
+
+    private func damageCount(_ snapshot: Snapshot, _ tables: [TableEntry]) -> Int {
+        tables.reduce(0) { $0 + snapshot.warnings(for: $1, in: .all).count }
     }
 
     mutating func note(_ report: ExecutionReport) {

@@ -38,6 +38,11 @@ func written(_ expression: Expression) -> String {
             .joined() + (cases.otherwise.map { " else " + written($0) } ?? "")
     case .extract(let field, let source): "extract(\(field.text) from \(written(source)))"
     case .atTimeZone(let operand, let zone): "(\(written(operand)) at \(written(zone)))"
+    case .subquery: "(query)"
+    case .exists: "(exists query)"
+    case .inQuery(let operand, _, let negated):
+        "(\(written(operand)) \(negated ? "not " : "")in query)"
+    case .window(let call, _): "\(written(call)) over window"
     }
 }
 

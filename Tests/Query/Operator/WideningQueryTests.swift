@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `a query gives up when fields become wider for ever`() throws {
+    @Test func `a query answers though fields become wider for ever`() throws {
         let engine = try engine()
         let storage = engine.storage
         let fields = (0..<12).map { "f\($0)" }
@@ -95,12 +95,8 @@ import Testing
             fields.map { field in
                 { @Sendable in try? Self.write(storage, "t", 0, field, .float64(0.5)) }
             })
-        do {
-            _ = try rows(engine, "SELECT \(fields.joined(separator: ", ")) FROM t")
-            Issue.record("a plan for narrow values has read wide ones")
-        } catch let error as QueryError {
-            #expect(error.message.contains("send it again"), "\(error)")
-        }
+        let answer = try rows(engine, "SELECT \(fields.joined(separator: ", ")) FROM t")
+        #expect(answer.rows.count == 1)
         intruder.arm(after: 0, [])
         #expect(try rows(engine, "SELECT f0, f11 FROM t").rows.count == 1)
     }

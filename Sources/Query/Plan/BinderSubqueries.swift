@@ -1,0 +1,92 @@
+// Subqueries that stand for values: they are run before the query around them is planned, which then has
+// constants in their place and can push them down.
+
+internal import ApusStorage
+
+/// Runs the subqueries of a statement on the statement's snapshot.
+struct SubqueryRunner {
+    /// - Parameter rowsMax: Rows that are wanted at most.
+    var rows: (_ plan: QueryPlan, _ rowsMax: Int) throws(QueryError) -> Frame
+}
+
+extension Binder {
+    private func plan(
+        _ query: Query, at position: SourcePosition
+    ) throws(QueryError) -> (plan: QueryPlan, runner: SubqueryRunner) {
+        guard let planner, let runner = planner.subqueries else {
+            throw QueryError(.unsupported, "a subquery here is not available yet", at: position)
+        }
+        do throws(QueryError) {
+            return (try planner.subplan(query, at: position), runner)
+        } catch {
+            throw explained(error)
+        }
+    }
+
+    /// A column that only the query around has makes a subquery correlated.
+    private func explained(_ error: QueryError) -> QueryError {
+        guard error.code == .unknownColumn || error.code == .unknownTable, let scope,
+            let name = error.message.split(
+                separator: "`", omittingEmptySubsequences: false
+            ).dropFirst().first
+        else { return error }
+        let outer = scope.relations.contains { relation in
+            relation.name.hasSameBytes(as: String(name))
+                || relation.columns(nil).contains { $0.name.hasSameBytes(as: String(name)) }
+        }
+        guard outer else { return error }
+        return QueryError(
+            .unsupported,
+            "a subquery that refers to the query around it (`\(name)`) is not available yet",
+            line: error.line, column: error.column,
+            hint: "a JOIN with a grouped subquery does the same")
+    }
+
+    private func oneColumn(_ plan: QueryPlan, at position: SourcePosition) throws(QueryError) {
+        let count = plan.resultColumns.count
+        guard count == 1 else {
+            throw QueryError(
+                .semantic, "a subquery here has one column, this one has \(count)", at: position)
+        }
+    }
+
+    func bindSubquery(
+        _ query: Query, at position: SourcePosition
+    ) throws(QueryError) -> BoundExpression {
+        let (plan, runner) = try plan(query, at: position)
+        try oneColumn(plan, at: position)
+        let rows = try runner.rows(plan, 2)
+        guard rows.count <= 1 else {
+            throw QueryError(
+                .semantic, "a subquery that stands for a value gave more than one row",
+                at: position, hint: "add LIMIT 1, or an aggregate")
+        }
+        let value =
+            rows.count == 1
+            ? rows.columns[0].constant(0) : Constant(nullOf: plan.resultColumns[0].type)
+        return BoundExpression(value, at: position)
+    }
+
+    func bindExists(
+        _ query: Query, at position: SourcePosition
+    ) throws(QueryError) -> BoundExpression {
+        let (plan, runner) = try plan(query, at: position)
+        return BoundExpression(.bool(try runner.rows(plan, 1).count > 0), at: position)
+    }
+
+    func bindIn(
+        _ operand: BoundExpression, _ query: Query, _ negated: Bool, at position: SourcePosition
+    ) throws(QueryError) -> BoundExpression {
+        let (plan, runner) = try plan(query, at: position)
+        try oneColumn(plan, at: position)
+        let rows = try runner.rows(plan, .max)
+        guard rows.count > 0 else { return BoundExpression(.bool(negated), at: position) }
+        var seen: Set<Constant> = []
+        var list: [BoundExpression] = []
+        for row in 0..<rows.count {
+            let value = rows.columns[0].constant(row)
+            if seen.insert(value).inserted { list.append(BoundExpression(value, at: position)) }
+        }
+        return try bindIn(operand, list, negated, at: position)
+    }
+}
