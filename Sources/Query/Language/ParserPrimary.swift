@@ -260,11 +260,14 @@ extension Parser {
         } else if !current.is(.rightParenthesis) {
             try arguments(of: &call)
         }
-        guard accept(.rightParenthesis) else {
-            if at("ORDER", "BY") { throw unsupported("ORDER BY inside a call") }
-            throw unexpected("`,` or `)`")
+        if accept("ORDER", "BY") { call.orderBy = try orderItems() }
+        guard accept(.rightParenthesis) else { throw unexpected("`,` or `)`") }
+        if accept("WITHIN", "GROUP") {
+            try expect(.leftParenthesis)
+            guard accept("ORDER", "BY") else { throw unexpected("ORDER BY") }
+            call.withinGroup = try orderItems()
+            try expect(.rightParenthesis)
         }
-        if at("WITHIN", "GROUP") { throw unsupported("WITHIN GROUP") }
         if at("FILTER"), peek().is(.leftParenthesis) {
             advance()
             advance()
@@ -274,6 +277,12 @@ extension Parser {
         }
         if at("OVER"), peek().is(.leftParenthesis) { throw unsupported("a window function") }
         return try make(.call(call), at: name.position)
+    }
+
+    private mutating func orderItems() throws(QueryError) -> [OrderItem] {
+        var items: [OrderItem] = []
+        repeat { items.append(try orderItem()) } while accept(.comma)
+        return items
     }
 
     private mutating func arguments(of call: inout FunctionCall) throws(QueryError) {

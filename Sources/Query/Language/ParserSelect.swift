@@ -155,7 +155,7 @@ extension Parser {
         if accept("HAVING") { statement.having = try expression() }
     }
 
-    private mutating func orderItem() throws(QueryError) -> OrderItem {
+    mutating func orderItem() throws(QueryError) -> OrderItem {
         var item = OrderItem(
             expression: try expression(), isDescending: false, nullsFirst: nil)
         if accept("DESC") {

@@ -22,20 +22,22 @@ extension Binder {
         "abs", "round", "floor", "ceil", "ceiling", "trunc", "sign", "log", "power", "pow", "mod",
         "div", "pi", "atan2", "greatest", "least", "coalesce", "nullif", "substr", "substring",
         "left", "right", "split_part", "to_timestamp", "date_trunc", "date_bin", "time_bucket",
-        "date_part", "epoch_ns", "now", "version", "count", "sum", "avg", "min", "max", "first",
-        "last", "stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop", "median",
+        "date_part", "epoch_ns", "now", "version",
     ]
 
     func bindCall(
         _ call: FunctionCall, at position: SourcePosition
     ) throws(QueryError) -> BoundExpression {
         let name = asciiLowercased(call.name.text)
-        if let function = Self.aggregateFunction(name) {
+        if let function = AggregateCall.functions[name] {
             return try bindAggregate(function, call, name, at: position)
         }
-        guard !call.isStar, !call.isDistinct, call.filter == nil else {
+        guard !call.isStar, !call.isDistinct, call.filter == nil, call.orderBy.isEmpty,
+            call.withinGroup.isEmpty
+        else {
             throw QueryError(
-                .semantic, "\(name) is not an aggregate: `*`, DISTINCT and FILTER don't apply",
+                .semantic,
+                "\(name) is not an aggregate: `*`, DISTINCT, ORDER BY and FILTER don't apply",
                 at: position)
         }
         let arguments = try bindAll(call.arguments)
@@ -148,7 +150,7 @@ extension Binder {
         default:
             let known =
                 Self.otherNames + Array(Self.numberFunctions.keys)
-                + Array(Self.stringFunctions.keys)
+                + Array(Self.stringFunctions.keys) + Array(AggregateCall.functions.keys)
             throw QueryError(
                 .unknownFunction, "there is no function `\(name)`", at: position,
                 hint: NameResolution.hint(for: name, among: known.sorted()))

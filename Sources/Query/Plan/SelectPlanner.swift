@@ -60,9 +60,7 @@ struct SelectPlanner {
             }
         }
         if groups || select.isDistinct {
-            let needsTime = binder.aggregates.contains {
-                $0.function == .first || $0.function == .last
-            }
+            let needsTime = binder.aggregates.contains { $0.function.needsTime }
             plan.grouping = GroupingPlan(
                 keys: keys, aggregates: binder.aggregates,
                 timeSlot: needsTime ? scope?.slot(of: .time) : nil)
@@ -96,8 +94,7 @@ struct SelectPlanner {
         if let grouping = plan.grouping {
             for key in grouping.keys { key.collectColumns(into: &needed) }
             for aggregate in grouping.aggregates {
-                aggregate.argument?.collectColumns(into: &needed)
-                aggregate.filter?.collectColumns(into: &needed)
+                aggregate.collectColumns(into: &needed)
             }
             if let slot = grouping.timeSlot { needed.insert(slot) }
         } else {
@@ -123,6 +120,7 @@ struct SelectPlanner {
         scan.columns = scope.used
         scan.needed = needed
         if let condition { PredicateSplit.push(condition, into: &scan) }
+        try plan.grouping?.findWindow(scan)
         scan.finishRequest()
         scan.request.latestOnly =
             !scan.picksRows && scan.bounds.isEmpty && keysAreTags(latestKeys, scope)
