@@ -67,9 +67,17 @@ struct Accumulator {
 
     mutating func addRows(_ group: Int, _ rowCount: Int) { counts[group] &+= rowCount }
 
+    /// Whether the values of a run are all that is needed: no times, no further arguments.
+    @inline(__always)
+    var takesValuesOnly: Bool { kind != .other }
+
     /// Adds a run of rows of one group. Times ascend, where the aggregate needs them.
     mutating func add(_ group: Int, _ rows: AggregateRows) {
-        let run = rows.values
+        if kind == .other { states?.add(group, rows) } else { add(group, rows.values) }
+    }
+
+    /// Adds a run of rows of one group, where `takesValuesOnly`.
+    mutating func add(_ group: Int, _ run: ColumnRun) {
         switch kind {
         case .count: counts[group] &+= AggregateKernels.countValid(run)
         case .sumDouble:
@@ -95,7 +103,7 @@ struct Accumulator {
                 return
             }
             offer(group, value)
-        case .other: states?.add(group, rows)
+        case .other: preconditionFailure("BUG: an aggregate that needs more than values")
         }
     }
 

@@ -29,7 +29,11 @@ extension Accumulator {
         let isOnce =
             mask == nil && (call.isDistinct || call.function.isIdempotent)
             && vectors.allSatisfy { $0.isConstant }
-        if !isOnce { vectors = vectors.map { $0.expanded() } }
+        if !isOnce {
+            for index in vectors.indices where vectors[index].isConstant {
+                vectors[index] = vectors[index].expanded()
+            }
+        }
         if let mask {
             for row in 0..<vectors[0].count where mask[row] == 0 { vectors[0].setNull(row) }
         }
@@ -63,20 +67,34 @@ extension Accumulator {
                 runs.withUnsafeBufferPointer(body)
                 return
             }
-            let vector = vectors[index]
-            vector.values.withUnsafeBufferPointer { values in
-                vector.validity.withUnsafeBufferPointer { validity in
-                    vector.bytes.withUnsafeBufferPointer { bytes in
-                        guard let base = values.baseAddress, !values.isEmpty else { return }
-                        let run = ColumnRun(
+            vectors[index].withRun { lend(index + 1, runs + [$0]) }
+        }
+        if vectors.count > 1 {
+            lend(0, [])
+        } else {
+            vectors.first?.withRun { run in
+                withUnsafePointer(to: run) { body(.init(start: $0, count: 1)) }
+            }
+        }
+    }
+}
+
+extension Vector {
+    /// Lends the slots as a run; not at all if there are none.
+    // Safe: the run is good during the call, in which the arrays are held.
+    @inline(__always)
+    fileprivate func withRun(_ body: (ColumnRun) -> Void) {
+        values.withUnsafeBufferPointer { values in
+            validity.withUnsafeBufferPointer { validity in
+                bytes.withUnsafeBufferPointer { bytes in
+                    guard let base = values.baseAddress, !values.isEmpty else { return }
+                    body(
+                        ColumnRun(
                             values: base,
                             validity: validity.isEmpty ? nil : validity.baseAddress,
-                            count: values.count, stringBytes: bytes.baseAddress)
-                        lend(index + 1, runs + [run])
-                    }
+                            count: values.count, stringBytes: bytes.baseAddress))
                 }
             }
         }
-        lend(0, [])
     }
 }

@@ -267,9 +267,15 @@ struct ExtremeBytesStates: GroupStates {
     mutating func resize(_ groupCount: Int) { texts.grow(to: groupCount, nil) }
 
     mutating func add(_ group: Int, _ rows: AggregateRows) {
-        for row in 0..<rows.values.count where rows.values.isValid(row) {
-            offer(group, rows.values.bytes(row))
+        let run = rows.values
+        var best: Int?
+        for row in 0..<run.count where run.isValid(row) {
+            guard let known = best else { best = row; continue }
+            if run.values[row] == run.values[known] { continue }
+            let order = compareBytes(run.bytes(row), run.bytes(known), type)
+            if greatest ? order > 0 : order < 0 { best = row }
         }
+        if let best { offer(group, run.bytes(best)) }
     }
 
     private mutating func offer(_ group: Int, _ bytes: UnsafeRawBufferPointer) {

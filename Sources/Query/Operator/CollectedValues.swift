@@ -1,4 +1,4 @@
-// Exact percentiles and the mode: the values of each group are collected and ordered at the end.
+// Exact percentiles: the values of each group are collected and ordered at the end.
 //
 // Safe: runs hold pointers to at least `count` slots, as `ColumnRun` promises.
 
@@ -70,23 +70,6 @@ struct CollectedValues {
         let rank = DiscreteRank.index(fraction, of: keys.count, isDescending: isDescending)
         Self.select(rank, &keys)
         return keys[rank]
-    }
-
-    /// The most frequent value, of equally frequent ones the least, or if descending the greatest.
-    mutating func mode(isDescending: Bool) -> UInt64? {
-        keys.sort()
-        var best: (key: UInt64, count: Int)?
-        var start = 0
-        while start < keys.count {
-            var end = start + 1
-            while end < keys.count, keys[end] == keys[start] { end += 1 }
-            let count = end - start
-            if count > best?.count ?? 0 || (isDescending && count == best?.count) {
-                best = (keys[start], count)
-            }
-            start = end
-        }
-        return best?.key
     }
 
     /// Brings the value of that rank to its place: not greater ones before it, not lesser behind.
@@ -180,30 +163,9 @@ struct CollectedTexts {
         return array(
             slots[DiscreteRank.index(fraction, of: slots.count, isDescending: isDescending)])
     }
-
-    mutating func mode(_ type: ResultType, isDescending: Bool) -> [UInt8]? {
-        sort(type)
-        var best: (slot: UInt64, count: Int)?
-        var start = 0
-        bytes.withUnsafeBytes { bytes in
-            while start < slots.count {
-                let text = Self.text(slots[start], bytes)
-                var end = start + 1
-                while end < slots.count,
-                    compareBytes(text, Self.text(slots[end], bytes), type) == 0
-                { end += 1 }
-                let count = end - start
-                if count > best?.count ?? 0 || (isDescending && count == best?.count) {
-                    best = (slots[start], count)
-                }
-                start = end
-            }
-        }
-        return best.map { array($0.slot) }
-    }
 }
 
-/// median, percentile_cont, percentile_disc and mode.
+/// median, percentile_cont and percentile_disc.
 struct CollectedStates: GroupStates {
     private let function: AggregateCall.Function
     private let type: ResultType
@@ -265,18 +227,13 @@ struct CollectedStates: GroupStates {
         guard let fraction else { return builder.appendNull() }
         if type.usesBytes {
             defer { texts[group] = CollectedTexts() }
-            let text =
-                function == .mode
-                ? texts[group].mode(type, isDescending: isDescending)
-                : texts[group].discrete(fraction, type, isDescending: isDescending)
+            let text = texts[group].discrete(fraction, type, isDescending: isDescending)
             guard let text else { return builder.appendNull() }
             return builder.append(text: text)
         }
         defer { numbers[group] = CollectedValues() }
         let slot: UInt64? =
             switch function {
-            case .mode:
-                numbers[group].mode(isDescending: isDescending).map { OrderedSlot.slot($0, type) }
             case .percentileDiscrete:
                 numbers[group].discrete(fraction, isDescending: isDescending)
                     .map { OrderedSlot.slot($0, type) }

@@ -167,6 +167,10 @@ struct GroupingWorker: ScanWorker {
                     accumulators[index].addRows(group, end &- start)
                     continue
                 }
+                if accumulators[index].takesValuesOnly {
+                    accumulators[index].add(group, runs[index].slice(start, end))
+                    continue
+                }
                 var part = AggregateRows(
                     values: runs[index].slice(start, end), start: start, times: times + start,
                     series: rows.series, slice: sliceNumber)

@@ -26,13 +26,22 @@ struct PairMoments {
         products = squaresX + squaresY
     }
 
-    /// Of a run in two passes; rows without one of the two are left out.
+    /// Of a run; rows without one of the two are left out.
     init(y: ColumnRun, _ typeY: ResultType, x: ColumnRun, _ typeX: ResultType) {
+        self.init(y.count) { row in
+            guard y.isValid(row), x.isValid(row) else { return nil }
+            return (double(x.values[row], typeX), double(y.values[row], typeY))
+        }
+    }
+
+    /// Of rows that have a pair or none, in two passes.
+    @inline(__always)
+    init(_ rowCount: Int, _ pair: (Int) -> (x: Double, y: Double)?) {
         var first: (x: Double, y: Double)?
         var sumX = 0.0
         var sumY = 0.0
-        for row in 0..<y.count where y.isValid(row) && x.isValid(row) {
-            let pair = (x: double(x.values[row], typeX), y: double(y.values[row], typeY))
+        for row in 0..<rowCount {
+            guard let pair = pair(row) else { continue }
             let shift = first ?? pair
             first = shift
             sumX += pair.x - shift.x
@@ -45,18 +54,17 @@ struct PairMoments {
         guard meanX.isFinite, meanY.isFinite else {
             // Infinite values, or a sum that left the range: one by one.
             self = PairMoments()
-            for row in 0..<y.count where y.isValid(row) && x.isValid(row) {
-                merge(
-                    PairMoments(
-                        x: double(x.values[row], typeX), y: double(y.values[row], typeY)))
+            for row in 0..<rowCount {
+                if let pair = pair(row) { merge(PairMoments(x: pair.x, y: pair.y)) }
             }
             return
         }
         var restX = 0.0
         var restY = 0.0
-        for row in 0..<y.count where y.isValid(row) && x.isValid(row) {
-            let differenceX = double(x.values[row], typeX) - meanX
-            let differenceY = double(y.values[row], typeY) - meanY
+        for row in 0..<rowCount {
+            guard let pair = pair(row) else { continue }
+            let differenceX = pair.x - meanX
+            let differenceY = pair.y - meanY
             squaresX += differenceX * differenceX
             squaresY += differenceY * differenceY
             products += differenceX * differenceY

@@ -1,5 +1,7 @@
 // What neighbouring samples of one series come to, for rate and its kin. States of two stretches, one
 // behind the other, join to the state of both; that of one sample is where all begin.
+//
+// Safe: runs and times hold at least `count` slots, as `AggregateRows` promises.
 
 internal import ApusStorage
 
@@ -8,6 +10,8 @@ protocol SampleState {
     var firstTime: Int64 { get }
     /// Of one sample.
     init(time: Int64, slot: UInt64)
+    /// Of the samples of a run whose slots are the state's own; nil if there are none.
+    static func stretch(_ run: ColumnRun, _ times: UnsafePointer<Int64>) -> Self?
     /// Takes in a stretch that lies behind this one.
     mutating func join(_ later: Self)
     /// Where slots are numbers of texts: they get other numbers.
@@ -16,6 +20,23 @@ protocol SampleState {
 
 extension SampleState {
     mutating func renumber(_ numbers: [UInt64]) {}
+
+    static func stretch(_ run: ColumnRun, _ times: UnsafePointer<Int64>) -> Self? {
+        joined(run, times) { run.values[$0] }
+    }
+
+    /// One sample after the other.
+    @inline(__always)
+    static func joined(
+        _ run: ColumnRun, _ times: UnsafePointer<Int64>, _ slot: (Int) -> UInt64
+    ) -> Self? {
+        guard let first = (0..<run.count).first(where: { run.isValid($0) }) else { return nil }
+        var state = Self(time: times[first], slot: slot(first))
+        for row in (first &+ 1)..<max(first &+ 1, run.count) where run.isValid(row) {
+            state.join(Self(time: times[row], slot: slot(row)))
+        }
+        return state
+    }
 }
 
 /// Numbers as counters count: differences of integers are exact.
@@ -68,6 +89,27 @@ struct CounterState<Number: SampleNumber>: SampleState {
         lastTime = time
         first = Number(slot: slot)
         last = first
+    }
+
+    /// Without NULLs, a look at each pair of neighbours will do.
+    static func stretch(_ run: ColumnRun, _ times: UnsafePointer<Int64>) -> CounterState? {
+        guard run.validity == nil, run.count > 0 else {
+            return joined(run, times) { run.values[$0] }
+        }
+        var state = CounterState(time: times[0], slot: run.values[0])
+        var last = state.first
+        for row in 1..<max(1, run.count) {
+            let value = Number(slot: run.values[row])
+            if value < last {
+                state.lost += last.asDouble
+                state.resets &+= 1
+            }
+            last = value
+        }
+        state.last = last
+        state.count = run.count
+        state.lastTime = times[run.count &- 1]
+        return state
     }
 
     @inline(__always)
@@ -178,6 +220,17 @@ struct LineState<Number: SampleNumber>: SampleState {
     init(time: Int64, slot: UInt64) {
         firstTime = time
         moments = PairMoments(x: 0, y: Number(slot: slot).asDouble)
+    }
+
+    static func stretch(_ run: ColumnRun, _ times: UnsafePointer<Int64>) -> LineState? {
+        guard let first = (0..<run.count).first(where: { run.isValid($0) }) else { return nil }
+        var state = LineState(time: times[first], slot: run.values[first])
+        let start = times[first]
+        state.moments = PairMoments(run.count) { row in
+            guard run.isValid(row) else { return nil }
+            return (seconds(from: start, to: times[row]), Number(slot: run.values[row]).asDouble)
+        }
+        return state
     }
 
     @inline(__always)

@@ -66,35 +66,25 @@ struct SeriesSampleStates<State: SampleState>: GroupStates {
         guard let times = rows.times else { return }
         let state: State?
         switch reading {
-        case .plain: state = joined(run, times) { run.values[$0] }
-        case .canonical: state = joined(run, times) { KeyEncoder.canonical(run.values[$0]) }
+        case .plain: state = State.stretch(run, times)
+        case .canonical: state = State.joined(run, times) { KeyEncoder.canonical(run.values[$0]) }
         case .texts: state = joinedTexts(run, times)
         case .equality(let constant):
             if type.usesBytes {
                 state = constant.bytes.withUnsafeBytes { bytes in
-                    joined(run, times) { compareBytes(run.bytes($0), bytes, type) == 0 ? 1 : 0 }
+                    State.joined(run, times) {
+                        compareBytes(run.bytes($0), bytes, type) == 0 ? 1 : 0
+                    }
                 }
             } else {
                 let key = OrderedSlot.key(constant.slot, type)
-                state = joined(run, times) {
+                state = State.joined(run, times) {
                     OrderedSlot.key(run.values[$0], type) == key ? 1 : 0
                 }
             }
         }
         guard let state else { return }
         append(state, group, rows)
-    }
-
-    @inline(__always)
-    private func joined(
-        _ run: ColumnRun, _ times: UnsafePointer<Int64>, _ slot: (Int) -> UInt64
-    ) -> State? {
-        guard let first = (0..<run.count).first(where: { run.isValid($0) }) else { return nil }
-        var state = State(time: times[first], slot: slot(first))
-        for row in (first + 1)..<max(first + 1, run.count) where run.isValid(row) {
-            state.join(State(time: times[row], slot: slot(row)))
-        }
-        return state
     }
 
     private mutating func joinedTexts(
@@ -104,7 +94,7 @@ struct SeriesSampleStates<State: SampleState>: GroupStates {
         for row in 0..<run.count where run.isValid(row) {
             numbers[row] = UInt64(texts.group(of: run.bytes(row)))
         }
-        return joined(run, times) { numbers[$0] }
+        return State.joined(run, times) { numbers[$0] }
     }
 
     private mutating func append(_ state: State, _ group: Int, _ rows: AggregateRows) {
@@ -149,6 +139,9 @@ struct SeriesSampleStates<State: SampleState>: GroupStates {
     }
 
     func append(_ group: Int, to builder: inout VectorBuilder) throws(QueryError) {
+        if starts[group + 1] - starts[group] == 1 {
+            return try append([segments[ordered[starts[group]]].state], group, to: &builder)
+        }
         var members = Array(ordered[starts[group]..<starts[group + 1]])
         if members.count > 1 {
             members.sort {
@@ -169,6 +162,12 @@ struct SeriesSampleStates<State: SampleState>: GroupStates {
             }
             series = segment.series
         }
+        try append(states, group, to: &builder)
+    }
+
+    private func append(
+        _ states: [State], _ group: Int, to builder: inout VectorBuilder
+    ) throws(QueryError) {
         guard !states.isEmpty, let result = try outcome(states, windows?[group]) else {
             return builder.appendNull()
         }
