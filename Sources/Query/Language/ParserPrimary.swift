@@ -271,11 +271,14 @@ extension Parser {
         } else if !current.is(.rightParenthesis) {
             try arguments(of: &call)
         }
-        guard accept(.rightParenthesis) else {
-            if at("ORDER", "BY") { throw unsupported("ORDER BY inside a call") }
-            throw unexpected("`,` or `)`")
+        if accept("ORDER", "BY") { call.orderBy = try orderItems() }
+        guard accept(.rightParenthesis) else { throw unexpected("`,` or `)`") }
+        if accept("WITHIN", "GROUP") {
+            try expect(.leftParenthesis)
+            guard accept("ORDER", "BY") else { throw unexpected("ORDER BY") }
+            call.withinGroup = try orderItems()
+            try expect(.rightParenthesis)
         }
-        if at("WITHIN", "GROUP") { throw unsupported("WITHIN GROUP") }
         if at("FILTER"), peek().is(.leftParenthesis) {
             advance()
             advance()
@@ -284,6 +287,12 @@ extension Parser {
             try expect(.rightParenthesis)
         }
         return try withWindow(call, at: name.position)
+    }
+
+    private mutating func orderItems() throws(QueryError) -> [OrderItem] {
+        var items: [OrderItem] = []
+        repeat { items.append(try orderItem()) } while accept(.comma)
+        return items
     }
 
     private mutating func arguments(of call: inout FunctionCall) throws(QueryError) {

@@ -186,7 +186,7 @@ package struct Expression: Hashable, Sendable {
     }
 }
 
-/// `name([DISTINCT] arguments) [FILTER (WHERE condition)]`.
+/// `name([DISTINCT] arguments [ORDER BY …]) [WITHIN GROUP (ORDER BY …)] [FILTER (WHERE condition)]`.
 package struct FunctionCall: Hashable, Sendable {
     package struct NamedArgument: Hashable, Sendable {
         package var name: Identifier
@@ -201,6 +201,9 @@ package struct FunctionCall: Hashable, Sendable {
     /// `count(*)`.
     package var isStar: Bool
     package var isDistinct: Bool
+    /// ORDER BY behind the arguments.
+    package var orderBy: [OrderItem] = []
+    package var withinGroup: [OrderItem] = []
     package var filter: Expression?
 
     package init(

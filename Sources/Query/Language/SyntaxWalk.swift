@@ -34,6 +34,7 @@ extension Expression.Kind {
         case .call(let call):
             call.arguments.forEach(body)
             call.namedArguments.forEach { body($0.value) }
+            (call.orderBy + call.withinGroup).forEach { body($0.expression) }
             if let filter = call.filter { body(filter) }
         case .caseWhen(let expression):
             if let operand = expression.operand { body(operand) }

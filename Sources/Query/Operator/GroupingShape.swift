@@ -16,9 +16,11 @@ struct GroupingShape {
     var bucketKey: Int?
     var origin: Int64 = 0
     var width: Int64 = 0
-    /// What each aggregate reads.
+    /// What each aggregate reads first.
     var sources: [Source] = []
     var argumentTypes: [ResultType] = []
+    /// What each aggregate reads beside it.
+    var otherSources: [[(source: Source, type: ResultType)]] = []
 
     /// Of nothing.
     init() {}
@@ -42,18 +44,22 @@ struct GroupingShape {
         for aggregate in grouping.aggregates {
             guard aggregate.filter == nil else { return nil }
             argumentTypes.append(aggregate.argument?.type ?? .int64)
-            guard let argument = aggregate.argument else {
-                sources.append(.rows)
-                continue
+            var read: [(source: Source, type: ResultType)] = []
+            for argument in aggregate.arguments {
+                guard let source = Self.source(argument, scan) else { return nil }
+                read.append((source, argument.type))
             }
-            guard case .column(let slot) = argument.kind else { return nil }
-            switch scan.columns[slot] {
-            case .time: sources.append(.time)
-            case .field:
-                guard let index = scan.fieldIndex[slot] else { return nil }
-                sources.append(.field(index))
-            case .tag, .output: return nil
-            }
+            sources.append(read.first?.source ?? .rows)
+            otherSources.append(Array(read.dropFirst()))
+        }
+    }
+
+    private static func source(_ argument: BoundExpression, _ scan: ScanPlan) -> Source? {
+        guard case .column(let slot) = argument.kind else { return nil }
+        switch scan.columns[slot] {
+        case .time: return .time
+        case .field: return scan.fieldIndex[slot].map { .field($0) }
+        case .tag, .output: return nil
         }
     }
 
@@ -71,6 +77,7 @@ struct GroupingShape {
     /// Whether every aggregate can be taken from the statistics of a block, and in which buckets.
     func summaries(_ grouping: GroupingPlan) -> SummaryBuckets? {
         for (index, aggregate) in grouping.aggregates.enumerated() {
+            if aggregate.isDistinct { return nil }
             switch aggregate.function {
             case .countRows, .count: continue
             case .sum, .average:

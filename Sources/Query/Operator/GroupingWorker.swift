@@ -22,8 +22,11 @@ struct GroupingWorker: ScanWorker {
     private var tagColumns: [Vector] = []
     /// Per code: the encoded keys before and behind the bucket.
     private var codeKeys: [(before: [UInt8], behind: [UInt8])] = []
-    /// What each aggregate reads of the slice at hand.
+    /// What each aggregate reads of the slice at hand, first and beside it.
     private var runs: [ColumnRun] = []
+    private var otherRuns: [[ColumnRun]] = []
+    /// Of the slice at hand, from 1.
+    private var sliceNumber = 0
     /// Per field of the request: validity with stale markers taken out.
     private let withoutStale: ValidityScratch
     private var chargedBytes = 0
@@ -43,6 +46,7 @@ struct GroupingWorker: ScanWorker {
         self.context = context
         let order = order ?? scan.map { SeriesOrder(table: $0.table) }
         accumulators = plan.aggregates.map { Accumulator($0, order: order) }
+        otherRuns = plan.aggregates.map { _ in [] }
         withoutStale = ValidityScratch(fieldCount: scan?.request.fields.count ?? 0)
         if let scan {
             frames = ScanFrameBuilder(scan, context)
@@ -138,8 +142,13 @@ struct GroupingWorker: ScanWorker {
         let count = rows.count
         runs.removeAll(keepingCapacity: true)
         for index in shape.sources.indices {
-            try appendRun(rows, shape.sources[index], shape.argumentTypes[index])
+            runs.append(try run(rows, shape.sources[index], shape.argumentTypes[index]))
+            for (place, other) in shape.otherSources[index].enumerated() {
+                if place == 0 { otherRuns[index].removeAll(keepingCapacity: true) }
+                otherRuns[index].append(try run(rows, other.source, other.type))
+            }
         }
+        sliceNumber &+= 1
         let times = rows.times
         var start = 0
         while start < count {
@@ -156,13 +165,32 @@ struct GroupingWorker: ScanWorker {
             for index in accumulators.indices {
                 if case .rows = shape.sources[index] {
                     accumulators[index].addRows(group, end &- start)
+                    continue
+                }
+                if accumulators[index].takesValuesOnly {
+                    accumulators[index].add(group, runs[index].slice(start, end))
+                    continue
+                }
+                var part = AggregateRows(
+                    values: runs[index].slice(start, end), start: start, times: times + start,
+                    series: rows.series, slice: sliceNumber)
+                if otherRuns[index].isEmpty {
+                    accumulators[index].add(group, part)
                 } else {
-                    accumulators[index].add(
-                        group, runs[index].slice(start, end), times: times + start,
-                        series: rows.series)
+                    add(group, &part, index)
                 }
             }
             start = end
+        }
+    }
+
+    /// Adds rows to an aggregate of several arguments.
+    private mutating func add(_ group: Int, _ part: inout AggregateRows, _ index: Int) {
+        let others = otherRuns[index]
+        // Safe: the runs are lent for the call.
+        others.withUnsafeBufferPointer {
+            part.others = $0.baseAddress
+            accumulators[index].add(group, part)
         }
     }
 
@@ -179,16 +207,15 @@ struct GroupingWorker: ScanWorker {
         return low
     }
 
-    private mutating func appendRun(
+    private func run(
         _ rows: ScanRows, _ source: GroupingShape.Source, _ type: ResultType
-    ) throws(QueryError) {
+    ) throws(QueryError) -> ColumnRun {
         switch source {
         case .rows, .time:
             // Safe: a slice has `count` times; an Int64 and a UInt64 have one layout.
-            runs.append(
-                ColumnRun(
-                    values: UnsafeRawPointer(rows.times).assumingMemoryBound(to: UInt64.self),
-                    validity: nil, count: rows.count, stringBytes: nil))
+            return ColumnRun(
+                values: UnsafeRawPointer(rows.times).assumingMemoryBound(to: UInt64.self),
+                validity: nil, count: rows.count, stringBytes: nil)
         case .field(let index):
             let slice = rows.columns[index]
             guard ResultType(slice.type) == type else { throw ScanFrameBuilder.schemaChanged }
@@ -198,7 +225,7 @@ struct GroupingWorker: ScanWorker {
             if type == .float64, AggregateKernels.mayHoldNaN(slice.values, rows.count) {
                 run.validity = dropStale(run, index)
             }
-            runs.append(run)
+            return run
         }
     }
 
@@ -275,8 +302,11 @@ struct GroupingWorker: ScanWorker {
         let groups = groupRuns(keys, frame.count, singleRows: !timesAscend)
         for index in accumulators.indices { accumulators[index].resize(table.count) }
         let times = plan.timeSlot.map { frame.columns[$0].expanded().values }
-        for (index, aggregate) in plan.aggregates.enumerated() {
-            try add(aggregate, index, frame, groups, times, rowSeries)
+        sliceNumber &+= 1
+        for index in accumulators.indices {
+            try accumulators[index].add(
+                frame, groups, times: times, rowSeries: rowSeries,
+                slice: timesAscend ? sliceNumber : 0)
         }
         if !timesAscend { try charge() }
     }
@@ -288,12 +318,7 @@ struct GroupingWorker: ScanWorker {
         let keys = try evaluateAll(plan.keys, keys)
         var groups: [GroupRun] = []
         // What picks a row wants each with its series.
-        let picksRow = plan.aggregates.contains {
-            switch $0.function {
-            case .first, .last, .latest: true
-            default: false
-            }
-        }
+        let picksRow = plan.aggregates.contains { $0.function.needsTime }
         var key: [UInt8] = []
         for (number, run) in runs.enumerated() {
             key.removeAll(keepingCapacity: true)
@@ -307,8 +332,9 @@ struct GroupingWorker: ScanWorker {
         }
         for index in accumulators.indices { accumulators[index].resize(table.count) }
         let times = plan.timeSlot.map { frame.columns[$0].expanded().values }
-        for (index, aggregate) in plan.aggregates.enumerated() {
-            try add(aggregate, index, frame, groups, times, rowSeries)
+        for index in accumulators.indices {
+            try accumulators[index].add(
+                frame, groups, times: times, rowSeries: rowSeries, slice: 0)
         }
         try charge()
     }
@@ -320,53 +346,6 @@ struct GroupingWorker: ScanWorker {
             accumulators[index].resize(group + 1)
             accumulators[index].addRows(group, count)
         }
-    }
-
-    private mutating func add(
-        _ aggregate: AggregateCall, _ index: Int, _ frame: Frame,
-        _ runs: [GroupRun], _ times: [UInt64]?, _ rowSeries: [UInt32]
-    ) throws(QueryError) {
-        var mask: [UInt8]?
-        if let filter = aggregate.filter { mask = trueMask(try filter.evaluate(frame)).mask }
-        guard let argument = aggregate.argument else {
-            for run in runs {
-                var rows = run.end - run.start
-                if let mask { rows = mask[run.start..<run.end].reduce(0) { $0 + Int($1) } }
-                accumulators[index].addRows(run.group, rows)
-            }
-            return
-        }
-        var vector = try argument.evaluate(frame).expanded()
-        if let mask {
-            for row in 0..<vector.count where mask[row] == 0 { vector.setNull(row) }
-        }
-        // Safe: the arrays live through the closures; runs lie within the frame's rows.
-        vector.values.withUnsafeBufferPointer { values in
-            vector.validity.withUnsafeBufferPointer { validity in
-                vector.bytes.withUnsafeBufferPointer { bytes in
-                    (times ?? []).withUnsafeBytes { times in
-                        guard let base = values.baseAddress else { return }
-                        let all = ColumnRun(
-                            values: base,
-                            validity: validity.isEmpty ? nil : validity.baseAddress,
-                            count: frame.count, stringBytes: bytes.baseAddress)
-                        let clock = times.bindMemory(to: Int64.self).baseAddress
-                        for run in runs {
-                            accumulators[index].add(
-                                run.group, all.slice(run.start, run.end),
-                                times: clock.map { $0 + run.start },
-                                series: rowSeries.isEmpty ? frame.series : rowSeries[run.start])
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    struct GroupRun {
-        var start: Int
-        var end: Int
-        var group: Int
     }
 
     /// Neighbouring rows of one group, so that the table is asked once a run.
@@ -415,8 +394,9 @@ struct GroupingWorker: ScanWorker {
         if plan.keys.isEmpty { _ = table.group(of: []) }
         try charge()
         var columns = table.columns(plan.keys.map(\.type))
+        let windows = plan.window.map { $0.ranges(columns, table.count) }
         for index in accumulators.indices {
-            columns.append(try accumulators[index].finish(table.count))
+            columns.append(try accumulators[index].finish(table.count, windows: windows))
         }
         var frame = Frame(count: table.count, columns: columns)
         frame.context = context

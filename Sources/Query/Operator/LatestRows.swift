@@ -39,7 +39,7 @@ struct LatestShape {
         for slot in scan.needed { guard case .tag = scan.columns[slot] else { return nil } }
         for aggregate in grouping.aggregates {
             switch aggregate.function {
-            case .countDistinct, .minimum, .maximum: continue
+            case .countDistinct, .approximateDistinct, .minimum, .maximum, .anyValue: continue
             default: return nil
             }
         }
@@ -421,8 +421,7 @@ extension GroupingWorker {
         var slots: Set<Int> = []
         if let time = plan.timeSlot { slots.insert(time) }
         for aggregate in plan.aggregates {
-            aggregate.argument?.collectColumns(into: &slots)
-            aggregate.filter?.collectColumns(into: &slots)
+            aggregate.collectColumns(into: &slots)
         }
         let frame = shape.frame(rows, groups.series, series, slots: slots, context)
         try add(

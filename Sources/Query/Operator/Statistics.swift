@@ -1,18 +1,8 @@
-// The states of the statistical aggregates: moments for variances, collected values for the median.
+// Moments: what variances, skewness and kurtosis are made of.
 //
 // Safe: runs hold pointers to at least `count` slots, as `ColumnRun` promises.
 
 internal import ApusStorage
-
-/// A number's slot as a double.
-@inline(__always)
-private func double(_ slot: UInt64, _ type: ResultType) -> Double {
-    switch type {
-    case .float64: Double(bitPattern: slot)
-    case .uint64: Double(slot)
-    default: Double(Int64(bitPattern: slot))
-    }
-}
 
 /// Count, mean and sum of squared differences from it: what variances are made of. States of parts
 /// add up to that of the whole (Chan, Golub, LeVeque), so no part needs the mean of all.
@@ -82,73 +72,118 @@ struct Moments {
     }
 }
 
-/// The values of one group, as integers that sort as SQL sorts doubles: NaN above all.
-struct CollectedValues {
-    private var keys: [UInt64] = []
+/// stddev, variance, skewness and kurtosis.
+struct MomentStates: GroupStates {
+    private let function: AggregateCall.Function
+    private let isSample: Bool
+    private let type: ResultType
+    private var moments: [Moments] = []
+    private var higher: [HigherMoments] = []
 
-    var byteCount: Int { keys.capacity * 8 }
+    init(_ call: AggregateCall) {
+        function = call.function
+        isSample = call.isSample
+        type = call.argument?.type ?? .float64
+    }
 
-    mutating func add(_ run: ColumnRun, _ type: ResultType) {
-        for row in 0..<run.count where run.isValid(row) {
-            let bits = KeyEncoder.canonical(double(run.values[row], type).bitPattern)
-            keys.append(bits >> 63 == 1 ? ~bits : bits | 1 << 63)
+    private var usesHigher: Bool { function == .skewness || function == .kurtosis }
+
+    var bytesPerGroup: Int { usesHigher ? 40 : 32 }
+
+    mutating func resize(_ groupCount: Int) {
+        if usesHigher {
+            higher.grow(to: groupCount, HigherMoments())
+        } else {
+            moments.grow(to: groupCount, Moments())
         }
     }
 
-    mutating func merge(_ other: CollectedValues) {
-        if keys.isEmpty { self = other } else { keys += other.keys }
+    mutating func add(_ group: Int, _ rows: AggregateRows) {
+        if usesHigher {
+            higher[group].merge(HigherMoments(rows.values, type))
+        } else {
+            moments[group].merge(Moments(rows.values, type))
+        }
     }
 
-    private static func value(_ key: UInt64) -> Double {
-        Double(bitPattern: key >> 63 == 1 ? key & ~(1 << 63) : ~key)
-    }
-
-    /// The middle value, or halfway between the middle two; nil if there is none. Gives the
-    /// values up.
-    mutating func takeMedian() -> Double? {
-        guard !keys.isEmpty else { return nil }
-        defer { keys = [] }
-        let middle = keys.count / 2
-        Self.select(middle, &keys)
-        let upper = Self.value(keys[middle])
-        guard keys.count.isMultiple(of: 2), let below = keys[..<middle].max() else { return upper }
-        let lower = Self.value(below)
-        if lower == upper { return lower }
-        let width = upper - lower
-        // A width beyond the range of doubles, between finite values.
-        if width.isInfinite, lower.isFinite, upper.isFinite { return lower / 2 + upper / 2 }
-        return lower + width / 2
-    }
-
-    /// Brings the value of that rank to its place: not greater ones before it, not lesser behind.
-    private static func select(_ rank: Int, _ keys: inout [UInt64]) {
-        var low = 0
-        var high = keys.count - 1
-        while low < high {
-            let center = low + (high - low) / 2
-            let pivot = medianOfThree(keys[low], keys[center], keys[high])
-            var left = low
-            var right = high
-            while left <= right {
-                while keys[left] < pivot { left += 1 }
-                while keys[right] > pivot { right -= 1 }
-                if left <= right {
-                    keys.swapAt(left, right)
-                    left += 1
-                    right -= 1
-                }
-            }
-            if rank <= right {
-                high = right
-            } else if rank >= left {
-                low = left
+    mutating func merge(_ other: MomentStates, _ groups: [Int]) {
+        for (from, group) in groups.enumerated() {
+            if usesHigher {
+                higher[group].merge(other.higher[from])
             } else {
-                return
+                moments[group].merge(other.moments[from])
             }
         }
     }
 
-    private static func medianOfThree(_ a: UInt64, _ b: UInt64, _ c: UInt64) -> UInt64 {
-        max(min(a, b), min(max(a, b), c))
+    func append(_ group: Int, to builder: inout VectorBuilder) {
+        let result: Double? =
+            switch function {
+            case .skewness: higher[group].skewness
+            case .kurtosis: higher[group].kurtosis
+            case .variance: moments[group].variance(ofSample: isSample)
+            default: moments[group].variance(ofSample: isSample)?.squareRoot()
+            }
+        guard let result else { return builder.appendNull() }
+        builder.append(result.bitPattern)
+    }
+}
+
+/// Count, mean and the sums of second, third and fourth powers of differences from it. Parts add up by
+/// the formulas of Pébay (Sandia report SAND2008-6212, 2008).
+struct HigherMoments {
+    private var count = 0.0
+    private var mean = 0.0
+    private var squares = 0.0
+    private var cubes = 0.0
+    private var fourths = 0.0
+
+    init() {}
+
+    /// Of a run in two passes.
+    init(_ run: ColumnRun, _ type: ResultType) {
+        let base = Moments(run, type)
+        guard base.count > 0 else { return }
+        count = Double(base.count)
+        mean = base.mean
+        squares = base.squares
+        for row in 0..<run.count where run.isValid(row) {
+            let difference = double(run.values[row], type) - mean
+            cubes += difference * difference * difference
+            fourths += difference * difference * difference * difference
+        }
+    }
+
+    mutating func merge(_ other: HigherMoments) {
+        guard count > 0 else { self = other; return }
+        guard other.count > 0 else { return }
+        let (a, b) = (count, other.count)
+        let total = a + b
+        let difference = other.mean - mean
+        let step = difference / total
+        fourths +=
+            other.fourths + difference * step * step * step * a * b * (a * a - a * b + b * b)
+            + 6 * step * step * (a * a * other.squares + b * b * squares)
+            + 4 * step * (a * other.cubes - b * cubes)
+        cubes +=
+            other.cubes + difference * step * step * a * b * (a - b)
+            + 3 * step * (a * other.squares - b * squares)
+        squares += other.squares + difference * step * a * b
+        mean += step * b
+        count = total
+    }
+
+    /// Of a sample, adjusted for its size (G₁): nil below three values, or where all are equal.
+    var skewness: Double? {
+        guard count > 2, squares > 0 || squares.isNaN else { return nil }
+        let population = count.squareRoot() * cubes / (squares * squares.squareRoot())
+        return (count * (count - 1)).squareRoot() / (count - 2) * population
+    }
+
+    /// The excess of a sample, adjusted for its size (G₂): nil below four values, or where all are equal.
+    var kurtosis: Double? {
+        guard count > 3, squares > 0 || squares.isNaN else { return nil }
+        let excess = count * fourths / (squares * squares) - 3
+        return (count - 1) / ((count - 2) * (count - 3)) * ((count + 1) * excess + 6)
     }
 }

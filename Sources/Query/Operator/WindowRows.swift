@@ -234,62 +234,90 @@ private struct WindowFunction {
 
     private func aggregated(_ call: AggregateCall) throws(QueryError) -> Vector {
         let extents = try WindowExtents(window, order.partitions, order.peers, order.keys)
-        var argument = try call.argument?.evaluate(frame).expanded().gathered(order.rows)
-        var counted: [UInt8]?
-        if let filter = call.filter {
-            let mask = trueMask(try filter.evaluate(frame)).mask
-            counted = order.rows.map { mask[$0] }
-            if var filtered = argument, let counted {
-                for place in 0..<count where counted[place] == 0 { filtered.setNull(place) }
-                argument = filtered
-            }
+        // The arguments in the order of places, as the columns of a frame of their own.
+        var plain = call
+        var columns = try evaluateAll(call.arguments, frame)
+        plain.arguments = call.arguments.enumerated().map {
+            BoundExpression(.column($0), $1.type, at: $1.position)
         }
-        // Frames that are equal follow each other: each different one is a group.
-        var accumulator = Accumulator(call, order: nil)
+        if let filter = call.filter {
+            plain.filter = BoundExpression(.column(columns.count), .bool, at: filter.position)
+            columns.append(try filter.evaluate(frame))
+        }
+        var sorted = Frame(
+            count: count, columns: columns.map { $0.expanded().gathered(order.rows) })
+        sorted.context = context
+        var accumulator = Accumulator(plain, order: nil)
+        let groups =
+            window.extent.start == .unbounded && accumulator.takesValuesOnly && call.filter == nil
+            ? try addGrowing(sorted, extents, to: &accumulator)
+            : try addEach(sorted, extents, to: &accumulator)
+        return try accumulator.finish((groups.last ?? -1) + 1).gathered(groups)
+    }
+
+    /// Each different frame is a group of its own. Returns the group of each place.
+    private func addEach(
+        _ sorted: Frame, _ extents: WindowExtents, to accumulator: inout Accumulator
+    ) throws(QueryError) -> [Int] {
         var groups: [Int] = []
         groups.reserveCapacity(count)
+        var runs: [GroupRun] = []
         var last: Range<Int>?
-        var groupCount = 0
+        var group = -1
         var work = 0
         for place in 0..<count {
             let range = extents.range(place)
             if range != last {
                 last = range
-                accumulator.resize(groupCount + 1)
-                add(range, groupCount, argument, counted, to: &accumulator)
-                groupCount += 1
+                group += 1
                 work += range.count
-                if work > 1 << 20 {
-                    work = 0
-                    try context.check()
+                if !range.isEmpty {
+                    runs.append(
+                        GroupRun(start: range.lowerBound, end: range.upperBound, group: group))
                 }
             }
-            groups.append(groupCount - 1)
+            groups.append(group)
+            guard work > 1 << 20 || place == count - 1 else { continue }
+            work = 0
+            accumulator.resize(group + 1)
+            try accumulator.add(sorted, runs, times: nil, rowSeries: [], slice: 0)
+            runs.removeAll(keepingCapacity: true)
+            try context.check()
         }
-        return try accumulator.finish(groupCount).gathered(groups)
+        return groups
     }
 
-    private func add(
-        _ range: Range<Int>, _ group: Int, _ argument: Vector?, _ counted: [UInt8]?,
-        to accumulator: inout Accumulator
-    ) {
-        guard let argument else {
-            let rows = counted.map { mask in mask[range].reduce(0) { $0 + Int($1) } } ?? range.count
-            return accumulator.addRows(group, rows)
-        }
-        // Safe: the arrays live through the closures; the range lies within the rows.
-        argument.values.withUnsafeBufferPointer { values in
-            argument.validity.withUnsafeBufferPointer { validity in
-                argument.bytes.withUnsafeBufferPointer { bytes in
-                    guard let base = values.baseAddress else { return }
-                    let all = ColumnRun(
-                        values: base, validity: validity.isEmpty ? nil : validity.baseAddress,
-                        count: count, stringBytes: bytes.baseAddress)
-                    accumulator.add(
-                        group, all.slice(range.lowerBound, range.upperBound), times: nil,
-                        series: .max)
+    /// Frames that begin with their partition: each has the rows of the one before, and some more.
+    private func addGrowing(
+        _ sorted: Frame, _ extents: WindowExtents, to accumulator: inout Accumulator
+    ) throws(QueryError) -> [Int] {
+        var groups: [Int] = []
+        groups.reserveCapacity(count)
+        var last: Range<Int>?
+        var group = -1
+        func grow(_ columns: UnsafeBufferPointer<ColumnRun>?) {
+            for place in 0..<count {
+                let range = extents.range(place)
+                if range != last {
+                    group += 1
+                    accumulator.resize(group + 1)
+                    var start = range.lowerBound
+                    if let last, last.lowerBound == range.lowerBound, last.upperBound <= range.upperBound {
+                        accumulator.inherit(group, from: group - 1)
+                        start = last.upperBound
+                    }
+                    if let run = columns?.first {
+                        accumulator.add(group, run.slice(start, range.upperBound))
+                    } else {
+                        accumulator.addRows(group, range.upperBound - start)
+                    }
+                    last = range
                 }
+                groups.append(group)
             }
         }
+        try context.check()
+        if sorted.columns.isEmpty { grow(nil) } else { Accumulator.withRuns(sorted.columns) { grow($0) } }
+        return groups
     }
 }

@@ -12,24 +12,6 @@ struct Session {
     var parameters: [QueryParameter]
 }
 
-/// An aggregate call after binding.
-struct AggregateCall: Hashable {
-    enum Function: String, Hashable {
-        case countRows, count, countDistinct, sum, average, minimum, maximum, first, last
-        case standardDeviation, variance, median
-        /// The value of the row with the greatest time, NULL or not: LATEST ON.
-        case latest
-    }
-
-    var function: Function
-    var argument: BoundExpression?
-    /// `FILTER (WHERE …)`.
-    var filter: BoundExpression?
-    var type: ResultType
-    /// Of a deviation or variance: that of a sample (n − 1), not of all there is (n).
-    var isSample = false
-}
-
 final class Binder {
     let session: Session
     let scope: QueryScope?
@@ -41,6 +23,8 @@ final class Binder {
     var namedWindows: [NamedWindow] = []
     var windows: [WindowCall] = []
     var allowsWindows = false
+    /// The next aggregate that is bound is a window's.
+    var bindsWindowAggregate = false
     /// What the column `time` stands for outside of aggregates: SAMPLE BY's bucket.
     var bucketForTime: BoundExpression?
     /// Aliases of the select list: name → what it stands for. Used where `usesAliases` is set.

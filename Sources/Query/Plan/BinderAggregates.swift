@@ -3,22 +3,6 @@
 internal import ApusStorage
 
 extension Binder {
-    static func aggregateFunction(_ name: String) -> AggregateCall.Function? {
-        switch name {
-        case "count": .count
-        case "sum": .sum
-        case "avg", "mean": .average
-        case "min": .minimum
-        case "max": .maximum
-        case "first": .first
-        case "last": .last
-        case "stddev", "stddev_samp", "stddev_pop": .standardDeviation
-        case "variance", "var_samp", "var_pop": .variance
-        case "median": .median
-        default: nil
-        }
-    }
-
     func bindAggregate(
         _ function: AggregateCall.Function, _ call: FunctionCall, _ name: String,
         at position: SourcePosition
@@ -29,8 +13,15 @@ extension Binder {
         guard allowsAggregates else {
             throw QueryError(.semantic, "\(clause) cannot hold an aggregate", at: position)
         }
-        insideAggregate = true
+        // An aggregate over a window may hold aggregates of the groups.
+        insideAggregate = !bindsWindowAggregate
+        bindsWindowAggregate = false
         defer { insideAggregate = false }
+        if let named = call.namedArguments.first {
+            throw QueryError(
+                .semantic, "\(name) has no argument called `\(named.name.text)`",
+                at: named.name.position)
+        }
         var filter: BoundExpression?
         if let syntax = call.filter { filter = try bindCondition(syntax) }
         if call.isStar {
@@ -40,66 +31,77 @@ extension Binder {
             return aggregate(
                 AggregateCall(function: .countRows, filter: filter, type: .int64), at: position)
         }
-        var arguments = try bindAll(call.arguments)
-        if arguments.count == 2, function == .first || function == .last {
-            guard case .column(let slot) = arguments[1].kind, let scope, scope.isTime(slot)
-            else {
-                throw QueryError(
-                    .unsupported, "\(name)(value, key) by anything but time is not available yet",
-                    at: arguments[1].position)
+        var written = WrittenArguments(
+            name: name, list: try bindAll(call.arguments), position: position)
+        written.orderBy = try bindOrderKeys(call.orderBy)
+        written.withinGroup = try bindOrderKeys(call.withinGroup)
+        var bound = AggregateCall(function: function, filter: filter, type: .int64)
+        try bindArguments(&bound, written)
+        if call.isDistinct { try makeDistinct(&bound, written) }
+        if bound.function.needsTime {
+            guard scope != nil || !bound.function.takesSamples else {
+                throw QueryError(.semantic, "\(name) needs a table with times", at: position)
             }
-            arguments.removeLast()
-        }
-        try expect(1...1, name, arguments, at: position)
-        var argument = arguments[0]
-        if argument.isUntyped { argument = try coerce(argument, to: .string) }
-        var function = function
-        if call.isDistinct {
-            switch function {
-            case .count: function = .countDistinct
-            case .minimum, .maximum: break
-            default:
-                throw QueryError(
-                    .unsupported, "\(name)(DISTINCT …) is not available yet", at: position)
+            if let scope {
+                let isByKey = bound.arguments.count > 1
+                if let time = scope.time {
+                    _ = scope.slot(of: time)
+                } else if !isByKey {
+                    _ = try scope.needTime(name, at: position)
+                }
             }
         }
-        let type = try resultType(function, argument, name)
-        if function == .first || function == .last, let scope {
-            _ = scope.slot(of: try scope.needTime(name, at: position))
+        return aggregate(bound, at: position)
+    }
+
+    private func bindOrderKeys(
+        _ items: [OrderItem]
+    ) throws(QueryError) -> [(key: BoundExpression, order: AggregateCall.Order)] {
+        var bound: [(key: BoundExpression, order: AggregateCall.Order)] = []
+        for item in items {
+            var key = try bind(item.expression)
+            if key.isUntyped { key = try coerce(key, to: .string) }
+            let nullsFirst = item.nullsFirst ?? item.isDescending
+            bound.append(
+                (
+                    key,
+                    AggregateCall.Order(isDescending: item.isDescending, nullsFirst: nullsFirst)
+                ))
         }
-        var aggregateCall = AggregateCall(
-            function: function, argument: argument, filter: filter, type: type)
-        if function == .standardDeviation || function == .variance {
-            aggregateCall.isSample = !name.hasSuffix("_pop")
+        return bound
+    }
+
+    private func makeDistinct(
+        _ call: inout AggregateCall, _ written: WrittenArguments
+    ) throws(QueryError) {
+        switch call.function {
+        case .count: call.function = .countDistinct
+        // No value counts for more when it comes again.
+        case .minimum, .maximum, .anyValue, .boolAnd, .boolOr, .bitAnd, .bitOr,
+            .approximateDistinct:
+            break
+        case .sum, .average, .standardDeviation, .variance, .median, .skewness, .kurtosis,
+            .product, .bitXor, .histogram, .approximatePercentile:
+            call.isDistinct = true
+        case .percentileContinuous where written.withinGroup.isEmpty,
+            .percentileDiscrete where written.withinGroup.isEmpty:
+            call.isDistinct = true
+        case .stringAgg:
+            guard call.arguments.dropFirst().allSatisfy({ $0 == call.argument }) else {
+                throw QueryError(
+                    .semantic,
+                    "\(written.name)(DISTINCT x …) can be ordered by x alone",
+                    at: call.arguments.last?.position)
+            }
+            call.isDistinct = true
+        default:
+            throw QueryError(
+                .semantic, "\(written.name)(DISTINCT …) has no meaning", at: written.position)
         }
-        return aggregate(aggregateCall, at: position)
     }
 
     private func aggregate(_ call: AggregateCall, at position: SourcePosition) -> BoundExpression {
         BoundExpression(.aggregate(addAggregate(call)), call.type, at: position)
-    }
-
-    private func resultType(
-        _ function: AggregateCall.Function, _ argument: BoundExpression, _ name: String
-    ) throws(QueryError) -> ResultType {
-        switch function {
-        case .count, .countDistinct, .countRows: return .int64
-        case .sum, .average, .standardDeviation, .variance, .median:
-            guard argument.type.isNumeric else {
-                throw QueryError(
-                    .semantic, "\(name) needs a number, found \(argument.type.rawValue)",
-                    at: argument.position)
-            }
-            return function == .sum ? argument.type : .float64
-        case .minimum, .maximum:
-            guard argument.type != .interval else {
-                throw QueryError(
-                    .unsupported, "\(name) of intervals is not available yet", at: argument.position
-                )
-            }
-            return argument.type
-        case .first, .last, .latest: return argument.type
-        }
     }
 
     /// The expression over the columns that grouping yields: keys, then aggregates.

@@ -23,23 +23,24 @@ extension Binder {
         "div", "pi", "atan2", "greatest", "least", "coalesce", "nullif", "substr", "substring",
         "left", "right", "split_part", "to_timestamp", "date_trunc", "date_bin", "time_bucket",
         "time_bucket_gapfill", "locf", "interpolate", "date_part", "epoch_ns", "now", "version",
-        "count", "sum", "avg", "min", "max", "first",
-        "last", "stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop", "median",
     ]
 
     func bindCall(
         _ call: FunctionCall, at position: SourcePosition
     ) throws(QueryError) -> BoundExpression {
         let name = asciiLowercased(call.name.text)
-        if let function = Self.aggregateFunction(name) {
+        if let function = AggregateCall.functions[name] {
             return try bindAggregate(function, call, name, at: position)
         }
         if name == "locf" || name == "interpolate" {
             return try bindGapFilled(call, name, at: position)
         }
-        guard !call.isStar, !call.isDistinct, call.filter == nil else {
+        guard !call.isStar, !call.isDistinct, call.filter == nil, call.orderBy.isEmpty,
+            call.withinGroup.isEmpty
+        else {
             throw QueryError(
-                .semantic, "\(name) is not an aggregate: `*`, DISTINCT and FILTER don't apply",
+                .semantic,
+                "\(name) is not an aggregate: `*`, DISTINCT, ORDER BY and FILTER don't apply",
                 at: position)
         }
         if name == "time_bucket_gapfill" { return try bindGapFill(call, at: position) }
@@ -153,7 +154,7 @@ extension Binder {
         default:
             let known =
                 Self.otherNames + Array(Self.numberFunctions.keys)
-                + Array(Self.stringFunctions.keys)
+                + Array(Self.stringFunctions.keys) + Array(AggregateCall.functions.keys)
             throw QueryError(
                 .unknownFunction, "there is no function `\(name)`", at: position,
                 hint: NameResolution.hint(for: name, among: known.sorted()))

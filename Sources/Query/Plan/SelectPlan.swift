@@ -15,6 +15,8 @@ struct GroupingPlan {
     var aggregates: [AggregateCall]
     /// The frame's time column, where first, last or latest need it.
     var timeSlot: Int?
+    /// Where the samples of each group come from, if that is known.
+    var window: SampleWindow?
 }
 
 struct SelectPlan {

@@ -172,9 +172,7 @@ struct SelectPlanner {
                 BoundExpression(.column($0), $1.type, at: $1.position)
             }
         }
-        let needsTime = binder.aggregates.contains {
-            $0.function == .first || $0.function == .last
-        }
+        let needsTime = binder.aggregates.contains { $0.function.needsTime }
         plan.grouping = GroupingPlan(
             keys: draft.keys, aggregates: binder.aggregates,
             timeSlot: needsTime ? binder.scope.flatMap { scope in scope.time.map(scope.slot) } : nil
@@ -215,6 +213,11 @@ struct SelectPlanner {
             needed.insert(time)
         }
         guard let table = scope.table else {
+            if let call = plan.grouping?.aggregates.first(where: { $0.isExtrapolated }) {
+                throw QueryError(
+                    .unsupported, "'prometheus' over anything but a table is not available yet",
+                    at: call.argument?.position)
+            }
             try planSource(from, condition, range, &plan)
             return
         }
@@ -235,6 +238,7 @@ struct SelectPlanner {
         scan.needed = needed
         scan.timeRange = range
         if let condition { PredicateSplit.push(condition, into: &scan) }
+        try plan.grouping?.findWindow(scan)
         scan.finishRequest()
         scan.request.latestOnly =
             !scan.picksRows && scan.bounds.isEmpty && keysAreTags(latestKeys, scope)
@@ -276,8 +280,7 @@ extension SelectPlan {
         if let grouping {
             for key in grouping.keys { key.collectColumns(into: &needed) }
             for aggregate in grouping.aggregates {
-                aggregate.argument?.collectColumns(into: &needed)
-                aggregate.filter?.collectColumns(into: &needed)
+                aggregate.collectColumns(into: &needed)
             }
             if let slot = grouping.timeSlot { needed.insert(slot) }
         } else {

@@ -46,7 +46,7 @@ struct WindowCall: Hashable {
             result.orderBy[index].expression = try body(orderBy[index].expression)
         }
         if case .aggregate(var call) = function {
-            if let argument = call.argument { call.argument = try body(argument) }
+            call.arguments = try all(call.arguments)
             if let filter = call.filter { call.filter = try body(filter) }
             result.function = .aggregate(call)
         }
@@ -116,7 +116,7 @@ extension Binder {
         let name = asciiLowercased(call.name.text)
         if let simple = try rankingFunction(name, call, at: position) { return simple }
         if let offset = try offsetFunction(name, call, at: position) { return offset }
-        guard let function = Self.aggregateFunction(name) else {
+        guard let function = AggregateCall.functions[name] else {
             throw QueryError(
                 .semantic, "\(name) is neither a window function nor an aggregate", at: position)
         }
@@ -124,18 +124,20 @@ extension Binder {
         allowsAggregates = true
         defer { allowsAggregates = allowed }
         // Bound as an aggregate, and taken out of the list of those of the groups again.
-        let known = aggregates
+        let knownCount = aggregates.count
+        bindsWindowAggregate = true
         let bound = try bindAggregate(function, call, name, at: position)
-        guard case .aggregate(let index) = bound.kind else { return (.rowNumber, [], .int64) }
+        guard case .aggregate(let index) = bound.kind else {
+            preconditionFailure("BUG: an aggregate that was bound as something else")
+        }
         let aggregate = aggregates[index]
-        aggregates = known
-        switch aggregate.function {
-        case .first, .last, .latest:
+        if index >= knownCount { aggregates.remove(at: index) }
+        guard !aggregate.function.needsTime else {
             throw QueryError(
                 .semantic, "\(name) has no window form", at: position,
                 hint: "first_value and last_value go by the window's order")
-        default: return (.aggregate(aggregate), [], bound.type)
         }
+        return (.aggregate(aggregate), [], bound.type)
     }
 
     private func rankingFunction(

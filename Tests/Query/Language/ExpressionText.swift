@@ -50,8 +50,16 @@ private func written(_ call: FunctionCall) -> String {
     let named = call.namedArguments.map { "\($0.name.text)=>\(written($0.value))" }
     let arguments = (call.arguments.map(written) + named).joined(separator: ", ")
     return call.name.text + "(" + (call.isDistinct ? "distinct " : "")
-        + (call.isStar ? "*" : arguments) + ")"
+        + (call.isStar ? "*" : arguments) + order(call.orderBy) + ")"
+        + (call.withinGroup.isEmpty ? "" : " within (\(order(call.withinGroup).dropFirst()))")
         + (call.filter.map { " filter \(written($0))" } ?? "")
+}
+
+private func order(_ items: [OrderItem]) -> String {
+    guard !items.isEmpty else { return "" }
+    return " by "
+        + items.map { written($0.expression) + ($0.isDescending ? " desc" : "") }
+        .joined(separator: ", ")
 }
 
 private func written(_ literal: Literal) -> String {

@@ -138,6 +138,14 @@ struct StatisticsTests {
             #expect(code("SELECT host, median(v + 1) FROM t GROUP BY host") == .budget)
             #expect(code("SELECT median(v) FROM t WHERE host = 'h1'") == nil)
             #expect(code("SELECT stddev(v), var_pop(v) FROM t") == nil)
+            let middle = "percentile_disc(0.5) WITHIN GROUP (ORDER BY v)"
+            #expect(code("SELECT \(middle) FROM t") == .budget)
+            #expect(code("SELECT count(DISTINCT v) FROM t") == .budget)
+            #expect(code("SELECT string_agg(v::text, ',') FROM t") == .budget)
+            let bucket = "time_bucket('2 microseconds', time)"
+            #expect(code("SELECT \(bucket), rate(v) FROM t GROUP BY 1") == .budget)
+            let sketches = "approx_percentile(v, 0.5), approx_count_distinct(v)"
+            #expect(code("SELECT \(sketches), rate(v), corr(v, v) FROM t") == nil)
         }
     }
 }

@@ -11,7 +11,16 @@ struct ThreadMergeTests {
         "count(*)", "count(s)", "count(DISTINCT host)", "count(DISTINCT n)", "count(DISTINCT x)",
         "count(DISTINCT s)", "count(DISTINCT b)", "sum(n)", "sum(x)", "avg(x)", "min(n)", "max(n)",
         "min(x)", "max(x)", "min(s)", "max(s)", "first(x)", "last(x)", "first(s)", "last(s)",
-        "median(x)",
+        "median(x)", "first(s, n)", "last(n, s)", "arg_min(x, s)", "arg_max(s, x)",
+        "percentile_cont(0.9) WITHIN GROUP (ORDER BY x)",
+        "percentile_disc(0.9) WITHIN GROUP (ORDER BY s)", "mode(s)", "mode(n)",
+        "approx_percentile(x, 0.9)", "approx_count_distinct(n)", "approx_count_distinct(s)",
+        "approx_count_distinct(host)", "sum(DISTINCT n)", "median(DISTINCT x)", "bool_and(b)",
+        "bit_xor(n)", "string_agg(DISTINCT s, ',' ORDER BY s)", "histogram(x, 1, 13, 6)",
+        "regr_count(x, n)", "delta(n)", "increase(n)", "rate(n)", "irate(x)", "resets(n)",
+        "changes(s)", "changes(b)", "state_count(s, 't1')", "state_duration(s, 't1')",
+        "time_weighted_avg(x)", "round(derivative(x), 6)", "round(corr(x, n), 6)",
+        "round(covar_samp(x, n), 6)", "round(kurtosis(x), 6)",
     ]
 
     @Test(arguments: ScriptState.tested)
