@@ -68,7 +68,6 @@ struct Accumulator {
     mutating func addRows(_ group: Int, _ rowCount: Int) { counts[group] &+= rowCount }
 
     /// Whether the values of a run are all that is needed: no times, no further arguments.
-    @inline(__always)
     var takesValuesOnly: Bool { kind != .other }
 
     /// Adds a run of rows of one group. Times ascend, where the aggregate needs them.
@@ -199,17 +198,16 @@ struct Accumulator {
         resize(groupCount)
         var builder = VectorBuilder(call.type, capacity: groupCount)
         try states?.prepare(groupCount, windows)
-        for group in 0..<groupCount {
-            if kind == .other {
-                try states?.append(group, to: &builder)
-            } else {
-                try append(group, to: &builder)
-            }
+        if kind == .other {
+            for group in 0..<groupCount { try states?.append(group, to: &builder) }
+        } else {
+            for group in 0..<groupCount { try append(group, to: &builder) }
         }
         return builder.finish()
     }
 
-    private func append(_ group: Int, to builder: inout VectorBuilder) throws(QueryError) {
+    /// Mutating, since `self` would otherwise be copied, references counted, for every group.
+    private mutating func append(_ group: Int, to builder: inout VectorBuilder) throws(QueryError) {
         let count = counts[group]
         switch kind {
         case .count: builder.append(UInt64(bitPattern: Int64(count)))

@@ -25,6 +25,8 @@ struct GroupingWorker: ScanWorker {
     /// What each aggregate reads of the slice at hand, first and beside it.
     private var runs: [ColumnRun] = []
     private var otherRuns: [[ColumnRun]] = []
+    /// Of each accumulator: asked of it, it would be copied at every run.
+    private let takesValuesOnly: [Bool]
     /// Of the slice at hand, from 1.
     private var sliceNumber = 0
     /// Per field of the request: validity with stale markers taken out.
@@ -46,6 +48,7 @@ struct GroupingWorker: ScanWorker {
         self.context = context
         let order = order ?? scan.map { SeriesOrder(table: $0.table) }
         accumulators = plan.aggregates.map { Accumulator($0, order: order) }
+        takesValuesOnly = accumulators.map(\.takesValuesOnly)
         otherRuns = plan.aggregates.map { _ in [] }
         withoutStale = ValidityScratch(fieldCount: scan?.request.fields.count ?? 0)
         if let scan {
@@ -167,7 +170,7 @@ struct GroupingWorker: ScanWorker {
                     accumulators[index].addRows(group, end &- start)
                     continue
                 }
-                if accumulators[index].takesValuesOnly {
+                if takesValuesOnly[index] {
                     accumulators[index].add(group, runs[index].slice(start, end))
                     continue
                 }
