@@ -131,7 +131,7 @@ struct DocumentationTests {
                 "SELECT DISTINCT ON (host) host FROM cpu",
                 "SELECT host, max(bytes) FROM cpu GROUP BY ALL",
                 "SELECT first(bytes, bytes) FROM cpu", "SELECT sum(DISTINCT bytes) FROM cpu",
-                "SELECT max(INTERVAL '1 hour') FROM cpu", "DELETE FROM cpu",
+                "SELECT max(INTERVAL '1 hour') FROM cpu",
                 "ALTER TABLE cpu RENAME TO c", "KILL 1", "SHOW QUERIES", "EXPLAIN SHOW TABLES",
             ] {
                 do {
