@@ -32,6 +32,8 @@ public struct StorageOptions: Sendable {
     public var tagsPerTableMax = 256
     public var tablesPerDatabaseMax = 100_000
     public var partitionsPerBatchMax = 64
+    /// Deletes of a table whose rows are hidden and not gone yet.
+    public var deletesPerTableMax = 1_000
     /// Rows further ahead than this are refused; 0 accepts any.
     public var acceptFutureSeconds = 86_400
     /// Retention of databases created by a write, in seconds; nil keeps for ever.
@@ -45,8 +47,8 @@ public struct StorageOptions: Sendable {
     public var createTables = true
     /// How many segments of a partition wait before they are merged.
     public var compactionFanIn = 4
-    /// Seconds without new rows after which a partition is encoded as small as it gets; nil leaves
-    /// that to `COMPACT`.
+    /// Seconds without new rows after which a partition is encoded as small as it gets, and after a
+    /// DELETE until the rows are taken out of segments; nil leaves both to `COMPACT`.
     public var coldAfterSeconds: Int? = 3_600
 
     public init() {}

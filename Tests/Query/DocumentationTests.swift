@@ -129,7 +129,7 @@ struct DocumentationTests {
                 "SELECT (SELECT max(c.bytes) FROM cpu c WHERE c.host = cpu.host) FROM cpu",
                 "WITH RECURSIVE a AS (SELECT 1) SELECT * FROM a", "VALUES (1)",
                 "SELECT avg(bytes) FROM cpu SAMPLE BY 5m ALIGN TO FIRST OBSERVATION",
-                "SELECT sum(bytes ORDER BY bytes) FROM cpu", "DELETE FROM cpu",
+                "SELECT sum(bytes ORDER BY bytes) FROM cpu", "DELETE FROM cpu WHERE bytes > 1",
                 "ALTER TABLE cpu RENAME TO c", "KILL 1", "SHOW QUERIES", "EXPLAIN SHOW TABLES",
             ] {
                 do {

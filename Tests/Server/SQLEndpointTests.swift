@@ -193,7 +193,7 @@ private let lines = """
             ("SELECT 1 FROM nope", 404, "unknown_table", #""line":1,"column":15"#),
             ("SELECT 1 FROM nope.t", 404, "unknown_database", #""line":1,"column":15"#),
             ("SELECT n * 2 FROM t", 400, "semantic", "::float64"),
-            ("SELECT avg(v) FROM t SAMPLE BY 5m", 400, "unsupported", #""line":1,"column":22"#),
+            ("SELECT 1 FROM t NATURAL JOIN t", 400, "unsupported", #""line":1,"column":17"#),
         ] {
             let answer = try client.sql(statement)
             #expect(answer.status == status, "\(statement): \(answer.text)")

@@ -134,6 +134,10 @@ func smallWorkload(seed: UInt64, count: Int = 24) -> [StoreOperation] {
     operations.insert(
         .dropSeries(database: "default", table: "cpu", tag: "region", value: "eu"),
         at: count / 2 + 4)
+    operations.insert(
+        .delete(
+            database: "default", table: "cpu", series: nil, from: .min,
+            to: PointGenerator.startNanoseconds + 300_000_000_000), at: count / 2 + 6)
     operations.insert(.flush, at: count * 3 / 4)
     operations.insert(.compact, at: count * 3 / 4 + 1)
     operations.insert(.reopen, at: count * 7 / 8)

@@ -62,8 +62,27 @@ package struct PointGenerator: Sendable {
             return .dropSeries(
                 database: database, table: Self.tables[random.below(Self.tables.count)],
                 tag: isHost ? "host" : "region", value: isHost ? "h\(random.below(8))" : "us")
+        case 37..<43 where options.definitions: return delete(database, now: now)
         default: return .write(database: database, rows: rows(now: now))
         }
+    }
+
+    private mutating func delete(_ database: String, now: Int64) -> StoreOperation {
+        let second: Int64 = 1_000_000_000
+        let hasTag = !random.oneIn(3)
+        let isHost = random.oneIn(2)
+        var range = (from: Int64.min, to: Int64.max)
+        if !random.oneIn(5) {
+            let width = random.oneIn(2) ? 40 : 3 * 3_600
+            range.from = now - now % second - Int64(random.below(width)) * second
+            range.to = range.from + Int64(1 + random.below(width)) * second
+            if random.oneIn(4) { range.from = .min }
+        }
+        return .delete(
+            database: database, table: Self.tables[random.below(Self.tables.count)],
+            series: hasTag
+                ? (isHost ? "host" : "region", isHost ? "h\(random.below(8))" : "us") : nil,
+            from: range.from, to: range.to)
     }
 
     /// Rows of one write.

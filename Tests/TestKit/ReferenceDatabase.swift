@@ -85,6 +85,10 @@ package enum StoreOperation: Sendable {
     case dropTable(database: String, table: String)
     /// Those whose tag has the value.
     case dropSeries(database: String, table: String, tag: String, value: String)
+    /// Rows from one time to before another, of all series or of those whose tag has a value.
+    case delete(
+        database: String, table: String, series: (tag: String, value: String)?, from: Int64,
+        to: Int64)
     case flush
     case compact
     case maintain
@@ -158,6 +162,14 @@ package struct ReferenceDatabase: Sendable {
         case .dropSeries(let database, let table, let tag, let value):
             let rows = databases[database]?.tables[table]?.rows ?? [:]
             for key in rows.keys where Self.has(tag, value, key.series) {
+                databases[database]?.tables[table]?.rows[key] = nil
+            }
+        case .delete(let database, let table, let series, let from, let to):
+            let rows = databases[database]?.tables[table]?.rows ?? [:]
+            for key in rows.keys where key.time >= from && (key.time < to || to == .max) {
+                guard series.map({ Self.has($0.tag, $0.value, key.series) }) ?? true else {
+                    continue
+                }
                 databases[database]?.tables[table]?.rows[key] = nil
             }
         case .flush, .compact, .maintain, .reopen, .advanceClock: break

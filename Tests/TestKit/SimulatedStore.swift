@@ -87,6 +87,13 @@ package final class SimulatedStore {
                 try engine.dropTable(database: database, name: table, ifExists: true)
             case .dropSeries(let database, let table, let tag, let value):
                 try dropSeries(database, table, tag, value)
+            case .delete(let database, let table, let series, let from, let to):
+                guard let table = engine.catalog.database(named: database)?.table(named: table)
+                else { break }
+                let isDone = try engine.delete(
+                    from: table, series: series.map { members(of: table, $0.tag, $0.value) },
+                    in: TimeRange(lower: from, upper: to), seesAllSeries: true)
+                precondition(isDone, "no series can have come meanwhile")
             case .flush: try engine.flush()
             case .compact: try engine.compact(nil)
             case .maintain: try engine.maintain()
@@ -106,15 +113,21 @@ package final class SimulatedStore {
         _ database: String, _ name: String, _ tag: String, _ value: String
     ) throws(StorageError) {
         guard let table = engine.catalog.database(named: database)?.table(named: name),
-            let index = table.schema.tagIndex(named: tag)
+            table.schema.tagIndex(named: tag) != nil
         else { return }
+        try engine.dropSeries(members(of: table, tag, value), of: table)
+    }
+
+    /// The series whose tag has a value.
+    private func members(of table: TableEntry, _ tag: String, _ value: String) -> SeriesSet {
         let snapshot = table.seriesSnapshot
-        var dropped = SeriesSet(capacity: snapshot.count)
+        var members = SeriesSet(capacity: snapshot.count)
+        guard let index = table.schema.tagIndex(named: tag) else { return members }
         for id in snapshot.living.members {
             let found = snapshot.value(of: index, id).map { Array($0) }
-            if found == Array(value.utf8) { dropped.insert(id) }
+            if found == Array(value.utf8) { members.insert(id) }
         }
-        try engine.dropSeries(dropped, of: table)
+        return members
     }
 
     private func write(

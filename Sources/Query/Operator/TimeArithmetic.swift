@@ -10,6 +10,14 @@
 
 internal import ApusStorage
 
+extension Constant {
+    /// Of type interval, and not NULL.
+    var interval: Interval {
+        // Safe: an interval constant holds exactly the bytes that IntervalValue reads.
+        bytes.withUnsafeBytes { IntervalValue($0) }.interval
+    }
+}
+
 package struct IntervalValue: Hashable, Sendable {
     package var months: Int32
     package var days: Int32

@@ -162,8 +162,7 @@ private struct KeyDistance {
     private func movedTime(
         _ time: Int64, _ distance: Constant, _ towardsSmaller: Bool
     ) -> UInt64 {
-        // Safe: an interval constant holds exactly the bytes that IntervalValue reads.
-        var interval = distance.bytes.withUnsafeBytes { IntervalValue($0) }.interval
+        var interval = distance.interval
         let end: Int64 = towardsSmaller ? .min : .max
         if towardsSmaller {
             guard let negated = interval.negated else { return UInt64(bitPattern: end) }

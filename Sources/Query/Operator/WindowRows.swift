@@ -295,19 +295,21 @@ private struct WindowFunction {
         groups.reserveCapacity(count)
         var last: Range<Int>?
         var group = -1
-        func grow(_ columns: UnsafeBufferPointer<ColumnRun>?) {
+        func grow(_ argument: ColumnRun?) {
             for place in 0..<count {
                 let range = extents.range(place)
                 if range != last {
                     group += 1
                     accumulator.resize(group + 1)
                     var start = range.lowerBound
-                    if let last, last.lowerBound == range.lowerBound, last.upperBound <= range.upperBound {
+                    if let last, last.lowerBound == range.lowerBound,
+                        last.upperBound <= range.upperBound
+                    {
                         accumulator.inherit(group, from: group - 1)
                         start = last.upperBound
                     }
-                    if let run = columns?.first {
-                        accumulator.add(group, run.slice(start, range.upperBound))
+                    if let argument {
+                        accumulator.add(group, argument.slice(start, range.upperBound))
                     } else {
                         accumulator.addRows(group, range.upperBound - start)
                     }
@@ -317,7 +319,11 @@ private struct WindowFunction {
             }
         }
         try context.check()
-        if sorted.columns.isEmpty { grow(nil) } else { Accumulator.withRuns(sorted.columns) { grow($0) } }
+        if sorted.columns.isEmpty {
+            grow(nil)
+        } else {
+            Accumulator.withRuns(sorted.columns) { grow($0.first) }
+        }
         return groups
     }
 }

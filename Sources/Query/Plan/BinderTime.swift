@@ -130,8 +130,7 @@ extension Binder {
             throw QueryError(
                 .semantic, "\(name) needs a constant interval here", at: bound.position)
         }
-        // Safe: an interval constant holds exactly the bytes that IntervalValue reads.
-        return constant.bytes.withUnsafeBytes { IntervalValue($0) }.interval
+        return constant.interval
     }
 
     func instant(_ bound: BoundExpression, _ name: String) throws(QueryError) -> Int64 {

@@ -270,10 +270,7 @@ extension Binder {
             switch constant.type {
             case .int64: constant.int64 < 0
             case .float64: !(constant.float64 >= 0)
-            // Safe: an interval constant holds exactly the bytes that IntervalValue reads.
-            case .interval:
-                constant.bytes.withUnsafeBytes { IntervalValue($0) }.interval
-                    .comparableNanoseconds < 0
+            case .interval: constant.interval.comparableNanoseconds < 0
             default: false
             }
         guard !isNegative else {

@@ -52,7 +52,8 @@ struct StatementExecution {
             try sink.begin([])
             try self.insert(insert)
         case .delete(let delete):
-            throw QueryError(.unsupported, "DELETE is not available yet", at: delete.position)
+            try sink.begin([])
+            try self.delete(delete)
         case .setTimeZone(let name):
             try setTimeZone(name, at: statement.position)
             try sink.begin([])

@@ -5,7 +5,7 @@
 //
 // Everything that gathers while a group syncs forms the next group. A group that could not be
 // written leaves nothing behind; a sync that failed makes the store read-only until it is reopened.
-// Definitions of statements go one by one, after the writes of their group.
+// Definitions and deletes of statements go one by one, after the writes of their group.
 
 internal import Synchronization
 
@@ -14,6 +14,8 @@ enum CommitItem: Sendable {
     case write(WriteBatch, @Sendable (Result<WriteReceipt, StorageError>) -> Void)
     /// Makes a definition durable, and then puts it in force.
     case define(Definition, @Sendable (Result<Void, StorageError>) -> Void)
+    /// Makes a tombstone durable, and then hides what it says. False: there are other series by now.
+    case delete(Deletion, @Sendable (Result<Bool, StorageError>) -> Void)
     /// Freezes the active head, even if it is empty but for definitions.
     case freeze(@Sendable (Result<Void, StorageError>) -> Void)
     /// Log files wholly at or below the sequence may go.
@@ -26,6 +28,7 @@ enum CommitItem: Sendable {
         switch self {
         case .write(_, let done): done(.failure(.closed))
         case .define(_, let done), .freeze(let done): done(.failure(.closed))
+        case .delete(_, let done): done(.failure(.closed))
         case .trim: break
         case .stop(_, let done): done(.failure(.closed))
         }
@@ -56,21 +59,24 @@ final class CommitPipeline: @unchecked Sendable {
     /// One group. The log thread's loop body, or a caller's without threads.
     func process(_ items: [CommitItem]) {
         var writes: [Write] = []
-        var definitions: [(Definition, @Sendable (Result<Void, StorageError>) -> Void)] = []
+        var statements: [() -> Void] = []
         var freezes: [@Sendable (Result<Void, StorageError>) -> Void] = []
         var stop:
             (flushedThrough: UInt64, done: @Sendable (Result<LogPosition, StorageError>) -> Void)?
         for item in items {
             switch item {
             case .write(let batch, let done): writes.append((batch, done))
-            case .define(let definition, let done): definitions.append((definition, done))
+            case .define(let definition, let done):
+                statements.append { done(self.define(definition)) }
+            case .delete(let deletion, let done):
+                statements.append { done(self.delete(deletion)) }
             case .freeze(let done): freezes.append(done)
             case .trim(let sequence): trim(sequence)
             case .stop(let flushedThrough, let done): stop = (flushedThrough, done)
             }
         }
         if !writes.isEmpty { commit(writes) }
-        for (definition, done) in definitions { done(define(definition)) }
+        for statement in statements { statement() }
         syncIfDue()
         if !freezes.isEmpty || shouldFreeze {
             let result = freeze()
@@ -167,6 +173,29 @@ final class CommitPipeline: @unchecked Sendable {
         }
         shared.publish(shared.activeHead, through: log.lastSequence)
         return .success(())
+    }
+
+    /// Logs a tombstone with a sync, whatever the durability of writes. Rows that come later go into other
+    /// chunks, so that each is wholly older or newer.
+    private func delete(_ deletion: Deletion) -> Result<Bool, StorageError> {
+        let tombstone: Tombstone
+        do throws(StorageError) {
+            switch try shared.decide(deletion, sequence: log.lastSequence + 1) {
+            case .tombstone(let made): tombstone = made
+            case .nothing: return .success(true)
+            case .lookAgain: return .success(false)
+            }
+            log.beginGroup()
+            _ = try log.appendRecord(kind: .delete) { tombstone.append(to: &$0) }
+            try logGroup(sync: true)
+        } catch {
+            note(error)
+            return .failure(error)
+        }
+        let head = shared.activeHead
+        head.endChunks(ofTable: tombstone.tableID)
+        shared.publish(head, through: log.lastSequence, hiding: tombstone)
+        return .success(true)
     }
 
     private func beginGroup(_ definitions: [[UInt8]]) throws(StorageError) {

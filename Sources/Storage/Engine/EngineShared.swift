@@ -71,11 +71,15 @@ final class EngineShared: Sendable {
         state.withLock { if $0.readOnlyReason == nil { $0.readOnlyReason = reason } }
     }
 
-    /// Makes a head's new rows visible and hands full chunks over to be sorted.
-    func publish(_ head: Head, through sequence: UInt64) {
+    /// Makes a head's new rows visible, or hides what is deleted, and hands full chunks over to be
+    /// sorted.
+    func publish(_ head: Head, through sequence: UInt64, hiding tombstone: Tombstone? = nil) {
         let sealed = published.withLock { published in
             let sealed = head.publish()
             published.visibleSequence = sequence
+            if let tombstone {
+                published.tombstones[tombstone.tableID, default: .init()].insert(tombstone)
+            }
             return sealed
         }
         for chunk in sealed { maintenance.push(.sort(WeakChunk(chunk))) }

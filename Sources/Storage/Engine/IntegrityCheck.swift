@@ -218,6 +218,13 @@ private struct IntegrityRun {
                 return "segment \(segment.number) holds records that are not flushed"
             }
         }
+        var last: UInt64 = 0
+        for tombstone in manifest.tombstones {
+            guard tombstone.sequence > last, tombstone.sequence <= manifest.flushedThrough,
+                tombstone.tableID < manifest.nextTableID
+            else { return "the tombstone of record \(tombstone.sequence) has no place there" }
+            last = tombstone.sequence
+        }
         return nil
     }
 

@@ -11,7 +11,8 @@
 //
 // A row wins by its time; a later segment's adds its fields to, or replaces them in, an earlier one's of the
 // same time. Where two rows of one time in chunks say different things of a field, which of them came later
-// is the scan's to know: the series is looked up there.
+// is the scan's to know: the series is looked up there. So is one whose latest row may be deleted; after a
+// DELETE all is filled anew.
 
 internal import Glibc
 internal import Synchronization
@@ -56,6 +57,8 @@ private final class LastRowTable: @unchecked Sendable {
     private(set) var sequence: UInt64 = 0
     private(set) var isFilled = false
     private(set) var damagedCount = 0
+    /// All up to this DELETE of the table is left out.
+    private(set) var deletedThrough: UInt64 = 0
 
     init(_ table: TableEntry, _ fields: [(id: UInt32, type: FieldType)]) {
         self.table = table
@@ -172,9 +175,23 @@ private final class LastRowTable: @unchecked Sendable {
         }
     }
 
-    func becomeFilled(damagedCount: Int) {
+    func becomeFilled(damagedCount: Int, deletedThrough: UInt64) {
         isFilled = true
         self.damagedCount = damagedCount
+        self.deletedThrough = deletedThrough
+    }
+
+    /// Doubts the series whose last row may be a deleted one.
+    func doubt(_ tombstones: [Tombstone]) {
+        for tombstone in tombstones {
+            for run in tombstone.runs {
+                for series in run.clamped(to: 0..<count)
+                where times[series] != LastRowsView.none && tombstone.range.contains(times[series])
+                {
+                    doubtful.append(UInt32(truncatingIfNeeded: series))
+                }
+            }
+        }
     }
 
     private func note(_ chunks: [ChunkView], through sequence: UInt64) {
@@ -371,12 +388,12 @@ final class LastRows: Sendable {
 extension EngineShared {
     /// What heads hold of a table, and how far that and segments go.
     private func heads(of table: TableEntry) -> (
-        chunks: [ChunkView], visible: UInt64, flushed: UInt64, damagedCount: Int
+        chunks: [ChunkView], visible: UInt64, flushed: UInt64, damagedCount: Int, deleted: UInt64
     ) {
         published.withLock { published in
             (
                 published.chunks(of: table), published.visibleSequence, published.flushedSequence,
-                published.version.damaged.count
+                published.version.damaged.count, published.tombstones[table.id]?.lastSequence ?? 0
             )
         }
     }
@@ -386,7 +403,7 @@ extension EngineShared {
     fileprivate func catchUp(_ rows: LastRowTable) -> Bool {
         let now = heads(of: rows.table)
         guard rows.isFilled, now.flushed <= rows.sequence, now.damagedCount == rows.damagedCount,
-            rows.typeVersion == rows.table.typeVersion
+            now.deleted == rows.deletedThrough, rows.typeVersion == rows.table.typeVersion
         else { return false }
         return rows.catchUp(now.chunks, through: now.visible)
     }
@@ -437,11 +454,15 @@ extension StorageEngine {
                         else { continue }
                         try rows.take(part)
                     }
-                    rows.becomeFilled(damagedCount: snapshot.version.damaged.count)
+                    let deleted = snapshot.tombstones(of: rows.table)
+                    rows.becomeFilled(
+                        damagedCount: snapshot.version.damaged.count,
+                        deletedThrough: deleted.lastSequence)
                     let chunks = snapshot.chunks(of: rows.table)
                     guard rows.catchUp(chunks, through: snapshot.visibleSequence) else {
                         return false
                     }
+                    rows.doubt(deleted.list)
                 }
                 // Newer rows may come while these are looked for, and are found again by the next.
                 let doubtful = rows.doubtful

@@ -36,6 +36,8 @@ final class Maintenance: @unchecked Sendable {
     private var durableDirectories: Set<String> = []
     /// When rows last came to a partition, on the monotonic clock.
     private var lastFlush: [Partition: Int64] = [:]
+    /// What is known of rows that tombstones hide, by their sequence.
+    var searches: [UInt64: TombstoneSearch] = [:]
 
     private struct Partition: Hashable {
         var databaseID: UInt32
@@ -108,6 +110,7 @@ final class Maintenance: @unchecked Sendable {
                 try self.flushFrozen()
                 try self.compactOnce()
                 if try !self.rewriteWithoutDropped(databaseID: nil) { try self.sweepDropped() }
+                _ = try self.rewriteWithoutDeleted(databaseID: nil, isWanted: false)
             } catch {
                 try? self.removeObsolete(ifStillAt: version)
                 throw error
@@ -307,13 +310,14 @@ final class Maintenance: @unchecked Sendable {
     /// Replaces MANIFEST, then swaps the version, then removes files that nothing names any more.
     func install(
         _ manifest: Manifest, adding: [Manifest.Segment], removing: [LoadedSegment],
-        also: (inout Published) -> Void
+        forgetting: Set<UInt64> = [], also: (inout Published) -> Void
     ) throws(StorageError) {
         var next = manifest
         next.version += 1
         next.lastClock = max(next.lastClock, shared.environment.now())
         let removed = Set(removing.map(\.entry.number))
         next.segments.removeAll { removed.contains($0.number) }
+        next.tombstones = shared.tombstones(through: next.flushedThrough, but: forgetting)
         // Numbers of a replacement that failed are never used again.
         self.manifest.nextFileNumber = max(self.manifest.nextFileNumber, next.nextFileNumber)
         let opened: [LoadedSegment]
@@ -331,6 +335,7 @@ final class Maintenance: @unchecked Sendable {
             published.version = Version(
                 segments: published.version.segments.filter { !removed.contains($0.entry.number) }
                     + opened)
+            published.forget(forgetting)
             also(&published)
         }
         // The predecessor names nothing of these any more.
@@ -339,12 +344,8 @@ final class Maintenance: @unchecked Sendable {
     }
 
     private func open(_ entries: [Manifest.Segment]) throws(StorageError) -> [LoadedSegment] {
-        var opened: [LoadedSegment] = []
-        for entry in entries {
-            let segment = LoadedSegment.open(fileSystem, entry)
-            if let damage = segment.damage { throw damage }
-            opened.append(segment)
-        }
+        let opened = entries.map { LoadedSegment.open(fileSystem, $0) }
+        if let damage = opened.lazy.compactMap(\.damage).first { throw damage }
         return opened
     }
 
@@ -379,6 +380,7 @@ final class Maintenance: @unchecked Sendable {
             done.insert(number)
         }
         while try rewriteWithoutDropped(databaseID: databaseID) {}
+        while try rewriteWithoutDeleted(databaseID: databaseID, isWanted: true) {}
         try mergeCatalogFiles(isWanted: shared.tablesWithDropped.withLock { !$0.isEmpty })
         // Whoever asked for it wants the room now.
         try removeObsolete(ifStillAt: manifest.version)

@@ -4,7 +4,7 @@
 //     offset  size  field
 //     ──────  ────  ──────────────────────────────────────────────────────────────
 //          0     8  magic        "APUSMAN1"
-//          8     4  format       1
+//          8     4  format       1 without tombstones, 2 with some
 //         12     4  payloadSize  bytes that follow the checksum
 //         16     4  checksum     CRC-32C of bytes 0 ..< 16 and the payload
 //         20     n  payload
@@ -19,7 +19,7 @@
 //       catalog files         count; each number, byteCount
 //       segments              count; each number, databaseID, partition start (zig-zag), partition ns,
 //                             byteCount, firstSequence, lastSequence, minTime, maxTime (zig-zag)
-//       tombstones            count; 0 in this release, anything else is a newer format
+//       tombstones            count; each sequence, and what Tombstone.swift draws
 //
 // A file that obsolete MANIFESTs name is kept until two replacements later, so that falling back to
 // the predecessor finds its files.
@@ -84,10 +84,15 @@ package struct Manifest: Sendable, Equatable {
     package var cleanEnd: LogPosition?
     package var catalogFiles: [CatalogFileEntry] = []
     package var segments: [Segment] = []
+    /// By sequence, at or below `flushedThrough`: the log has the others.
+    package var tombstones: [Tombstone] = []
 
     package static let path = "MANIFEST"
     package static let previousPath = "MANIFEST.previous"
-    package static let formatNumber: UInt32 = 1
+    /// The newest there is.
+    package static let formatNumber: UInt32 = 2
+    /// A release that knows of no tombstones must not read past some, and may read the rest.
+    package var format: UInt32 { tombstones.isEmpty ? 1 : 2 }
     static let magic = Array("APUSMAN1".utf8)
     private static let headerBytes = 20
 
@@ -123,10 +128,14 @@ package struct Manifest: Sendable, Equatable {
             payload.appendSignedVarint(segment.minTime)
             payload.appendSignedVarint(segment.maxTime)
         }
-        payload.appendVarint(0)
+        payload.appendVarint(UInt64(tombstones.count))
+        for tombstone in tombstones {
+            payload.appendVarint(tombstone.sequence)
+            tombstone.append(to: &payload)
+        }
         var file = ByteWriter(capacity: payload.count + Self.headerBytes)
         file.append(Self.magic)
-        file.append(Self.formatNumber)
+        file.append(format)
         file.append(UInt32(payload.count))
         let checksum = CRC32C.checksum(payload.bytes, continuing: CRC32C.checksum(file.bytes))
         file.append(checksum)
@@ -172,7 +181,9 @@ package struct Manifest: Sendable, Equatable {
         guard checksum == CRC32C.checksum(payload, continuing: CRC32C.checksum(header)) else {
             throw .init(offset: 16, reason: "bad checksum")
         }
-        guard format == formatNumber else { throw .init(offset: 8, reason: "format \(format)") }
+        guard (1...formatNumber).contains(format) else {
+            throw .init(offset: 8, reason: "format \(format)")
+        }
         var manifest = Manifest()
         manifest.version = try reader.readVarint()
         manifest.flushedThrough = try reader.readVarint()
@@ -200,8 +211,13 @@ package struct Manifest: Sendable, Equatable {
                     firstSequence: try reader.readVarint(), lastSequence: try reader.readVarint(),
                     minTime: try reader.readSignedVarint(), maxTime: try reader.readSignedVarint()))
         }
-        guard try reader.readVarint() == 0 else {
-            throw .init(offset: reader.offset, reason: "format 2")
+        for _ in 0..<(try reader.readCount(limit: reader.remaining)) {
+            let sequence = try reader.readVarint()
+            manifest.tombstones.append(try Tombstone.read(&reader, sequence: sequence))
+        }
+        guard format == manifest.format else {
+            throw .init(
+                offset: 8, reason: "\(manifest.tombstones.count) tombstones in format \(format)")
         }
         guard reader.isAtEnd else {
             throw .init(offset: reader.offset, reason: "bytes behind the end")

@@ -45,6 +45,11 @@ enum Recovery {
         let shared = EngineShared(
             catalog: catalog, options: options, environment: environment,
             version: Version(segments: segments))
+        shared.published.withLock { published in
+            for tombstone in manifest.tombstones {
+                published.tombstones[tombstone.tableID, default: .init()].insert(tombstone)
+            }
+        }
         return try replay(fileSystem, shared, manifest, persisted, &notes)
     }
 
@@ -257,6 +262,14 @@ enum Recovery {
                         ofDatabase: table.database.id)
                 }
                 head.endBatch()
+            case .delete:
+                var reader = ByteReader(payload)
+                let tombstone = try Tombstone.read(&reader, sequence: sequence)
+                guard reader.isAtEnd else {
+                    throw .init(offset: reader.offset, reason: "bytes behind a tombstone")
+                }
+                shared.activeHead.endChunks(ofTable: tombstone.tableID)
+                shared.publish(shared.activeHead, through: sequence, hiding: tombstone)
             case .statement, .checkpoint: break
             }
         } catch {

@@ -46,6 +46,7 @@ struct SegmentBuild {
     func write(heads: [HeadTable], frozen: FrozenHead) throws(StorageError) -> Manifest.Segment? {
         guard let database else { return nil }
         var tables: [TableInput] = []
+        let tombstones = maintenance.shared.published.withLock { $0.tombstones }
         for head in heads {
             guard let table = maintenance.shared.catalog.table(id: head.tableID) else { continue }
             var input = TableInput(
@@ -53,7 +54,10 @@ struct SegmentBuild {
             for chunk in head.chunks {
                 let view = maintenance.shared.published.withLock { _ in chunk.published }
                 guard view.rowCount > 0 else { continue }
-                input.inputs.append(ScanInput(source: .chunk(view), priority: 0))
+                input.inputs.append(
+                    ScanInput(
+                        source: .chunk(view), priority: 0,
+                        tombstones: tombstones[head.tableID]?.list ?? []))
                 for (id, type) in zip(view.shape.ids, view.shape.types) { input.note(id, type) }
             }
             tables.append(input)
@@ -71,6 +75,8 @@ struct SegmentBuild {
         guard let database, let oldest = segments.first, let newest = segments.last else {
             return nil
         }
+        // All that lie between the inputs' records are among these: the inputs were there before.
+        let tombstones = maintenance.shared.published.withLock { $0.tombstones }
         var byTable: [UInt32: TableInput] = [:]
         for (priority, segment) in segments.enumerated() {
             for part in segment.reader?.tables ?? [] {
@@ -82,7 +88,10 @@ struct SegmentBuild {
                     ?? TableInput(
                         table, firstSequence: part.schema.firstSequence,
                         lastSequence: part.schema.lastSequence)
-                input.inputs.append(ScanInput(source: .segment(part), priority: priority))
+                input.inputs.append(
+                    ScanInput(
+                        source: .segment(part), priority: priority,
+                        tombstones: tombstones[table.id]?.list ?? []))
                 for field in part.schema.fields { input.note(field.id, field.type) }
                 input.firstSequence = min(input.firstSequence, part.schema.firstSequence)
                 input.lastSequence = max(input.lastSequence, part.schema.lastSequence)

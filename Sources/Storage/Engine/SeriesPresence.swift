@@ -8,7 +8,7 @@
 package struct SeriesPresence: Sendable {
     /// Have a row there.
     package var certain: SeriesSet
-    /// Have rows in a block that lies partly there. Some are certain as well.
+    /// Have rows in a block that lies partly there, or of which some are deleted. Some are certain as well.
     package fileprivate(set) var possible: SeriesSet
 
     fileprivate init(capacity: Int) {
@@ -27,6 +27,10 @@ package struct SeriesPresence: Sendable {
     fileprivate mutating func insert(_ ids: Range<Int>, isCertain: Bool) {
         if isCertain { certain.insert(ids: ids) } else { possible.insert(ids: ids) }
     }
+
+    fileprivate mutating func insert(_ id: UInt32, isCertain: Bool) {
+        if isCertain { certain.insert(id) } else { possible.insert(id) }
+    }
 }
 
 extension Snapshot {
@@ -43,18 +47,24 @@ extension Snapshot {
     ) throws(StorageError) -> SeriesPresence {
         var presence = SeriesPresence(capacity: count)
         guard let range = visibleRange(range, of: table) else { return presence }
+        let tombstones = tombstones(of: table).list
         do throws(StorageError) {
             for segment in version.segments where segment.entry.databaseID == table.database.id {
                 guard let part = segment.table(id: table.id), part.rowCount > 0,
                     range.overlaps(first: part.minTime, last: part.maxTime)
                 else { continue }
-                try presence.add(try part.directory(), range, wanted)
+                try presence.add(
+                    try part.directory(), range, wanted,
+                    ScanInput.hiding(tombstones, in: .segment(part)))
             }
         } catch {
             setAside(error)
             throw error
         }
-        for chunk in chunks(of: table) { presence.add(chunk, range) }
+        for chunk in chunks(of: table) {
+            let hidden = ScanInput.hiding(tombstones, in: .chunk(chunk))
+            presence.add(chunk, range, isCertain: hidden.isEmpty)
+        }
         if let dropped = table.droppedSeries {
             presence.certain.subtract(dropped)
             presence.possible.subtract(dropped)
@@ -114,7 +124,8 @@ extension ChunkView {
 
 extension SeriesPresence {
     fileprivate mutating func add(
-        _ directory: BlockDirectory, _ range: TimeRange, _ wanted: SeriesSet?
+        _ directory: BlockDirectory, _ range: TimeRange, _ wanted: SeriesSet?,
+        _ hidden: [Tombstone] = []
     ) throws(StorageError) {
         var runs: [SegmentRun] = []
         for block in 0..<directory.blockCount {
@@ -122,7 +133,12 @@ extension SeriesPresence {
             guard range.overlaps(first: firstTime, last: lastTime) else { continue }
             let (first, last) = (directory.firstSeries(block), directory.lastSeries(block))
             if let wanted, !wanted.intersects(first, last) { continue }
-            let isCertain = range.covers(first: firstTime, last: lastTime)
+            // Of a block with rows that are deleted, only these can tell.
+            let isCertain =
+                range.covers(first: firstTime, last: lastTime)
+                && !hidden.contains {
+                    $0.range.overlaps(first: firstTime, last: lastTime) && $0.hasSome(first, last)
+                }
             let ids = Int(first)..<(Int(last) + 1)
             if directory.runCount(block) == ids.count {
                 insert(ids, isCertain: isCertain)
@@ -136,17 +152,19 @@ extension SeriesPresence {
         try directory.storage.file.checkReadable()
     }
 
-    fileprivate mutating func add(_ chunk: ChunkView, _ range: TimeRange) {
+    fileprivate mutating func add(
+        _ chunk: ChunkView, _ range: TimeRange, isCertain: Bool = true
+    ) {
         guard chunk.rowCount > 0, range.overlaps(first: chunk.firstTime, last: chunk.lastTime)
         else { return }
         if let sorted = chunk.sortedRows, range.covers(first: chunk.firstTime, last: chunk.lastTime)
         {
-            for id in sorted.series { certain.insert(id) }
+            for id in sorted.series { insert(id, isCertain: isCertain) }
             return
         }
         // Safe: rows below the view's count don't change.
         for row in 0..<chunk.rowCount where range.contains(chunk.storage.times[row]) {
-            certain.insert(chunk.storage.series[row])
+            insert(chunk.storage.series[row], isCertain: isCertain)
         }
     }
 }

@@ -13,13 +13,16 @@ package final class Snapshot: Sendable {
     private let tablesPresent: Set<UInt32>
     /// Tables of which there may be rows of dropped series here.
     let tablesHidingRows: Set<UInt32>
+    /// What is deleted, by table.
+    private let tombstones: [UInt32: TableTombstones]
     private let nowNanoseconds: Int64
     /// Told about damage that a scan met.
     let setAside: @Sendable (StorageError) -> Void
 
     init(
         version: Version, visibleSequence: UInt64, chunks: [UInt32: [(head: Int, view: ChunkView)]],
-        tablesPresent: Set<UInt32>, tablesHidingRows: Set<UInt32>, nowNanoseconds: Int64,
+        tablesPresent: Set<UInt32>, tablesHidingRows: Set<UInt32>,
+        tombstones: [UInt32: TableTombstones], nowNanoseconds: Int64,
         setAside: @escaping @Sendable (StorageError) -> Void
     ) {
         self.setAside = setAside
@@ -28,11 +31,15 @@ package final class Snapshot: Sendable {
         self.chunks = chunks
         self.tablesPresent = tablesPresent
         self.tablesHidingRows = tablesHidingRows
+        self.tombstones = tombstones
         self.nowNanoseconds = nowNanoseconds
     }
 
     /// What heads hold of a table, oldest first.
     func chunks(of table: TableEntry) -> [ChunkView] { (chunks[table.id] ?? []).map(\.view) }
+
+    /// What is deleted of a table.
+    func tombstones(of table: TableEntry) -> TableTombstones { tombstones[table.id] ?? .init() }
 
     /// Rows before this are past the retention of the table's database.
     package func firstVisibleTime(of table: TableEntry) -> Int64 {
@@ -66,16 +73,20 @@ package final class Snapshot: Sendable {
         let heads = (chunks[table.id] ?? []).filter {
             request.timeRange.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
         }
+        let tombstones = tombstones(of: table).list
         var morsels: [ScanMorsel] = []
         for span in spans(of: table, heads, request.timeRange) {
             var part = request
             part.timeRange = span.range
             var inputs = span.segments.enumerated().map {
-                ScanInput(source: .segment($1), priority: $0)
+                ScanInput(source: .segment($1), priority: $0, tombstones: tombstones)
             }
             for (head, view) in heads
             where span.range.overlaps(first: view.firstTime, last: view.lastTime) {
-                inputs.append(ScanInput(source: .chunk(view), priority: span.segments.count + head))
+                inputs.append(
+                    ScanInput(
+                        source: .chunk(view), priority: span.segments.count + head,
+                        tombstones: tombstones))
             }
             guard !inputs.isEmpty else { continue }
             let scan = try SourceScan(inputs: inputs, request: part, fieldTypes: types)
@@ -144,6 +155,7 @@ package final class Snapshot: Sendable {
         let heads = (chunks[table.id] ?? []).filter {
             range.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
         }
+        let tombstones = tombstones(of: table).list
         var rows = 0
         var rest: [TimeRange] = []
         for span in spans(of: table, heads, range) {
@@ -155,7 +167,12 @@ package final class Snapshot: Sendable {
             let headStart = heads.lazy.map(\.view).filter {
                 span.range.overlaps(first: $0.firstTime, last: $0.lastTime)
             }.map(\.firstTime).min()
-            guard isApart, isWhole, let end = segments.last?.maxTime, headStart ?? .max > end else {
+            let hidesRows = segments.contains {
+                !ScanInput.hiding(tombstones, in: .segment($0)).isEmpty
+            }
+            guard isApart, isWhole, !hidesRows, let end = segments.last?.maxTime,
+                headStart ?? .max > end
+            else {
                 if headStart != nil || !segments.isEmpty { rest.append(span.range) }
                 continue
             }
@@ -213,7 +230,7 @@ package final class Snapshot: Sendable {
         return range
     }
 
-    /// The least and greatest time of the table's rows, from directories; nil if empty.
+    /// The least and greatest time of the table's rows, deleted ones too, from directories; nil if empty.
     package func timeBounds(of table: TableEntry) -> (first: Int64, last: Int64)? {
         var first = Int64.max
         var last = Int64.min
@@ -266,7 +283,7 @@ extension StorageEngine {
         let now = shared.environment.now()
         // Before the rest: a table that hides none now won't do so in a later state.
         let hiding = shared.tablesHidingRows
-        let (version, sequence, chunks) = shared.published.withLock { published in
+        let (version, sequence, tombstones, chunks) = shared.published.withLock { published in
             var chunks: [UInt32: [(head: Int, view: ChunkView)]] = [:]
             let heads = published.frozen.map(\.head) + [published.active]
             for (index, head) in heads.enumerated() {
@@ -281,12 +298,15 @@ extension StorageEngine {
                     for table in head.tables.values { add(table) }
                 }
             }
-            return (published.version, published.visibleSequence, chunks)
+            return (
+                published.version, published.visibleSequence, published.tombstones, chunks
+            )
         }
         let present = (tables ?? []).lazy.filter { !$0.isDropped }.map(\.id)
         return Snapshot(
             version: version, visibleSequence: sequence, chunks: chunks,
-            tablesPresent: Set(present), tablesHidingRows: hiding, nowNanoseconds: now,
+            tablesPresent: Set(present), tablesHidingRows: hiding, tombstones: tombstones,
+            nowNanoseconds: now,
             setAside: { [shared] in shared.setAside($0) })
     }
 }

@@ -7,6 +7,7 @@
 //   plan      SourceScan         what of each input can matter, conversions    this file, …Input
 //   pieces    SourceScanPiece    ranges of series of about equal work          …Pieces
 //   run       ScanRun            series by series, slices into groups          …Run
+//     cut     HiddenTimes        slices without what tombstones hide           …Hidden
 //     where   Segment-, ChunkCursor   the next series and its slices           …Cursor
 //     groups  lone slices decode straight into the output; overlapping ones of chunks are put in
 //             order of time where no two rows share one, all others merge   …Interleave, …Merge
@@ -18,6 +19,7 @@
 ///
 /// Later inputs win: `priority` orders them (segments by sequence, then frozen heads, then the
 /// active head). Chunks of one head share a priority, and their rows' `order` decides among them.
+/// An input is wholly older or newer than a tombstone, but for segments that it was applied to.
 package struct ScanInput: Sendable {
     package enum Source: Sendable {
         case segment(SegmentTable)
@@ -26,10 +28,14 @@ package struct ScanInput: Sendable {
 
     package var source: Source
     package var priority: Int
+    /// What hides some of the rows.
+    let hidden: [Tombstone]
 
-    package init(source: Source, priority: Int) {
+    /// - Parameter tombstones: The table's.
+    package init(source: Source, priority: Int, tombstones: [Tombstone] = []) {
         self.source = source
         self.priority = priority
+        hidden = Self.hiding(tombstones, in: source)
     }
 }
 

@@ -185,6 +185,8 @@ final class ScanPlan: Sendable {
     let chunks: [ChunkInput]
     let segmentEstimates: [Int]
     let chunkEstimates: [Int]
+    /// What is hidden of each input, segments first; empty if nothing is.
+    let hidden: [[Tombstone]]
     /// Series outside cannot be in the answer.
     let seriesRange: ClosedRange<UInt32>
     let estimatedRows: Int
@@ -200,6 +202,7 @@ final class ScanPlan: Sendable {
         var chunks: [ChunkInput] = []
         var segmentEstimates: [Int] = []
         var chunkEstimates: [Int] = []
+        var hidden: (segments: [[Tombstone]], chunks: [[Tombstone]]) = ([], [])
         if let span, let seriesRange {
             for input in request.latestOnly
                 ? inputs.sorted(by: { $0.lastTime > $1.lastTime }) : inputs
@@ -215,6 +218,7 @@ final class ScanPlan: Sendable {
                     let rows = Self.estimate(segment, request.series, span, seriesRange)
                     guard rows > 0 else { continue }
                     segments.append(segment)
+                    hidden.segments.append(input.hidden)
                     segmentEstimates.append(rows)
                 case .chunk(let view):
                     guard view.rowCount > 0, span.overlaps(view.firstTime, view.lastTime) else {
@@ -225,6 +229,7 @@ final class ScanPlan: Sendable {
                     let rows = Self.estimate(view, request.series, span, seriesRange)
                     guard rows > 0 else { continue }
                     chunks.append(chunk)
+                    hidden.chunks.append(input.hidden)
                     chunkEstimates.append(rows)
                 }
             }
@@ -233,6 +238,8 @@ final class ScanPlan: Sendable {
         self.chunks = chunks
         self.segmentEstimates = segmentEstimates
         self.chunkEstimates = chunkEstimates
+        let all = hidden.segments + hidden.chunks
+        self.hidden = all.contains { !$0.isEmpty } ? all : []
         self.seriesRange = seriesRange ?? 0...0
         estimatedRows = segmentEstimates.reduce(0, +) + chunkEstimates.reduce(0, +)
     }

@@ -98,7 +98,8 @@ extension ScanRun {
             buffer = spareBuffer()
             priority = segments[slice.input].input.priority
             try buffer.append(
-                block: slice.block, of: segments[slice.input].input, in: target.span,
+                block: slice.block, of: segments[slice.input].input,
+                in: TimeSpan(first: slice.first, last: slice.last),
                 counters: &counters)
         case .packed:
             buffer = try segments[slice.input].packedRows(&counters)

@@ -23,6 +23,10 @@ struct ScanRun: ~Copyable {
     private let currents: UnsafeMutablePointer<UInt64>
     private let columns: UnsafeMutablePointer<ColumnSlice>
     var slices: [ScanSlice] = []
+    /// By input, segments first.
+    var hidden: [HiddenTimes]
+    /// Whether tombstones hide rows of some input.
+    private let hidesRows: Bool
     let gathered: RowBuffer
     let interleaving = Interleaving()
     var merge = MergeState()
@@ -37,6 +41,8 @@ struct ScanRun: ~Copyable {
         bounds = request.latestOnly ? [] : request.bounds
         target = CursorTarget(
             series: request.series, upper: piece.series.upperBound, span: span, bounds: bounds)
+        hidden = plan.hidden.map { HiddenTimes($0) }
+        hidesRows = !plan.hidden.isEmpty
         cursorCount = plan.segments.count + plan.chunks.count
         chunks = .allocate(capacity: plan.chunks.count)
         currents = .allocate(capacity: max(1, cursorCount))
@@ -101,7 +107,9 @@ struct ScanRun: ~Copyable {
                 continue
             }
             if chunks[index].lastTime >= reached {
+                let before = slices.count
                 chunks[index].collect(index: base + index, target, into: &slices)
+                if hidesRows { cutHidden(before, input: base + index, series) }
                 if isLatest, let last = slices.last?.last { reached = max(reached, last) }
             }
             currents[base + index] =
@@ -117,6 +125,7 @@ struct ScanRun: ~Copyable {
             let before = slices.count
             try segments[index].collect(
                 series, index: index, target, reached: reached, into: &slices, &counters)
+            if hidesRows { cutHidden(before, input: index, series) }
             if isLatest {
                 for slice in slices[before...] where slice.isLastExact {
                     reached = max(reached, slice.last)
@@ -204,7 +213,9 @@ struct ScanRun: ~Copyable {
                 counters.blocksSkipped &+= 1
                 return
             }
-            try gathered.append(block: slice.block, of: input, in: target.span, counters: &counters)
+            try gathered.append(
+                block: slice.block, of: input, in: TimeSpan(first: slice.first, last: slice.last),
+                counters: &counters)
         case .packed:
             guard segments[slice.input].packedMayMatch else { return }
             let rows = try segments[slice.input].packedRows(&counters)

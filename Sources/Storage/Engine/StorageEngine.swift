@@ -240,6 +240,27 @@ package final class StorageEngine: Sendable {
         try define(.dropSeries(table, series))
     }
 
+    /// Deletes rows of a table by series and time: those that were acknowledged before. Durable, and in
+    /// force for all later queries, when it returns; the room is given back by merges, by `compact` at once.
+    ///
+    /// - Parameters:
+    ///   - series: Which, among those there were; nil for all.
+    ///   - seesAllSeries: Whether to do nothing if series have come that `series` has no room for.
+    /// - Returns: False if nothing was done because of that: look again and try again.
+    /// - Throws: `unknownTable` if the table was dropped meanwhile; `limit` if too many deletes wait for
+    ///   their rows to go.
+    package func delete(
+        from table: TableEntry, series: SeriesSet?, in range: TimeRange, seesAllSeries: Bool
+    ) throws(StorageError) -> Bool {
+        try checkWritable()
+        let promise = Promise<Result<Bool, StorageError>>()
+        submit(
+            .delete(
+                Deletion(table: table, series: series, range: range, seesAllSeries: seesAllSeries)
+            ) { promise.fulfil($0) })
+        return try promise.wait().get()
+    }
+
     package func dropTable(database: String, name: String, ifExists: Bool) throws(StorageError) {
         try define(.dropTable(name, database: database, ifExists: ifExists))
     }

@@ -119,6 +119,8 @@ struct Published: Sendable {
     var frozen: [FrozenHead] = []
     var active: Head
     var visibleSequence: UInt64 = 0
+    /// What is deleted, by table.
+    var tombstones: [UInt32: TableTombstones] = [:]
     /// Of the last head that was flushed since the store was opened, its last sequence.
     var flushedSequence: UInt64 = 0
 

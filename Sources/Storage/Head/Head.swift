@@ -5,11 +5,13 @@
 
 /// Rows of one table in a head.
 ///
-/// Safe: `chunks` changes only under the publish lock; `active` and `nextOrder` belong to the applier.
+/// Safe: `chunks` changes only under the publish lock; what is `fileprivate` belongs to the applier.
 final class HeadTable: @unchecked Sendable {
     let tableID: UInt32
     fileprivate(set) var chunks: [HeadChunk] = []
     fileprivate var active: [ShapeKey: HeadChunk] = [:]
+    /// Shapes that filled a chunk.
+    fileprivate var fullShapes: Set<ShapeKey> = []
     fileprivate var nextOrder: UInt32 = 0
     fileprivate var linesOfBatch: UInt32 = 0
     fileprivate(set) var firstSequence: UInt64 = 0
@@ -60,12 +62,14 @@ final class Head: @unchecked Sendable {
             let chunk = activeChunk(table, shape)
             let before = chunk.byteCount
             let take = min(count - row, HeadChunk.rowsMax - chunk.rowCount)
-            chunk.append(source, rows: row..<(row + take), orderBase: base)
+            chunk.append(
+                source, rows: row..<(row + take), orderBase: base, sequence: sequence)
             byteCount += chunk.byteCount - before
             touched.append(chunk)
             if chunk.isFull {
                 sealed.append(chunk)
                 table.active[shape] = nil
+                table.fullShapes.insert(shape)
             }
             row += take
         }
@@ -104,15 +108,20 @@ final class Head: @unchecked Sendable {
     private func activeChunk(_ table: HeadTable, _ shape: ShapeKey) -> HeadChunk {
         if let chunk = table.active[shape] { return chunk }
         // A shape that filled a chunk will fill another one.
-        let seen =
-            table.chunks.contains { $0.shape == shape }
-            || newChunks.contains { $0.table === table && $0.chunk.shape == shape }
         let chunk = HeadChunk(
-            shape: shape, capacity: seen ? HeadChunk.rowsMax : 64, memory: memory)
+            shape: shape, capacity: table.fullShapes.contains(shape) ? HeadChunk.rowsMax : 64,
+            memory: memory)
         byteCount += chunk.byteCount
         table.active[shape] = chunk
         newChunks.append((table, chunk))
         return chunk
+    }
+
+    /// Rows of a table that come from now on go into other chunks than those before. The applier only.
+    func endChunks(ofTable id: UInt32) {
+        guard let table = tablesSeen[id] else { return }
+        sealed += table.active.values
+        table.active.removeAll()
     }
 
     /// No more rows come. Under the publish lock.

@@ -49,6 +49,8 @@ package struct ChunkView: Sendable {
     package let rowCount: Int
     package let firstTime: Int64
     package let lastTime: Int64
+    /// Of the log record that its last row came with.
+    package let lastSequence: UInt64
     package let sortedRows: SortedRows?
 }
 
@@ -65,6 +67,7 @@ package final class HeadChunk: @unchecked Sendable {
     private var written = 0
     private var writtenFirst = Int64.max
     private var writtenLast = Int64.min
+    private var writtenSequence: UInt64 = 0
 
     // Published, under the engine's publish lock.
     package private(set) var published: ChunkView
@@ -76,8 +79,7 @@ package final class HeadChunk: @unchecked Sendable {
             capacity: capacity, fieldCount: shape.ids.count, memory: memory)
         published = ChunkView(
             number: number, shape: shape, storage: storage, heap: nil, rowCount: 0, firstTime: .max,
-            lastTime: .min,
-            sortedRows: nil)
+            lastTime: .min, lastSequence: 0, sortedRows: nil)
     }
 
     var rowCount: Int { written }
@@ -106,7 +108,9 @@ package final class HeadChunk: @unchecked Sendable {
     }
 
     /// Copies rows behind those written so far; they stay unseen until `publish`.
-    package func append(_ source: Source, rows: Range<Int>, orderBase: UInt32) {
+    package func append(
+        _ source: Source, rows: Range<Int>, orderBase: UInt32, sequence: UInt64
+    ) {
         let count = rows.count
         if written + count > storage.capacity {
             let wanted = max(written + count, storage.capacity * 2)
@@ -135,6 +139,7 @@ package final class HeadChunk: @unchecked Sendable {
         }
         writtenFirst = first
         writtenLast = last
+        writtenSequence = sequence
         written += count
     }
 
@@ -153,7 +158,7 @@ package final class HeadChunk: @unchecked Sendable {
         published = ChunkView(
             number: number, shape: shape, storage: storage, heap: strings.heap, rowCount: written,
             firstTime: writtenFirst,
-            lastTime: writtenLast, sortedRows: nil)
+            lastTime: writtenLast, lastSequence: writtenSequence, sortedRows: nil)
     }
 
     /// No more rows come. Under the publish lock.
@@ -170,6 +175,7 @@ package final class HeadChunk: @unchecked Sendable {
         let now = published
         published = ChunkView(
             number: number, shape: shape, storage: storage, heap: now.heap, rowCount: now.rowCount,
-            firstTime: now.firstTime, lastTime: now.lastTime, sortedRows: sorted)
+            firstTime: now.firstTime, lastTime: now.lastTime, lastSequence: now.lastSequence,
+            sortedRows: sorted)
     }
 }

@@ -93,6 +93,7 @@ enum LogInspection {
         case .definitions: "definitions"
         case .statement: "statement"
         case .checkpoint: "checkpoint"
+        case .delete: "delete"
         case nil: "unknown kind \(kind)"
         }
     }
@@ -118,6 +119,13 @@ enum LogInspection {
                 count += 1
             }
             return ("\(count) definitions", 0)
+        case .delete:
+            var reader = ByteReader(payload)
+            guard let tombstone = try? Tombstone.read(&reader, sequence: 0) else {
+                return ("unreadable", 0)
+            }
+            let count = tombstone.runs.reduce(0) { $0 + $1.count }
+            return ("deletes of \(count) series of table \(tombstone.tableID)", 0)
         default: return ("", 0)
         }
     }
@@ -158,6 +166,8 @@ enum LogInspection {
                 while annotator.offset < payloadEnd {
                     try CatalogInspection.annotateEntry(&annotator)
                 }
+            } else if record.kind == LogRecord.Kind.delete.rawValue {
+                try ManifestInspection.annotateTombstone(&annotator)
             } else {
                 let payload = UnsafeRawBufferPointer(
                     rebasing: file[annotator.offset..<payloadEnd])

@@ -11,7 +11,7 @@ enum ManifestInspection {
     }
 
     private static func describe(_ manifest: Manifest, _ result: inout FileInspection) {
-        result.fact("format", .number(UInt64(Manifest.formatNumber)))
+        result.fact("format", .number(UInt64(manifest.format)))
         result.fact("version", .number(manifest.version))
         result.fact("flushed through record", .number(manifest.flushedThrough))
         result.fact("next file number", .number(manifest.nextFileNumber))
@@ -41,7 +41,30 @@ enum ManifestInspection {
                 .time(segment.minTime), .time(segment.maxTime),
             ])
         }
+        var tombstones = FileInspection.Listing(
+            "deleted", [">record", ">table", ">series", "from", "to before"])
+        for tombstone in manifest.tombstones {
+            tombstones.append([
+                .number(tombstone.sequence), .number(UInt64(tombstone.tableID)),
+                .number(UInt64(tombstone.runs.reduce(0) { $0 + $1.count })),
+                tombstone.range.lower == .min ? .text("") : .time(tombstone.range.lower),
+                tombstone.range.upper == .max ? .text("") : .time(tombstone.range.upper),
+            ])
+        }
         result.listings = [catalog, segments]
+        if !manifest.tombstones.isEmpty { result.listings.append(tombstones) }
+    }
+
+    static func annotateTombstone(
+        _ annotator: inout ByteAnnotator
+    ) throws(ByteReader.Malformed) {
+        try annotator.varint("  table")
+        try annotator.signedVarint("  lower")
+        try annotator.signedVarint("  upper")
+        for _ in 0..<(try annotator.count("  runs:")) {
+            try annotator.varint("    gap")
+            try annotator.varint("    length")
+        }
     }
 
     static func annotate(
@@ -84,6 +107,9 @@ enum ManifestInspection {
             try annotator.signedVarint("  minTime")
             try annotator.signedVarint("  maxTime")
         }
-        try annotator.varint("tombstones:")
+        for _ in 0..<(try annotator.count("tombstones:")) {
+            try annotator.varint("tombstone, sequence")
+            try annotateTombstone(&annotator)
+        }
     }
 }

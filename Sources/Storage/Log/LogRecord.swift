@@ -44,12 +44,14 @@ package enum LogRecord {
         case write = 1
         /// Catalog entries: databases, tables, series, fields.
         case definitions = 2
-        /// A drop, a delete, a change of a database.
+        /// Unused: a drop, a change of a database.
         case statement = 3
         case checkpoint = 4
+        /// A tombstone. Not a `statement`, which readers before this kind pass over.
+        case delete = 5
 
         /// Greater numbers are of newer releases.
-        static let newest = checkpoint
+        static let newest = delete
     }
 
     package static let formatNumber: UInt32 = 1

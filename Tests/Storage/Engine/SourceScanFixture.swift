@@ -212,7 +212,7 @@ struct ScanTable {
                         times: memory.keep(part.map(\.time)),
                         order: memory.keep(part.map(\.order)), columns: columns,
                         strings: UnsafeRawPointer(memory.keep(strings))),
-                    rows: 0..<part.count, orderBase: 0)
+                    rows: 0..<part.count, orderBase: 0, sequence: 1)
                 chunk.publish()
                 if random.oneIn(2) {
                     chunk.seal()
@@ -283,7 +283,7 @@ struct ScanTable {
                 series: memory.keep(rows.map(\.series)), times: memory.keep(rows.map(\.time)),
                 order: memory.keep((0..<UInt32(rows.count)).map { $0 }), columns: columns,
                 strings: UnsafeRawPointer(memory.keep(strings))),
-            rows: 0..<rows.count, orderBase: order)
+            rows: 0..<rows.count, orderBase: order, sequence: 1)
         chunk.publish()
         if isSealed {
             chunk.seal()

@@ -53,7 +53,20 @@ enum AnnotatedFiles {
             file.zigzag("  minTime")
             file.zigzag("  maxTime")
         }
-        file.varint("tombstones")
+        for _ in 0..<file.varint("tombstones") {
+            file.varint("· sequence")
+            annotateTombstone(&file)
+        }
+    }
+
+    private static func annotateTombstone(_ file: inout AnnotatedBytes) {
+        file.varint("  table")
+        file.zigzag("  lower")
+        file.zigzag("  upper")
+        for _ in 0..<file.varint("  runs") {
+            file.varint("  · gap")
+            file.varint("    length")
+        }
     }
 
     // MARK: Catalog files
@@ -147,6 +160,7 @@ enum AnnotatedFiles {
         switch kind {
         case 1: annotateBatch(&file)
         case 2, 3: while file.offset < payloadEnd { annotateEntry(&file) }
+        case 5: annotateTombstone(&file)
         default: file.raw(size, "payload")
         }
         file.zeros(end - file.offset, "padding")

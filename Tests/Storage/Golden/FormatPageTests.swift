@@ -79,7 +79,7 @@ import Testing
         }
         let names: [LogRecord.Kind: String] = [
             .write: "write", .definitions: "definitions", .statement: "statement",
-            .checkpoint: "checkpoint",
+            .checkpoint: "checkpoint", .delete: "delete",
         ]
         for kind in LogRecord.Kind.allCases {
             #expect(page.contains("\(kind.rawValue) \(names[kind] ?? "?")"), "\(kind)")

@@ -13,7 +13,7 @@ enum GoldenStore {
     static let seriesPath = "data/1/0/000003.segment"
     static let compressedPath = "data/1/86400000000000/000004.segment"
     static let codedPath = "data/1/172800000000000/000005.segment"
-    static let lastSequence: UInt64 = 6
+    static let lastSequence: UInt64 = 7
 
     static func make() throws -> SimulatedFileSystem {
         let disk = SimulatedFileSystem()
@@ -40,6 +40,7 @@ enum GoldenStore {
         manifest.flushedThrough = 3
         manifest.nextFileNumber = 6
         manifest.segments = segments
+        manifest.tombstones = [tombstone(2)]
         manifest.cleanEnd = try writeLog(disk)
         disk.setContents(Manifest.path, manifest.encoded())
         disk.setContents("LOCK", [])
@@ -283,7 +284,14 @@ enum GoldenStore {
 
     // MARK: The log
 
-    /// Records 3 to 6 in two files: definitions, rows, a statement, a checkpoint.
+    /// Two runs of series of the second table, in a second of which it has no rows.
+    static func tombstone(_ sequence: UInt64) -> Tombstone {
+        Tombstone(
+            tableID: 2, sequence: sequence,
+            range: TimeRange(lower: -second, upper: second / 2), runs: [0..<2, 5..<9])
+    }
+
+    /// Records 3 to 7 in two files: definitions, rows, a statement, a tombstone, a checkpoint.
     private static func writeLog(_ disk: SimulatedFileSystem) throws -> LogPosition {
         var options = StorageOptions()
         options.logFileBytes = 8192
@@ -301,6 +309,7 @@ enum GoldenStore {
             liveFiles: first.liveFiles, makeGeneration: { 0x0807_0605 })
         second.beginGroup()
         try second.appendRecord(kind: .statement) { CatalogEntry.dropTable(id: 3).append(to: &$0) }
+        try second.appendRecord(kind: .delete) { tombstone(6).append(to: &$0) }
         try second.appendRecord(kind: .checkpoint) { _ in }
         try second.commitGroup(sync: true)
         return try second.finishCleanly(flushedThrough: 3)

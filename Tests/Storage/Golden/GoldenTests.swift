@@ -157,16 +157,23 @@ import Testing
         let manifest = try #require(try Manifest.load(disk)).manifest
         var kinds: [LogRecord.Kind] = []
         var groups: [RecordGroup] = []
+        var tombstone: Tombstone?
         let recovery = try LogReader.replay(
             fileSystem: disk, after: manifest.flushedThrough, cleanEnd: manifest.cleanEnd
         ) { (sequence, kind, payload) throws(StorageError) in
             kinds.append(kind)
-            guard kind == .write else { return }
-            do throws(ByteReader.Malformed) { groups = try BatchRecord.decode(payload) } catch {
+            do throws(ByteReader.Malformed) {
+                if kind == .write { groups = try BatchRecord.decode(payload) }
+                guard kind == .delete else { return }
+                var reader = ByteReader(payload)
+                tombstone = try Tombstone.read(&reader, sequence: sequence)
+            } catch {
                 throw .corrupt(file: "log", offset: sequence, reason: error.reason)
             }
         }
-        #expect(kinds == [.write, .statement, .checkpoint])
+        #expect(kinds == [.write, .statement, .delete, .checkpoint])
+        #expect(tombstone == GoldenStore.tombstone(6))
+        #expect(manifest.tombstones == [GoldenStore.tombstone(2)])
         #expect(recovery.lastSequence == GoldenStore.lastSequence && recovery.tornTail == nil)
         let batch = GoldenStore.batch()
         #expect(groups.count == 2)
