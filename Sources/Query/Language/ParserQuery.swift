@@ -103,6 +103,9 @@ extension Parser {
             (select.limit, select.offset) = try limitAndOffset()
             query.body = .select(select)
         case .set(var operation):
+            guard operation.orderBy.isEmpty, operation.limit == nil, operation.offset == nil else {
+                throw unsupported("ORDER BY or LIMIT behind a query in parentheses that has one")
+            }
             if accept("ORDER") {
                 try expect("BY")
                 repeat { operation.orderBy.append(try orderItem()) } while accept(.comma)

@@ -21,7 +21,10 @@ extension SelectStatement {
             if case .expression(let expression, _) = item.kind { expression.forEachTable(body) }
         }
         var all = distinctOn + groupBy + orderBy.map(\.expression)
-        all += [condition, having, qualify, sampleBy?.from, sampleBy?.to].compactMap { $0 }
+        all += [condition, having, qualify, limit, offset].compactMap { $0 }
+        all += [sampleBy?.from, sampleBy?.to, sampleBy?.zone].compactMap { $0 }
+        for case .value(let expression) in sampleBy?.fill ?? [] { all.append(expression) }
+        for window in windows { all += window.specification.expressions }
         for expression in all { expression.forEachTable(body) }
     }
 }

@@ -114,6 +114,17 @@ package struct WindowSpecification: Hashable, Sendable {
     package var orderBy: [OrderItem] = []
     /// Nil where it isn't said.
     package var extent: Extent?
+
+    var expressions: [Expression] {
+        var all = partitionBy + orderBy.map(\.expression)
+        for bound in [extent?.start, extent?.end] {
+            switch bound {
+            case .preceding(let distance), .following(let distance): all.append(distance)
+            default: continue
+            }
+        }
+        return all
+    }
 }
 
 package enum WindowReference: Hashable, Sendable {

@@ -18,8 +18,7 @@ extension Expression.Kind {
         case .window(let call, let window):
             Expression.Kind.call(call).forEachChild(body)
             guard case .written(let specification) = window else { return }
-            specification.partitionBy.forEach(body)
-            specification.orderBy.forEach { body($0.expression) }
+            specification.expressions.forEach(body)
         case .inList(let operand, let list, _):
             body(operand)
             list.forEach(body)

@@ -68,10 +68,14 @@ extension FillPlan {
     private func bucketStarts(
         _ starts: [Int64], keyCount: Int, _ context: QueryContext
     ) throws(QueryError) -> [Int64] {
-        guard keyCount > 0, let first = lower.map(rule.bucket.floor) ?? starts.min(),
+        guard keyCount > 0, var first = lower.map(rule.bucket.floor) ?? starts.min(),
             // The end is behind the last instant.
-            let last = upper.map({ $0 == .min ? .min : rule.bucket.floor($0 - 1) }) ?? starts.max()
+            var last = upper.map({ $0 == .min ? .min : rule.bucket.floor($0 - 1) }) ?? starts.max()
         else { return [] }
+        if reachesRows {
+            first = min(first, starts.min() ?? first)
+            last = max(last, starts.max() ?? last)
+        }
         var buckets: [Int64] = []
         var next = first
         while next <= last {
@@ -177,10 +181,9 @@ private struct Filler {
         _ before: (time: Int64, row: Int), _ behind: (time: Int64, row: Int), at time: Int64
     ) {
         let (low, high) = (values.slot(before.row), values.slot(behind.row))
-        // Times of one range differ by less than 2⁶⁴.
         let share =
-            Double(time.subtractingReportingOverflow(before.time).partialValue)
-            / Double(behind.time.subtractingReportingOverflow(before.time).partialValue)
+            Double(Int128(time) - Int128(before.time))
+            / Double(Int128(behind.time) - Int128(before.time))
         switch values.type {
         case .float64:
             let (a, b) = (Double(bitPattern: low), Double(bitPattern: high))

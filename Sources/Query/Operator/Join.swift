@@ -23,13 +23,16 @@ private struct RightSide {
         self.frame = frame
         try context.charge(frame.count * 40, Self.what)
         let keys = try evaluateAll(step.rightKeys, frame)
+        var hasTime: Vector?
         if let rule = step.asOf {
             let vector = try rule.rightTime.evaluate(frame).expanded()
             times = vector.values.map { Int64(bitPattern: $0) }
+            hasTime = vector
         }
         var groupOfRow = [Int](repeating: -1, count: frame.count)
         var key: [UInt8] = []
-        for row in 0..<frame.count where keys.allSatisfy({ $0.isValid(row) }) {
+        for row in 0..<frame.count
+        where keys.allSatisfy({ $0.isValid(row) }) && hasTime?.isValid(row) ?? true {
             key.removeAll(keepingCapacity: true)
             for vector in keys { KeyEncoder.append(vector, row, to: &key) }
             groupOfRow[row] = table.group(of: key)

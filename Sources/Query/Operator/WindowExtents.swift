@@ -172,9 +172,15 @@ private struct KeyDistance {
         let moved =
             key.type == .date
             ? interval.added(toLocal: time.multipliedReportingOverflow(by: day).partialValue)
+                // Days that are not nearer than that.
                 .map { CalendarMath.floorDivide($0, day) }
+                .map { towardsSmaller && !Self.isWholeDays(interval) ? $0 + 1 : $0 }
             : interval.added(toLocal: time)
         return UInt64(bitPattern: moved ?? end)
+    }
+
+    private static func isWholeDays(_ interval: Interval) -> Bool {
+        interval.nanoseconds % CalendarMath.nanosecondsPerDay == 0
     }
 
     private func compare(_ place: Int, _ wanted: UInt64) -> Int {

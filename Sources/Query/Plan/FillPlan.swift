@@ -29,6 +29,8 @@ struct FillPlan {
     /// one is nil, from the first, or up to the last, that has rows.
     var lower: Int64?
     var upper: Int64?
+    /// Whether rows beyond the range are kept, and the range with them.
+    var reachesRows = false
     /// Those of the aggregates first, in their order.
     var columns: [FillColumn]
 

@@ -94,8 +94,7 @@ extension SelectPlanner {
             let (a, b) = try binder.unify(
                 plan.scope.expression(left, at: name.position),
                 plan.scope.expression(own, at: name.position), "=", at: name.position)
-            step.leftKeys.append(a)
-            step.rightKeys.append(b)
+            try addKeys(a, b, to: &step, at: name.position)
             plan.scope.merge(left, own, isHidden: join.mergesColumns)
         }
         plan.isOptional.append(step.keepsAll || step.asOf != nil)
@@ -141,10 +140,7 @@ extension SelectPlanner {
     ) throws(QueryError) {
         let right = plan.scope.relations.count - 1
         if let (left, own) = equality(conjunct, right, plan) {
-            step.leftKeys.append(left)
-            step.rightKeys.append(own)
-            // int64 and uint64 are equal by value, and not by their bits: the pair is looked at again.
-            if left.type == own.type || step.asOf != nil { return }
+            return try addKeys(left, own, to: &step, at: conjunct.position)
         }
         if plan.relations(of: conjunct) == [right] {
             plan.conditions[right].append(conjunct)
@@ -163,6 +159,25 @@ extension SelectPlanner {
             return
         }
         step.condition = conjoined(step.condition, conjunct)
+    }
+
+    /// Sides that have to be equal. int64 and uint64 are so by value, and not by their bits: such a pair is
+    /// looked at again.
+    private func addKeys(
+        _ left: BoundExpression, _ right: BoundExpression, to step: inout JoinStep,
+        at position: SourcePosition
+    ) throws(QueryError) {
+        step.leftKeys.append(left)
+        step.rightKeys.append(right)
+        guard left.type != right.type else { return }
+        guard step.asOf == nil else {
+            throw QueryError(
+                .unsupported, "ASOF JOIN by int64 and uint64 is not available yet", at: position,
+                hint: "cast one of them")
+        }
+        step.condition = conjoined(
+            step.condition,
+            BoundExpression(.compare(.equal, left, right), .bool, at: position))
     }
 
     /// DuckDB writes the inequality of times out: `a.time >= b.time`.

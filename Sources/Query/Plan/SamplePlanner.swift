@@ -58,13 +58,16 @@ extension SelectPlanner {
 
     /// What FILL, or time_bucket_gapfill, asks for; nil if neither is there.
     func fillPlan(
-        _ sample: BoundSample?, _ keys: [BoundExpression], _ binder: Binder
+        _ sample: BoundSample?, _ draft: Draft, _ binder: Binder
     ) throws(QueryError) -> FillPlan? {
+        let keys = draft.keys
         if let sample {
             if let call = binder.gapFilled.first {
                 throw gapFillWithoutBucket(at: call.argument.position)
             }
-            guard let modes = try sampleModes(sample.syntax, binder) else { return nil }
+            guard
+                let modes = try sampleModes(sample.syntax, draft.selectedAggregateCount, binder)
+            else { return nil }
             let columns = zip(binder.aggregates.indices, modes).map { index, mode in
                 FillColumn(
                     expression: aggregateColumn(index, keys, binder), mode: mode, fillsNulls: true)
@@ -95,7 +98,7 @@ extension SelectPlanner {
         }
         return FillPlan(
             bucketKey: bucketKey, rule: rule, lower: gapFill.lower, upper: gapFill.upper,
-            columns: columns)
+            reachesRows: true, columns: columns)
     }
 
     private func gapFillWithoutBucket(at position: SourcePosition) -> QueryError {
@@ -111,16 +114,16 @@ extension SelectPlanner {
             .column(keys.count + index), call.type, at: call.argument?.position ?? .start)
     }
 
-    /// A mode for each aggregate; nil if nothing is filled.
+    /// A mode for each aggregate, NULL for those that aren't selected; nil if nothing is filled.
     private func sampleModes(
-        _ sample: SampleBy, _ binder: Binder
+        _ sample: SampleBy, _ selectedCount: Int, _ binder: Binder
     ) throws(QueryError) -> [FillMode]? {
         guard let position = sample.fillPosition, sample.fill != [.none] else { return nil }
         let aggregates = binder.aggregates
-        guard sample.fill.count == 1 || sample.fill.count == aggregates.count else {
+        guard sample.fill.count == 1 || sample.fill.count == selectedCount else {
             throw QueryError(
                 .semantic,
-                "FILL has \(sample.fill.count) values for \(aggregates.count) aggregates",
+                "FILL has \(sample.fill.count) values for \(selectedCount) aggregates",
                 at: position, hint: "one for all, or one for each different aggregate")
         }
         binder.clause = "FILL"
@@ -128,6 +131,10 @@ extension SelectPlanner {
         defer { binder.allowsAggregates = true }
         var modes: [FillMode] = []
         for (index, aggregate) in aggregates.enumerated() {
+            guard index < selectedCount else {
+                modes.append(.null)
+                continue
+            }
             switch sample.fill[sample.fill.count == 1 ? 0 : index] {
             case .none:
                 throw QueryError(.semantic, "FILL(NONE) stands alone", at: position)

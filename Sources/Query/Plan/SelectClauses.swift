@@ -33,8 +33,17 @@ extension SelectPlanner {
                 items.append(Item(name: name, expression: expression, position: item.position))
             }
         }
+        guard items.count <= Self.columnsMax else {
+            throw QueryError(
+                .limit,
+                "the select list comes to \(items.count) columns, the limit is "
+                    + "\(Self.columnsMax)", at: select.position)
+        }
         return (items, aliases)
     }
+
+    /// Columns of an answer; a table may have more fields, which have to be named then.
+    private static var columnsMax: Int { 8_192 }
 
     private func star(
         _ qualifier: Identifier?, _ excluded: [Identifier], _ scope: QueryScope?,
@@ -199,6 +208,15 @@ extension SelectPlanner {
                 at: reference.position, hint: "give the one you mean an alias")
         }
         return output
+    }
+
+    /// Which row's key would count is chance otherwise.
+    func checkOrderOfDistinct(_ draft: Draft) throws(QueryError) {
+        guard let odd = draft.sortKeys.first(where: { !draft.outputs.contains($0.expression) })
+        else { return }
+        throw QueryError(
+            .semantic, "with DISTINCT, ORDER BY takes what the select list has",
+            at: odd.expression.position)
     }
 
     func sortKeysOfDistinct(

@@ -29,6 +29,10 @@ struct SelectPlanner {
     /// Runs the subqueries whose values the plan needs; nil where there are none.
     var subqueries: SubqueryRunner?
     private let counter = PlanCounter()
+    /// Queries around the one that is being planned.
+    private var depth = 0
+    private static let depthMax = 32
+    private static let commonTablesMax = 100
 
     init(engine: QueryEngine, session: Session, subqueries: SubqueryRunner? = nil) {
         self.engine = engine
@@ -38,6 +42,11 @@ struct SelectPlanner {
 
     func plan(_ query: Query) throws(QueryError) -> QueryPlan {
         var inner = self
+        if inner.commonTables.count + query.commonTables.count > Self.commonTablesMax {
+            throw QueryError(
+                .limit, "a statement names at most \(Self.commonTablesMax) queries by WITH",
+                at: query.commonTables.first?.name.position)
+        }
         for table in query.commonTables {
             inner.commonTables.append(KnownQuery(table: table, visible: inner.commonTables))
         }
@@ -49,7 +58,14 @@ struct SelectPlanner {
 
     func subplan(_ query: Query, at position: SourcePosition) throws(QueryError) -> QueryPlan {
         try counter.add(at: position)
-        return try plan(query)
+        guard depth < Self.depthMax else {
+            throw QueryError(
+                .limit, "queries are nested more than \(Self.depthMax) levels deep", at: position,
+                hint: "those of WITH count where they are named")
+        }
+        var inner = self
+        inner.depth += 1
+        return try inner.plan(query)
     }
 
     // MARK: - SELECT
@@ -64,6 +80,8 @@ struct SelectPlanner {
         var distinctOn: [BoundExpression] = []
         var keys: [BoundExpression] = []
         var groups = false
+        /// Aggregates of the select list, which come first.
+        var selectedAggregateCount = 0
     }
 
     func plan(_ select: SelectStatement) throws(QueryError) -> SelectPlan {
@@ -83,10 +101,11 @@ struct SelectPlanner {
         plan.scope = from?.scope
         if draft.groups || select.isDistinct && binder.windows.isEmpty {
             try planGrouping(select, &draft, binder, &plan)
-            plan.fill = try fillPlan(sample, draft.keys, binder)
+            plan.fill = try fillPlan(sample, draft, binder)
         } else {
             plan.isDistinct = select.isDistinct
         }
+        if plan.isDistinct { try checkOrderOfDistinct(draft) }
         planWindows(&draft, binder, &plan)
         plan.outputs = draft.outputs
         plan.outputNames = draft.names
@@ -111,6 +130,7 @@ struct SelectPlanner {
         binder.clause = "the select list"
         draft.outputs = try items.map { item throws(QueryError) in try bindItem(item, binder) }
         draft.names = items.map(\.name)
+        draft.selectedAggregateCount = binder.aggregates.count
         if let sample, !draft.outputs.contains(sample.bucket) {
             draft.outputs.insert(sample.bucket, at: 0)
             draft.names.insert("time", at: 0)

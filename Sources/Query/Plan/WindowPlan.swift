@@ -70,8 +70,10 @@ extension Binder {
                 "\(insideAggregate ? "an aggregate" : clause) cannot hold a window function",
                 at: position, hint: "QUALIFY filters by one")
         }
-        allowsWindows = false
-        defer { allowsWindows = true }
+        // Inside a name is the column, as inside an aggregate.
+        let used = usesAliases
+        (allowsWindows, usesAliases) = (false, false)
+        defer { (allowsWindows, usesAliases) = (true, used) }
         let specification = try specification(reference)
         var orderBy: [SortKey] = []
         for item in specification.orderBy {
