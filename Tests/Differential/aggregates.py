@@ -13,6 +13,11 @@ def aggregate(generator, source, exact=False, window=False):
     def argument(type):
         return g.column(source.columns, type) if random.random() < 0.7 else g.expression(source.columns, type, 1)
 
+    def short(type):
+        """What a deviation is taken of: see Pair."""
+        found = argument(type)
+        return found if found.short else g.literal(type)
+
     def made(pair, type, exact=True):
         return Pair(pair.apus, pair.oracle, type, exact)
 
@@ -26,7 +31,7 @@ def aggregate(generator, source, exact=False, window=False):
     def deviation():
         type = random.choice(["int", "float"])
         distinct = "DISTINCT " if random.random() < 0.15 and not window else ""
-        return made(g.rewrite(random.choice(DEVIATIONS), g.write(distinct + "{0}", argument(type))), "float", False)
+        return made(g.rewrite(random.choice(DEVIATIONS), g.write(distinct + "{0}", short(type))), "float", False)
 
     def percentile():
         way = random.choice(["cont", "disc", "median"])
@@ -46,7 +51,7 @@ def aggregate(generator, source, exact=False, window=False):
         (2, lambda: made(g.rewrite("sum int", g.write(distinct + "{0}", argument("int"))), "int")),
         (2, smallest),
         (1, lambda: made(g.write(random.choice(["bool_and", "bool_or", "every"] if not g.narrow else ["bool_and"]) + "({0})", argument("bool")), "bool")),
-        (1, lambda: made(g.write("sum({0})", g.column(source.columns, "float")), "float"))]
+        (1, lambda: made(g.write("sum({0})", argument("float")), "float", False))]
     if not window:
         choices.append((2, lambda: made(g.write("count(DISTINCT {0})", argument(random.choice(["int", "float", "text", "bool", "time"]))), "int")))
     if not window and not g.narrow:
@@ -55,24 +60,21 @@ def aggregate(generator, source, exact=False, window=False):
     if not exact:
         choices.append((3, deviation))
         if not g.narrow:
-            choices.append((1.5, lambda: made(g.write(random.choice(TWO) + "({0}, {1})", argument("float"), g.write("{0}::float8", argument(random.choice(["int", "float"])))), "float", False)))
+            choices.append((1.5, lambda: made(g.write(random.choice(TWO) + "({0}, {1})", short("float"), g.write("{0}::float8", short(random.choice(["int", "float"])))), "float", False)))
             choices.append((0.5, lambda: made(g.write("regr_count({0}, {1})", argument("float"), argument("float")), "int")))
             if not window:
                 choices.append((2, percentile))
     chosen = g.choose(*choices)
     if random.random() < 0.2 and not (exact and chosen.type == "bool"):
-        chosen = made(g.write("{0} FILTER (WHERE {1})", unfiltered(chosen), g.condition(source.columns, random.randint(0, 1))), chosen.type, chosen.exact)
-        chosen = moved_cast(chosen)
+        # The oracle's cast of an aggregate stands behind FILTER.
+        bare, cast = without_cast(chosen.oracle)
+        filtered = g.write("{0} FILTER (WHERE {1})", Pair(chosen.apus, bare), g.condition(source.columns, random.randint(0, 1)))
+        chosen = made(Pair(filtered.apus, filtered.oracle + cast), chosen.type, chosen.exact)
     return chosen
 
 
-def unfiltered(pair):
-    """A cast of the oracle's waits until FILTER stands behind the aggregate."""
-    return pair
-
-
-def moved_cast(pair):
+def without_cast(text):
     for cast in ("::int8", "::bool"):
-        pair.oracle = pair.oracle.replace(")" + cast + " FILTER (WHERE ", ") FILTER (WHERE ", 1) + cast \
-            if ")" + cast + " FILTER (WHERE " in pair.oracle else pair.oracle
-    return pair
+        if text.endswith(")" + cast):
+            return text.removesuffix(cast), cast
+    return text, ""

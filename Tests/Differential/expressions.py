@@ -137,7 +137,7 @@ class Expressions(Writer):
         pair = self.choose(
             (1, lambda: self.rewrite(self.random.choice(["sqrt", "ln", "log10", "asin"]), x)),
             (1, lambda: self.write(self.random.choice(["exp", "tan", "sin", "cos", "atan", "cbrt", "degrees", "radians"]) + "({0})", small)),
-            (1, lambda: self.write("power(abs({0}), {1})", x, self.random.choice(["0.5::float8", "2::float8", "(-1.5)::float8"]) if False else "0.5::float8")),
+            (1, lambda: self.write("power(abs({0}), {1})", x, "0.5::float8")),
             (1, lambda: self.write("atan2({0}, {1})", x, y)))
         pair.type, pair.exact = "float", False
         return pair
@@ -155,8 +155,7 @@ class Expressions(Writer):
                 (1, lambda: self.write(self.random.choice(["left", "right"]) + "({0}, {1})", part(), low, type="text")),
                 (1, lambda: self.write("reverse({0})", part(), type="text")),
                 (1, lambda: self.write(self.random.choice(["trim", "ltrim", "rtrim"]) + "({0})", part(), type="text")),
-                (1, lambda: self.write(self.random.choice(["trim", "ltrim", "rtrim"]) + "({0}, {1})", part(), self.literal("text"), type="text")
-                    if False else self.write("ltrim({0}, {1})", part(), quoted(self.random.choice(["a", "ab", " "])), type="text")),
+                (1, lambda: self.write(self.random.choice(["ltrim", "rtrim"]) + "({0}, {1})", part(), quoted(self.random.choice(["a", "ab", " "])), type="text")),
                 (1, lambda: self.write("replace({0}, {1}, {2})", part(), part(), self.literal("text"), type="text")),
                 (1, lambda: self.write("split_part({0}, {1}, {2})", part(), quoted(self.random.choice(["/", "b", "a"])), self.random.randint(1, 3), type="text")),
                 (1, lambda: self.write("concat({0}, {1})", part(), self.any(columns, depth, ["int", "text"]), type="text")),
@@ -172,7 +171,7 @@ class Expressions(Writer):
                 (2, lambda: self.write("date_trunc('{0}', {1})", self.random.choice(UNITS), part(), type="time")),
                 (1, lambda: self.write("date_trunc('{0}', {1}, '{2}')", self.random.choice(UNITS), part(), self.random.choice(ZONES), type="time")),
                 (2, lambda: self.rewrite(self.random.choice(["date_bin", "time_bucket"]), f"INTERVAL '{self.random.choice(WIDTHS)}'", part(), type="time")),
-                (1, lambda: self.write("date_bin(INTERVAL '{0}', {1}, {2})", self.random.choice(WIDTHS), part(), self.literal("time") if False else self.rewrite("time", quoted(self.moment())), type="time"))]
+                (1, lambda: self.write("date_bin(INTERVAL '{0}', {1}, {2})", self.random.choice(WIDTHS), part(), self.rewrite("time", quoted(self.moment())), type="time"))]
         return self.choose(*choices)
 
     def bool_expression(self, columns, depth):
@@ -218,5 +217,5 @@ class Expressions(Writer):
             choices += [
                 (1, lambda: self.write("({0} {1}ILIKE {2})", side(), random.choice(["", "NOT "]), quoted(random.choice(PATTERNS)), type="bool")),
                 (2, lambda: self.write("({0} {1} {2})", side(), random.choice(["~", "!~", "~*", "!~*"]), quoted(random.choice(REGEXES)), type="bool")),
-                (1, lambda: self.rewrite("starts_with", side(), constant(), type="bool"))] if not self.narrow else []
+                (1, lambda: self.write("starts_with({0}, {1})", side(), constant(), type="bool"))] if not self.narrow else []
         return self.choose(*choices)

@@ -39,14 +39,13 @@ class Generator(Expressions):
                       (1, self.distinct_on), (2, self.set_operation), (1, self.with_query), (1.5, self.wrapped)]
 
     def query(self):
-        if self.oracle_is_duckdb():
+        if self.narrow:
             import duckdb_queries
             return duckdb_queries.query(self)
-        query = self.choose(*((weight, lambda call=call: call(2)) for weight, call in self.kinds))
+        import shapes
+        more = [(1, lambda depth, call=call: call(self, depth)) for call in shapes.SHAPES]
+        query = self.choose(*((weight, lambda call=call: call(2)) for weight, call in self.kinds + more))
         return self.maybe_ordered(query)
-
-    def oracle_is_duckdb(self):
-        return self.narrow
 
     def alias(self, prefix="t"):
         self.aliases += 1
@@ -66,17 +65,16 @@ class Generator(Expressions):
         name = name or self.random.choices(list(TABLES), [5, 3, 2])[0]
         alias = alias or (self.alias() if self.random.random() < 0.3 else None)
         prefix = f"{alias}." if alias else ""
-        found = [Pair(prefix + column, prefix + column, type, True, column, True) for column, type in columns(name)]
+        found = [Pair(prefix + column, prefix + column, type, True, column) for column, type in columns(name)]
         key = [column for column in found if column.name == "time" or column.name in TABLES[name][0]]
-        text = self.random.choice([name, name, f"public.{name}"]) if False else name
-        return Source(self.write(f"{text} AS {alias}" if alias else text), found, key)
+        return Source(self.write(f"{name} AS {alias}" if alias else name), found, key)
 
     def query_source(self, depth):
         query = self.random.choice([self.plain, self.grouped, self.windowed, self.distinct, self.set_operation])(depth)
         if self.random.random() < 0.3:
             query = self.maybe_ordered(query)
         alias = self.alias()
-        found = [Pair(f"{alias}.{column.name}", f"{alias}.{column.name}", column.type, column.exact, column.name)
+        found = [Pair(f"{alias}.{column.name}", f"{alias}.{column.name}", column.type, column.exact, column.name, column.short)
                  for column in query.columns]
         return Source(self.write("({0}) AS " + alias, query.text), found)
 
@@ -142,7 +140,7 @@ class Generator(Expressions):
     # SELECT
 
     def named(self, pair, number):
-        return Pair(pair.apus, pair.oracle, pair.type, pair.exact, f"c{number}")
+        return Pair(pair.apus, pair.oracle, pair.type, pair.exact, f"c{number}", pair.short)
 
     def select_list(self, pairs):
         found = [self.named(pair, number) for number, pair in enumerate(pairs)]
@@ -231,7 +229,7 @@ class Generator(Expressions):
     def with_query(self, depth):
         inner = self.random.choice([self.plain, self.grouped, self.distinct])(1)
         name = self.alias("w")
-        found = [Pair(f"{name}.{c.name}", f"{name}.{c.name}", c.type, c.exact, c.name) for c in inner.columns]
+        found = [Pair(f"{name}.{c.name}", f"{name}.{c.name}", c.type, c.exact, c.name, c.short) for c in inner.columns]
         table = self.table(self.alias())
         sources = [Source(self.write(name), found)]
         pairs = [(a, b) for a in found for b in table.columns if a.type == b.type and a.exact and a.type != "bool"]
@@ -240,7 +238,6 @@ class Generator(Expressions):
             sources.append(Source(self.write("{0} " + self.random.choice(["JOIN", "LEFT JOIN"]) + " {1} ON {2} = {3}",
                                              self.write(name), table.text, a, b), found + table.columns))
         source = self.random.choice(sources)
-        self.source_override = source
         chosen, listed = self.select_list([self.value(source.columns) for _ in range(self.random.randint(1, 4))])
         return Query(self.write("WITH {0} AS ({1}) SELECT {2} FROM {3}{4}", name, inner.text, listed, source.text,
                                 self.where(source.columns)), chosen, kind="with")

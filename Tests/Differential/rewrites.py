@@ -40,30 +40,32 @@ REWRITES = {
     "median": ("median({0})", "percentile_cont(0.5) WITHIN GROUP (ORDER BY {0})"),
     # `extract` is float64, not numeric.
     "extract": ("extract({0} FROM {1})", "extract({0} FROM {1})::float8"),
-    # `millisecond` and such are ours; PostgreSQL's count with the seconds, as Apus does too.
     # Bins go by 1970 where no origin is given; PostgreSQL wants one.
     "date_bin": ("date_bin({0}, {1})", "date_bin({0}, {1}, TIMESTAMPTZ '1970-01-01')"),
     "time_bucket": ("time_bucket({0}, {1})", "date_bin({0}, {1}, TIMESTAMPTZ '2000-01-03')"),
-    "epoch_ns": ("epoch_ns({0})", "(extract(epoch FROM {0}) * 1000000000)::int8"),
-    # The text of what is not a string: PostgreSQL's concat writes bool as t and f, so only numbers.
-    "bool text": ("{0}::text", "{0}::text"),
+    # In milliseconds: sums of nanoseconds since 1970 leave int64.
+    "epoch_ns": ("(epoch_ns({0}) // 1000000)", "(extract(epoch FROM {0}) * 1000)::int8"),
+    # PostgreSQL casts bool to int4 only.
     "bool int": ("{0}::int8", "{0}::int4::int8"),
-    # A substring that begins before the first place counts the places before it; the same in both.
-    "starts_with": ("starts_with({0}, {1})", "starts_with({0}, {1})"),
     # An alias in GROUP BY stands for its expression, also inside expressions: the oracle writes it out.
     "alias": ("{0}", "{1}"),
 }
 
 
+# Their floats have all bits.
+ROUNDED = {"/", "extract", "epoch_ns", "trunc", "round"}
+
+
 class Pair:
     """A text of Apus and the same of its oracle, with the type of its value.
 
-    `exact` says that both calculate the same bits, so that it can be compared, grouped and sorted by."""
+    `exact` says that both calculate the same bits, so that it can be compared, grouped and sorted by. `short` says
+    that its floats have few bits, so that a deviation of equal ones is 0 and not what rounding leaves."""
 
-    __slots__ = ("apus", "oracle", "type", "exact", "name", "plain")
+    __slots__ = ("apus", "oracle", "type", "exact", "name", "short")
 
-    def __init__(self, apus, oracle, type=None, exact=True, name=None, plain=False):
-        self.apus, self.oracle, self.type, self.exact, self.name, self.plain = apus, oracle, type, exact, name, plain
+    def __init__(self, apus, oracle, type=None, exact=True, name=None, short=True):
+        self.apus, self.oracle, self.type, self.exact, self.name, self.short = apus, oracle, type, exact, name, short
 
 
 class Writer:
@@ -74,15 +76,17 @@ class Writer:
         """The template with its parts put in, in both languages."""
         parts = [part if isinstance(part, Pair) else Pair(str(part), str(part)) for part in parts]
         return Pair(template.format(*(part.apus for part in parts)), template.format(*(part.oracle for part in parts)),
-                    type, all(part.exact for part in parts))
+                    type, all(part.exact for part in parts), short=all(part.short for part in parts))
 
     def rewrite(self, name, *parts, type=None):
         entry = REWRITES[name]
         parts = [part if isinstance(part, Pair) else Pair(str(part), str(part)) for part in parts]
         oracle = entry[min(self.place, len(entry) - 1)]
         return Pair(entry[0].format(*(part.apus for part in parts)), oracle.format(*(part.oracle for part in parts)),
-                    type, all(part.exact for part in parts))
+                    type, all(part.exact for part in parts),
+                    short=name not in ROUNDED and all(part.short for part in parts))
 
     def join(self, separator, pairs):
         pairs = list(pairs)
-        return Pair(separator.join(pair.apus for pair in pairs), separator.join(pair.oracle for pair in pairs))
+        return Pair(separator.join(pair.apus for pair in pairs), separator.join(pair.oracle for pair in pairs),
+                    short=all(pair.short for pair in pairs))

@@ -1,6 +1,6 @@
 """Window functions with all kinds of frames."""
 
-from aggregates import aggregate, moved_cast
+from aggregates import aggregate, without_cast
 from rewrites import Pair
 
 
@@ -43,12 +43,8 @@ def window(generator, source):
             (2, lambda: g.write(random.choice(["first_value", "last_value"]) + "({0})", value, type=type)),
             (1, lambda: g.write("nth_value({0}, {1})", value, number, type=type))]
     chosen = g.choose(*choices)
-    oracle = chosen.oracle
-    cast = ""
-    # The oracle's cast of an aggregate stands behind OVER.
-    for ending in ("::int8", "::bool"):
-        if oracle.endswith(")" + ending):
-            oracle, cast = oracle.removesuffix(ending), ending
+    # And behind OVER.
+    oracle, cast = without_cast(chosen.oracle)
     return Pair(chosen.apus + over.apus, oracle + over.oracle + cast, chosen.type, chosen.exact)
 
 
