@@ -25,6 +25,12 @@ ROUND = 500
 TOLERANCE = 1e-9
 # Of a hundred cases, how many DuckDB answers.
 DUCKDB_PERCENT = 15
+# Every fifth round has many rows, more than a batch of the executor, and few joins.
+LARGE_SCALE = 12
+
+
+def is_large(round_number):
+    return round_number % 5 == 4
 
 
 def same_value(left, right):
@@ -113,7 +119,7 @@ class Run:
     def load(self, number):
         chance = random.Random(f"{self.seed}/tables/{number}")
         begin = time.monotonic()
-        made = [Table(chance, name) for name in TABLES]
+        made = [Table(chance, name, LARGE_SCALE if is_large(number) else 1) for name in TABLES]
         self.apus.load(made, chance, number)
         self.postgres.load(made)
         self.duckdb.load(made)
@@ -125,7 +131,8 @@ class Run:
             self.load(number // ROUND)
         chance = random.Random(f"{self.seed}/{number}")
         oracle = self.duckdb if chance.random() * 100 < DUCKDB_PERCENT else self.postgres
-        query = Generator(chance, oracle.name, self.options.with_known_bugs).query()
+        query = Generator(chance, oracle.name, self.options.with_known_bugs,
+                          is_large(number // ROUND)).query()
         if self.options.verbose:
             print(f"-- {number}\n{query.apus}\n{query.oracle}", flush=True)
         answers = []

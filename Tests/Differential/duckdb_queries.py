@@ -2,7 +2,8 @@
 
 import windows
 from aggregates import aggregate
-from generator import Query, Source
+from generator import Query
+from rewrites import Pair
 
 
 def query(g):
@@ -18,27 +19,23 @@ def asof(g):
     # Of equal times any row may be taken, unless its keys are all there is.
     inner = g.random.random() < 0.4
     word = "ASOF" if g.random.random() < 0.6 else "LT"
-    # DuckDB: the inner one is the bare word, ours the outer one.
     equal = " AND ".join(f"a.{name} = b.{name}" for name in keys)
-    apus = f"a {word} {'INNER ' if inner else ''}JOIN"
     operator = ">=" if word == "ASOF" else ">"
-    # Rows of one time and the same keys are many; of those only the greatest time is certain.
+    # Of rows with one time and the same keys any may be taken: then only the keys and the time are certain.
     single = set(keys) >= {c.name for c in right.key if c.name != "time"}
     chosen = [c for c in right.columns if single or c.name == "time" or c.name in keys]
+    # What is beyond the tolerance isn't there: DuckDB has none, so its columns become NULL.
+    tolerance = g.random.choice(["", "", "1h", "10m", "1d"])
+    if tolerance:
+        inner = False
+        limit = {"1h": "1 hour", "10m": "10 minutes", "1d": "1 day"}[tolerance]
+        chosen = [Pair(c.apus, f"CASE WHEN a.time - b.time <= INTERVAL '{limit}' THEN {c.oracle} END", c.type) for c in chosen]
+        tolerance = f" TOLERANCE {tolerance}"
     found, listed = g.select_list(left.key + [g.random.choice(left.columns)] + chosen)
-    where = g.where(left.columns, 0)
-    text = g.write("SELECT {0} FROM {1}{2}", listed, g.write("{0} {1}", left.text, ""), where)
-    source = Source(None, None)
-    source.apus = f"{left.text.apus} {word}{' INNER' if inner else ''} JOIN {right.text.apus} ON ({equal})"
-    source.oracle = f"{left.text.oracle} ASOF {'' if inner else 'LEFT '}JOIN {right.text.oracle} ON {equal} AND a.time {operator} b.time"
-    text = g.write("SELECT {0} FROM {1}{2}", listed, g.write("{0}", as_pair(g, source)), where)
-    return Query(text, found, kind="asof")
-
-
-def as_pair(g, source):
-    pair = g.write("")
-    pair.apus, pair.oracle = source.apus, source.oracle
-    return pair
+    # Ours keeps all rows of the left side unless it says INNER, DuckDB's only if it says LEFT.
+    joined = Pair(f"{left.text.apus} {word}{' INNER' if inner else ''} JOIN {right.text.apus} ON ({equal}){tolerance}",
+                  f"{left.text.oracle} ASOF {'' if inner else 'LEFT '}JOIN {right.text.oracle} ON {equal} AND a.time {operator} b.time")
+    return Query(g.write("SELECT {0} FROM {1}{2}", listed, joined, g.where(left.columns, 0)), found, kind="asof")
 
 
 def qualify(g):

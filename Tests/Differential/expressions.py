@@ -34,6 +34,8 @@ class Expressions(Writer):
         random = self.random
         if random.random() < 0.04:
             return self.write("NULL::{0}", SQL_TYPES[type], type=type)
+        if type == "float" and random.random() < 0.03 and not self.narrow:
+            return self.write("'{0}'::float8", random.choice(["NaN", "Infinity", "-Infinity"]), type=type)
         if type == "int":
             number = random.choice([0, 1, 2, 3, -1, 5, random.randint(-20, 20), random.randint(-1000, 1000)])
             return self.rewrite("int", number if number >= 0 else f"({number})", type=type)
@@ -83,8 +85,21 @@ class Expressions(Writer):
             (2, lambda: self.write("coalesce({0}, {1})", part(), part(), type=type)),
             (1, lambda: self.write("coalesce({0}, {1}, {2})", part(), part(), part(), type=type)),
             (1, lambda: self.write("nullif({0}, {1})", part(), part(), type=type)),
+            (1, lambda: self.mixed(columns, type, depth)),
             (1, lambda: part() if type == "bool" else self.write(
                 self.random.choice(["greatest", "least"]) + "({0}, {1})", part(), part(), type=type)))
+
+    def mixed(self, columns, type, depth):
+        """Branches of several types meet in one: a bare NULL in any, int64 and float64 in float64."""
+        part = self.expression(columns, type, depth)
+        other = self.write("NULL") if type != "float" or self.random.random() < 0.3 else self.expression(columns, "int", depth)
+        if type == "time" or self.narrow:
+            other = self.write("NULL")
+        condition = self.condition(columns, depth)
+        first, second = (part, other) if self.random.random() < 0.5 else (other, part)
+        return self.choose(
+            (2, lambda: self.write("CASE WHEN {0} THEN {1} ELSE {2} END", condition, first, second, type=type)),
+            (1, lambda: self.write("coalesce({0}, {1})", first, second, type=type)))
 
     def simple_case(self, columns, type, depth):
         other = self.random.choice(["int", "text"])
@@ -108,7 +123,8 @@ class Expressions(Writer):
                 (2, lambda: self.write(self.random.choice(["length", "octet_length"]) + "({0})::int8", text(), type="int")),
                 (1, lambda: self.write("strpos({0}, {1})::int8", text(), text(), type="int")),
                 (1, lambda: self.write("{0}::int8", self.leaf(columns, "float"), type="int")),
-                (1, lambda: self.rewrite("epoch_ns", self.leaf(columns, "time"), type="int"))]
+                (1, lambda: self.rewrite("epoch_ns", self.leaf(columns, "time"), type="int")),
+                (0.5, lambda: self.write("{0}::text::int8", self.leaf(columns, "int"), type="int"))]
         return self.choose(*choices)
 
     def float_expression(self, columns, depth):
@@ -208,6 +224,21 @@ class Expressions(Writer):
             (2, lambda: self.write("({0} {1}BETWEEN {2} AND {3})", side(), random.choice(["", "NOT "]), constant(), constant(), type="bool")),
             (2, lambda: self.write("({0} {1}IN ({2}))", side(), random.choice(["", "NOT "]),
                                    self.join(", ", (constant() for _ in range(random.randint(1, 4)))), type="bool"))]
+        if type == "time":
+            # Bare strings and nanoseconds beside a time.
+            moment = quoted(self.moment())
+            choices.append((3, lambda: self.write("({0} " + operator + " {1})", self.column(columns, type),
+                                                  self.rewrite("bare time", moment), type="bool")))
+            first, last = sorted((moment, quoted(self.moment())))
+            choices.append((4, lambda: self.write("({0} >= {1} AND {0} < {2})", self.column(columns, type), self.rewrite(
+                "bare time", first), self.rewrite("bare time", last), type="bool")))
+            seconds = 1_767_225_600 + 300 * random.randrange(-10, 160)
+            choices.append((2, lambda: self.write("({0} " + operator + " {1})", self.column(columns, type),
+                                                  self.rewrite("nanoseconds", seconds), type="bool")))
+        if type in ("int", "float") and not self.narrow:
+            choices.append((1, lambda: self.write("({0} " + operator + " '{1}')", self.column(columns, type), random.randint(-3, 5), type="bool")))
+            choices.append((1, lambda: self.write("({0} IN ({1}))", self.column(columns, type), self.join(", ", (
+                self.literal(random.choice(["int", "float"])) for _ in range(3))), type="bool")))
         if type == "bool":
             choices.append((4, lambda: self.write("({0})", side(), type="bool")))
         if type in ("int", "float"):

@@ -32,8 +32,9 @@ class Query:
 
 
 class Generator(Expressions):
-    def __init__(self, random, oracle="PostgreSQL", known_bugs=False):
+    def __init__(self, random, oracle="PostgreSQL", known_bugs=False, large=False):
         super().__init__(random, oracle, known_bugs)
+        self.large = large
         self.aliases = 0
         self.kinds = [(4, self.plain), (6, self.grouped), (3, self.windowed), (1.5, self.distinct),
                       (1, self.distinct_on), (2, self.set_operation), (1, self.with_query), (1.5, self.wrapped)]
@@ -43,7 +44,7 @@ class Generator(Expressions):
             import duckdb_queries
             return duckdb_queries.query(self)
         import shapes
-        more = [(1, lambda depth, call=call: call(self, depth)) for call in shapes.SHAPES]
+        more = [(1, lambda depth, call=call: call(self, depth)) for call in shapes.SHAPES if not (self.large and call in shapes.MANY_ROWS)]
         query = self.choose(*((weight, lambda call=call: call(2)) for weight, call in self.kinds + more))
         return self.maybe_ordered(query)
 
@@ -55,7 +56,8 @@ class Generator(Expressions):
 
     def source(self, depth):
         kind = self.random.random()
-        if depth <= 0 or kind < 0.55:
+        # Joins of many rows have very many.
+        if self.large and kind < 0.8 or depth <= 0 or kind < 0.55:
             return self.table()
         if kind < 0.8:
             return self.join_source(depth - 1)
@@ -129,6 +131,14 @@ class Generator(Expressions):
         type = self.random.choice(["int", "text", "time", "float"])
         where = self.where(inner.columns, 0)
         negated = self.random.choice(["", "NOT "])
+        if self.random.random() < 0.25:
+            # A query of any kind, of one column.
+            query = self.random.choice([self.grouped, self.distinct, self.set_operation, self.plain])(1)
+            alias = self.alias()
+            column = next((c for c in query.columns if c.exact and c.type in ("int", "text", "time", "float")), None)
+            if column:
+                return self.write("({0} {1}IN (SELECT {2} FROM ({3}) AS " + alias + "))", self.leaf(columns, column.type), negated,
+                                  column.name, query.text)
         return self.choose(
             (3, lambda: self.write("({0} {1}IN (SELECT {2} FROM {3}{4}))", self.leaf(columns, type), negated,
                                    self.expression(inner.columns, type, 1), inner.text, where)),
@@ -186,7 +196,7 @@ class Generator(Expressions):
 
     def grouped(self, depth):
         source = self.source(depth)
-        keys = [self.expression(source.columns, self.random.choice(["text", "text", "time", "time", "int", "bool"]), self.random.choice([0, 0, 1, 2]))
+        keys = [self.expression(source.columns, self.random.choice(["text", "text", "time", "time", "int", "bool", "float"]), self.random.choice([0, 0, 1, 2]))
                 for _ in range(self.random.choice([0, 1, 1, 2, 2, 3]))]
         values = [aggregate(self, source) for _ in range(self.random.randint(1, 4))]
         found, listed = self.select_list(keys + values)
@@ -223,7 +233,7 @@ class Generator(Expressions):
         text = texts[0]
         for other in texts[1:]:
             word = self.random.choice(["UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"])
-            text = self.write("{0} {1} {2}", text, word, other)
+            text = self.write(self.random.choice(["{0} {1} {2}", "({0}) {1} {2}", "{0} {1} ({2})"]), text, word, other)
         return Query(text, found, kind="set operation")
 
     def with_query(self, depth):
@@ -233,7 +243,15 @@ class Generator(Expressions):
         table = self.table(self.alias())
         sources = [Source(self.write(name), found)]
         pairs = [(a, b) for a in found for b in table.columns if a.type == b.type and a.exact and a.type != "bool"]
-        if pairs:
+        if found and self.random.random() < 0.2 and not self.large:
+            # The same name twice.
+            twice = [Pair(c.apus.replace(name, "v"), c.oracle.replace(name, "v"), c.type, c.exact, c.name, c.short) for c in found
+                     if c.exact and c.type in ("int", "text", "time")]
+            if twice:
+                a = self.random.choice(twice)
+                b = next(c for c in found if c.name == a.name)
+                sources = [Source(self.write(name + " LEFT JOIN " + name + " AS v ON {0} = {1}", b, a), found + twice)]
+        elif pairs:
             a, b = self.random.choice(pairs)
             sources.append(Source(self.write("{0} " + self.random.choice(["JOIN", "LEFT JOIN"]) + " {1} ON {2} = {3}",
                                              self.write(name), table.text, a, b), found + table.columns))

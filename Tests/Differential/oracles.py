@@ -46,6 +46,9 @@ class Apus:
         self.database = f"round{number}"
         for table in loaded:
             for batch in table.batches(random):
+                if batch.startswith("DELETE"):
+                    self.statement(batch)
+                    continue
                 status, body = self.server.client.request("POST", "/write", {"db": self.database}, batch)
                 if status != 204:
                     raise RuntimeError(f"write: {status} {body[:500]}")

@@ -9,6 +9,9 @@ REWRITES = {
     "float": ("{0}", "({0})::float8"),
     "text": ("{0}", "{0}::text", "{0}"),
     "time": ("TIMESTAMP {0}", "TIMESTAMPTZ {0}"),
+    # Beside a time, a string is one, and an integer is its nanoseconds.
+    "bare time": ("{0}", "TIMESTAMPTZ {0}"),
+    "nanoseconds": ("{0}000000000", "to_timestamp({0})"),
     # `/` gives float64, and NULL by zero.
     "/": ("({0} / {1})", "({0}::float8 / nullif({1}::float8, 0))"),
     # `//` and `%` are towards zero, and NULL by zero.

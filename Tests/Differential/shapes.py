@@ -168,3 +168,5 @@ def times(g, depth):
 
 
 SHAPES = [latest, sample_by, first_and_last, over_groups, ordered_by_others, three, bare_names, named_window, times]
+# Not for large tables.
+MANY_ROWS = [three, bare_names]

@@ -47,12 +47,22 @@ class Table:
     """Lines in the order of their writing, and the rows that they come to: a row is its tags and its time, and of
     later lines with the same ones each field replaces the one before it."""
 
-    def __init__(self, random, name):
+    def __init__(self, random, name, scale=1):
         self.name = name
         tags, fields, count = TABLES[name]
+        count *= scale
         self.lines, rows = [], {}
+        # After so many lines, rows of one host between two times are deleted. Some are written again.
+        deletions = {random.randrange(1, count) for _ in range(random.choice([0, 1, 2]))}
         missing = random.choice([0.05, 0.25, 0.5])
         for number in range(count):
+            if number in deletions:
+                host, first_time = random.choice(tags["host"]), moment(random)
+                last_time = first_time + timedelta(hours=random.choice([1, 5, 30]))
+                self.lines.append(f"DELETE FROM {name} WHERE host = '{host}' AND time >= '{first_time.isoformat()}' "
+                                  f"AND time < '{last_time.isoformat()}'")
+                rows = {key: row for key, row in rows.items()
+                        if not (key[0][0] == host and first_time <= key[1] < last_time)}
             # The first line has everything, so that all columns are there.
             first = number == 0
             key = tuple(random.choice(values) if first or random.random() < 0.85 else None for values in tags.values())
@@ -69,11 +79,19 @@ class Table:
                       *(row.get(field) for field in sorted(fields))) for (key, time), row in rows.items()]
 
     def batches(self, random):
-        at = 0
-        while at < len(self.lines):
-            count = random.choice([5, 40, 200])
-            yield "\n".join(self.lines[at:at + count])
-            at += count
+        """Lines together, and deletions by themselves."""
+        batch, count = [], 5
+        for text in self.lines:
+            if text.startswith("DELETE") or len(batch) >= count:
+                if batch:
+                    yield "\n".join(batch)
+                batch, count = [], random.choice([5, 40, 200, 1000])
+            if text.startswith("DELETE"):
+                yield text
+            else:
+                batch.append(text)
+        if batch:
+            yield "\n".join(batch)
 
 
 def line(table, tags, key, row, time):
