@@ -2,7 +2,7 @@
 
 import windows
 from aggregates import aggregate
-from generator import Query
+from query import Query
 from rewrites import Pair
 
 

@@ -3,11 +3,11 @@
 from rewrites import Writer
 from tables import HOSTS, TEXTS
 
-UNITS = ["minute", "hour", "day", "week", "month", "quarter", "year"]
+UNITS = ["second", "minute", "hour", "day", "week", "month", "quarter", "year"]
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]
 WIDTHS = ["7 minutes", "15 minutes", "1 hour", "6 hours", "1 day"]
 FIELDS = ["epoch", "year", "quarter", "month", "week", "isoyear", "day", "dow", "isodow", "doy", "hour", "minute",
-          "second"]
+          "second", "millisecond", "microsecond"]
 PATTERNS = ["a%", "%b%", "_", "%", "", "h1", "h_", "%\\%%", "x\\_y", "%/c%", "A%", "ä%", "%z"]
 REGEXES = ["^a", "b$", "[0-9]+", "^h[12]$", "a|b", "^$", "^.b", "h1?0"]
 TYPES = ["int", "float", "bool", "text", "time"]
@@ -25,6 +25,10 @@ class Expressions(Writer):
         super().__init__(oracle)
         self.random, self.known_bugs = random, known_bugs
         self.narrow = oracle == "DuckDB"
+
+    def knows(self, bug):
+        """Whether a known bug of Apus, named in KNOWN_BUGS, may be met."""
+        return self.known_bugs
 
     def choose(self, *choices):
         """One of (weight, what to call)."""
@@ -158,6 +162,10 @@ class Expressions(Writer):
         pair.type, pair.exact = "float", False
         return pair
 
+    def int_place(self, columns):
+        """A place in a string that comes from a column; PostgreSQL wants an int4."""
+        return self.rewrite("place", self.column(columns, "int"))
+
     def text_expression(self, columns, depth):
         def part(): return self.expression(columns, "text", depth)
         low, count = self.random.randint(-2, 4), self.random.randint(0, 3)
@@ -169,6 +177,7 @@ class Expressions(Writer):
                 (1, lambda: self.write("substr({0}, {1}, {2})", part(), low, count, type="text")),
                 (1, lambda: self.write("substr({0}, {1})", part(), low, type="text")),
                 (1, lambda: self.write(self.random.choice(["left", "right"]) + "({0}, {1})", part(), low, type="text")),
+                (1, lambda: self.write(self.random.choice(["left", "right"]) + "({0}, {1})", part(), self.int_place(columns), type="text")),
                 (1, lambda: self.write("reverse({0})", part(), type="text")),
                 (1, lambda: self.write(self.random.choice(["trim", "ltrim", "rtrim"]) + "({0})", part(), type="text")),
                 (1, lambda: self.write(self.random.choice(["ltrim", "rtrim"]) + "({0}, {1})", part(), quoted(self.random.choice(["a", "ab", " "])), type="text")),

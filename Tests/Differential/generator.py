@@ -1,8 +1,11 @@
 """Random queries, in the text of Apus and of its oracle."""
 
+import duckdb_queries
+import shapes
 import windows
 from aggregates import aggregate
-from expressions import Expressions, quoted
+from expressions import Expressions
+from query import Query, Source
 from rewrites import Pair
 from tables import TABLES, columns
 
@@ -10,25 +13,6 @@ from tables import TABLES, columns
 # Each is a word that the generator asks for, and what is wrong.
 KNOWN_BUGS = {
 }
-
-
-class Source:
-    """What stands in FROM: its text, its columns, and those that tell its rows apart, if any do."""
-
-    def __init__(self, text, columns, key=None):
-        self.text, self.columns, self.key = text, columns, key
-
-
-class Query:
-    """`columns` are the answer's, with names; `ordered` where its order is total."""
-
-    def __init__(self, text, columns, ordered=False, kind=None, limited=False):
-        self.apus, self.oracle, self.columns = text.apus, text.oracle, columns
-        self.ordered, self.kind, self.limited = ordered, kind, limited
-
-    @property
-    def text(self):
-        return Pair(self.apus, self.oracle)
 
 
 class Generator(Expressions):
@@ -41,9 +25,7 @@ class Generator(Expressions):
 
     def query(self):
         if self.narrow:
-            import duckdb_queries
             return duckdb_queries.query(self)
-        import shapes
         more = [(1, lambda depth, call=call: call(self, depth)) for call in shapes.SHAPES if not (self.large and call in shapes.MANY_ROWS)]
         query = self.choose(*((weight, lambda call=call: call(2)) for weight, call in self.kinds + more))
         return self.maybe_ordered(query)

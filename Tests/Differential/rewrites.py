@@ -12,6 +12,8 @@ REWRITES = {
     # Beside a time, a string is one, and an integer is its nanoseconds.
     "bare time": ("{0}", "TIMESTAMPTZ {0}"),
     "nanoseconds": ("{0}000000000", "to_timestamp({0})"),
+    # Counts of characters are int4 there.
+    "place": ("({0} % 7)", "({0} % 7)::int4"),
     # `/` gives float64, and NULL by zero.
     "/": ("({0} / {1})", "({0}::float8 / nullif({1}::float8, 0))"),
     # `//` and `%` are towards zero, and NULL by zero.

@@ -1,7 +1,7 @@
 """More shapes of queries: what Apus says in words of its own, and where names are looked up."""
 
 from aggregates import aggregate
-from generator import Query
+from query import Query
 from rewrites import Pair
 from tables import TABLES
 

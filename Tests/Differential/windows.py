@@ -39,7 +39,7 @@ def window(generator, source):
             (1, lambda: Pair(*["row_number()"] * 2, "int")),
             (1, lambda: Pair(*[f"ntile({number})"] * 2, "int")),
             (2, lambda: g.write(random.choice(["lag", "lead"]) + "({0}" + random.choice(["", f", {number}"]) + ")", value, type=type)),
-            (1, lambda: g.write(random.choice(["lag", "lead"]) + "({0}, {1}, {2})", value, number, g.literal(type), type=type)),
+            (1, lambda: g.write(random.choice(["lag", "lead"]) + "({0}, {1}, {2})", value, random.choice([number, 0, 1000]), g.literal(type), type=type)),
             (2, lambda: g.write(random.choice(["first_value", "last_value"]) + "({0})", value, type=type)),
             (1, lambda: g.write("nth_value({0}, {1})", value, number, type=type))]
     chosen = g.choose(*choices)
