@@ -18,7 +18,8 @@ import tempfile
 import time
 
 import oracles
-from generator import KNOWN_BUGS, Generator
+from expressions import KNOWN_BUGS
+from generator import Generator
 from tables import TABLES, Table
 
 ROUND = 500

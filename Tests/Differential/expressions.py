@@ -14,6 +14,13 @@ TYPES = ["int", "float", "bool", "text", "time"]
 SQL_TYPES = {"int": "int8", "float": "float8", "bool": "bool", "text": "text", "time": "timestamptz"}
 
 
+# Bugs of Apus that wait for their fix, each under a name that the generator asks for. They would drown the others, so
+# that they are left out unless `--with-known-bugs` is said.
+KNOWN_BUGS = {
+    "infinite angle": "sin, cos and tan of an infinity are NaN, where a function outside its domain is to be NULL",
+}
+
+
 def quoted(text):
     return "'" + text.replace("'", "''") + "'"
 
@@ -26,9 +33,10 @@ class Expressions(Writer):
         self.random, self.known_bugs = random, known_bugs
         self.narrow = oracle == "DuckDB"
 
-    def knows(self, bug):
-        """Whether a known bug of Apus, named in KNOWN_BUGS, may be met."""
-        return self.known_bugs
+    def leaves_out(self, bug):
+        """Whether a known bug is not to be met."""
+        assert bug in KNOWN_BUGS
+        return not self.known_bugs
 
     def choose(self, *choices):
         """One of (weight, what to call)."""
@@ -126,7 +134,7 @@ class Expressions(Writer):
             choices += [
                 (2, lambda: self.write(self.random.choice(["length", "octet_length"]) + "({0})::int8", text(), type="int")),
                 (1, lambda: self.write("strpos({0}, {1})::int8", text(), text(), type="int")),
-                (1, lambda: self.write("{0}::int8", self.leaf(columns, "float"), type="int")),
+                (1, lambda: self.rewrite("float int", self.leaf(columns, "float"), type="int")),
                 (1, lambda: self.rewrite("epoch_ns", self.leaf(columns, "time"), type="int")),
                 (0.5, lambda: self.write("{0}::text::int8", self.leaf(columns, "int"), type="int"))]
         return self.choose(*choices)
@@ -137,7 +145,7 @@ class Expressions(Writer):
         choices = [
             (3, lambda: self.write("({0} " + self.random.choice("+-") + " {1})", part(), part(), type="float")),
             (2, lambda: self.write("({0} * {1})", part(), self.literal("float"), type="float")),
-            (2, lambda: self.write("({0} " + self.random.choice("+-*") + " {1})", self.leaf(columns, "int"), part(), type="float")),
+            (2, lambda: self.rewrite(self.random.choice(["int + float", "int - float", "int * float"]), self.leaf(columns, "int"), part(), type="float")),
             (3, lambda: self.rewrite("/", number(), number(), type="float")),
             (1, lambda: self.write("{0}::float8", self.expression(columns, "int", depth), type="float")),
             (1, lambda: self.write(self.random.choice(["abs", "ceil", "floor", "round", "trunc", "sign"]) + "({0})", self.column(columns, "float"), type="float")),
@@ -153,10 +161,15 @@ class Expressions(Writer):
     def inexact(self, columns):
         """Functions whose last digits may differ: only for the select list."""
         x, y = self.column(columns, "float"), self.column(columns, "float")
+        # PostgreSQL refuses what is too large for exp; Apus has Infinity.
         small = self.write("({0} / 500)", x)
+        bounded = self.write("least({0}, 100)", small)
+        angle = self.write("CASE WHEN abs({0}) < 'Infinity' THEN {0} END", small) if self.leaves_out("infinite angle") else small
         pair = self.choose(
             (1, lambda: self.rewrite(self.random.choice(["sqrt", "ln", "log10", "asin"]), x)),
-            (1, lambda: self.write(self.random.choice(["exp", "tan", "sin", "cos", "atan", "cbrt", "degrees", "radians"]) + "({0})", small)),
+            (1, lambda: self.write(self.random.choice(["atan", "cbrt", "degrees", "radians"]) + "({0})", small)),
+            (1, lambda: self.write("exp({0})", bounded)),
+            (1, lambda: self.rewrite(self.random.choice(["tan", "sin", "cos"]), angle)),
             (1, lambda: self.write("power(abs({0}), {1})", x, "0.5::float8")),
             (1, lambda: self.write("atan2({0}, {1})", x, y)))
         pair.type, pair.exact = "float", False

@@ -9,12 +9,6 @@ from query import Query, Source
 from rewrites import Pair
 from tables import TABLES, columns
 
-# Bugs of Apus that are known and would drown the others. `--with-known-bugs` generates them again.
-# Each is a word that the generator asks for, and what is wrong.
-KNOWN_BUGS = {
-}
-
-
 class Generator(Expressions):
     def __init__(self, random, oracle="PostgreSQL", known_bugs=False, large=False):
         super().__init__(random, oracle, known_bugs)

@@ -26,6 +26,7 @@ REWRITES = {
     "ln": ("ln({0})", "ln(CASE WHEN {0} > 0 THEN {0} END)"),
     "log10": ("log10({0})", "log(CASE WHEN {0} > 0 THEN {0} END)"),
     "asin": ("asin({0})", "asin(CASE WHEN {0} BETWEEN -1 AND 1 THEN {0} END)"),
+    **{name: (name + "({0})", name + "(CASE WHEN abs({0}) < 'Infinity' OR {0} = 'NaN' THEN {0} END)") for name in ("sin", "cos", "tan")},
     # A function of an int64 gives an int64; PostgreSQL makes float8 of it.
     "sign": ("sign({0})", "sign({0}::float8)::int8"),
     "ceil": ("ceil({0})", "ceil({0}::float8)::int8"),
@@ -50,6 +51,12 @@ REWRITES = {
     "time_bucket": ("time_bucket({0}, {1})", "date_bin({0}, {1}, TIMESTAMPTZ '2000-01-03')"),
     # In milliseconds: sums of nanoseconds since 1970 leave int64.
     "epoch_ns": ("(epoch_ns({0}) // 1000000)", "(extract(epoch FROM {0}) * 1000)::int8"),
+    # Beyond int64 both refuse, but not for the same rows: conditions are decided in any order.
+    "float int": ("CASE WHEN {0} BETWEEN -1000000 AND 1000000 THEN {0}::int8 END",) * 2,
+    # The same; named, as its values may have many bits: see ROUNDED.
+    "int + float": ("({0} + {1})",) * 2,
+    "int - float": ("({0} - {1})",) * 2,
+    "int * float": ("({0} * {1})",) * 2,
     # PostgreSQL casts bool to int4 only.
     "bool int": ("{0}::int8", "{0}::int4::int8"),
     # An alias in GROUP BY stands for its expression, also inside expressions: the oracle writes it out.
@@ -58,7 +65,7 @@ REWRITES = {
 
 
 # Their floats have all bits.
-ROUNDED = {"/", "extract", "epoch_ns", "trunc", "round"}
+ROUNDED = {"/", "extract", "epoch_ns", "trunc", "round", "int + float", "int - float", "int * float"}
 
 
 class Pair:

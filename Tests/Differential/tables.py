@@ -79,13 +79,13 @@ class Table:
                       *(row.get(field) for field in sorted(fields))) for (key, time), row in rows.items()]
 
     def batches(self, random):
-        """Lines together, and deletions by themselves."""
+        """Lines together, and deletions by themselves. A batch may touch 64 new partitions at most."""
         batch, count = [], 5
         for text in self.lines:
             if text.startswith("DELETE") or len(batch) >= count:
                 if batch:
                     yield "\n".join(batch)
-                batch, count = [], random.choice([5, 40, 200, 1000])
+                batch, count = [], random.choice([5, 40, 200, 400])
             if text.startswith("DELETE"):
                 yield text
             else:
