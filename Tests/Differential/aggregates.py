@@ -48,16 +48,17 @@ def aggregate(generator, source, exact=False, window=False):
         return made(g.write("percentile_" + way + "({0}) WITHIN GROUP (ORDER BY {1}{2})", fraction, value, order),
                     "float" if way == "cont" else type, way == "disc")
 
-    distinct = "DISTINCT " if random.random() < 0.2 and not window else ""
+    # Over windows PostgreSQL has no DISTINCT, DuckDB has.
+    distinct = "DISTINCT " if random.random() < 0.2 and (g.narrow or not window) else ""
     choices = [
         (2, lambda: made(g.write("count(*)"), "int")),
-        (2, lambda: made(g.write("count({0})", argument(random.choice(["int", "float", "text", "bool", "time"]))), "int")),
+        (2, lambda: made(g.write("count(" + distinct + "{0})", argument(random.choice(["int", "float", "text", "bool", "time"]))), "int")),
         (2, lambda: made(g.rewrite("sum int", g.write(distinct + "{0}", argument("int"))), "int")),
         (2, smallest),
         (1, lambda: made(g.write(random.choice(["bool_and", "bool_or", "every"] if not g.narrow else ["bool_and"]) + "({0})", argument("bool")), "bool")),
         (1, lambda: made(g.write("sum({0})", argument("float")), "float", False))]
     if not window:
-        choices.append((2, lambda: made(g.write("count(DISTINCT {0})", argument(random.choice(["int", "float", "text", "bool", "time"]))), "int")))
+        choices.append((1, lambda: made(g.write("count(DISTINCT {0})", argument(random.choice(["int", "float", "text", "bool", "time"]))), "int")))
     if not window and not g.narrow:
         choices.append((1, lambda: made(g.write("string_agg(DISTINCT {0}, ',' ORDER BY {0})", g.column(source.columns, "text")), "text")))
         choices.append((0.5, lambda: made(g.write(random.choice(["bit_and", "bit_or", "bit_xor"]) + "({0})", argument("int")), "int")))

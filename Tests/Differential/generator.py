@@ -176,19 +176,20 @@ class Generator(Expressions):
                 for _ in range(self.random.choice([0, 1, 1, 2, 2, 3]))]
         values = [aggregate(self, source) for _ in range(self.random.randint(1, 4))]
         found, listed = self.select_list(keys + values)
-        group = ""
+        group = self.write("")
         if keys:
-            way = self.random.choice(["name", "number"])
-            # By alias, by number; an expression itself would need PostgreSQL to see that constants are equal.
+            # By number or by alias; the oracle always by number.
+            by_number = self.random.random() < 0.5
+            numbers = [str(number + 1) for number in range(len(keys))]
             group = self.write(" GROUP BY {0}", self.join(", ", (
-                self.write(str(number + 1)) if way == "number" else self.rewrite("alias", found[number].name, str(number + 1))
-                for number in range(len(keys)))))
+                self.write(number) if by_number else self.rewrite("alias", pair.name, number)
+                for pair, number in zip(found, numbers))))
         having = self.write("")
         if self.random.random() < 0.25:
             value = aggregate(self, source, exact=True)
             having = self.write(" HAVING {0}", self.write("{0} {1} {2}", value, self.random.choice(["<", ">", "=", "<>", ">="]), self.literal(value.type)))
         return Query(self.write("SELECT {0} FROM {1}{2}{3}{4}", listed, source.text, self.where(source.columns),
-                                self.write("{0}", group), having), found, kind="grouped")
+                                group, having), found, kind="grouped")
 
     def windowed(self, depth):
         source = self.source(depth)

@@ -26,7 +26,7 @@ REWRITES = {
     "ln": ("ln({0})", "ln(CASE WHEN {0} > 0 THEN {0} END)"),
     "log10": ("log10({0})", "log(CASE WHEN {0} > 0 THEN {0} END)"),
     "asin": ("asin({0})", "asin(CASE WHEN {0} BETWEEN -1 AND 1 THEN {0} END)"),
-    **{name: (name + "({0})", name + "(CASE WHEN abs({0}) < 'Infinity' OR {0} = 'NaN' THEN {0} END)") for name in ("sin", "cos", "tan")},
+    **{name: (name + "({0})", name + "(CASE WHEN abs({0}) <> 'Infinity' THEN {0} END)") for name in ("sin", "cos", "tan")},
     # A function of an int64 gives an int64; PostgreSQL makes float8 of it.
     "sign": ("sign({0})", "sign({0}::float8)::int8"),
     "ceil": ("ceil({0})", "ceil({0}::float8)::int8"),
@@ -59,7 +59,7 @@ REWRITES = {
     "int * float": ("({0} * {1})",) * 2,
     # PostgreSQL casts bool to int4 only.
     "bool int": ("{0}::int8", "{0}::int4::int8"),
-    # An alias in GROUP BY stands for its expression, also inside expressions: the oracle writes it out.
+    # An alias in GROUP BY beats a column of that name: the oracle takes its number.
     "alias": ("{0}", "{1}"),
 }
 
