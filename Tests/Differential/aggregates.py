@@ -22,6 +22,12 @@ def aggregate(generator, source, exact=False, window=False):
         """A second argument. Of numbers in billions a covariance that is 0 is lost in rounding."""
         return g.write("({0} % 1000)::float8", short("int")) if random.random() < 0.5 else short("float")
 
+    def pair_of_numbers():
+        name, y, x = random.choice(TWO), short("float"), near()
+        if name in ("regr_avgx", "regr_avgy") and g.leaves_out("infinite mean"):
+            y, x = (g.write("CASE WHEN abs({0}) < 'Infinity' THEN {0} END", side) for side in (y, x))
+        return made(g.write(name + "({0}, {1})", y, x), "float", False)
+
     def made(pair, type, exact=True):
         return Pair(pair.apus, pair.oracle, type, exact)
 
@@ -65,7 +71,7 @@ def aggregate(generator, source, exact=False, window=False):
     if not exact:
         choices.append((3, deviation))
         if not g.narrow:
-            choices.append((1.5, lambda: made(g.write(random.choice(TWO) + "({0}, {1})", short("float"), near()), "float", False)))
+            choices.append((1.5, pair_of_numbers))
             choices.append((0.5, lambda: made(g.write("regr_count({0}, {1})", argument("float"), argument("float")), "int")))
             if not window:
                 choices.append((2, percentile))
