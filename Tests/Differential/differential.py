@@ -13,6 +13,7 @@ import math
 import os
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -175,6 +176,8 @@ def main():
     if options.seed is None:
         options.seed = secrets.randbelow(1 << 31)
     print(f"seed {options.seed}", flush=True)
+    # Told to end, it ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(options)
     begin = time.monotonic()
     asked = 0
