@@ -9,6 +9,7 @@
 # make fuzz-blocks       distorted payloads of blocks under libFuzzer (RUNS=100000000)
 # make round-trip        a billion numbers through all encodings (VALUES=1000000000 APUS_SEED=1)
 # make predicates        a million conditions on tags against a look at every series (APUS_SEED=1)
+# make differential      20,000 random queries beside PostgreSQL and DuckDB, fetched (CASES=1000000 SEED=1 CASE=7)
 # make soak              the simulations of crashes, faults and damage at length (ROUNDS=100)
 # make bench             the micro-benchmarks of the layers (FILTER=codec RESULT=FILE)
 # make bench-compare BASE=main  the same of two commits, interleaved: ratios of CPU time (PAIRS=5)
@@ -39,7 +40,7 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip predicates soak \
+.PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip predicates differential soak \
   bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-cardinality bench-soak bench-tool \
   release install uninstall dist lint format clean
 
@@ -93,10 +94,19 @@ round-trip: build
 	$(SWIFT_BUILD) --build-tests
 	APUS_ROUND_TRIP_VALUES=$(VALUES) swift test $(SWIFT_FLAGS) --skip-build --filter RoundTripTests
 
-CASES ?= 1000000
+predicates: CASES ?= 1000000
 predicates:
 	$(SWIFT_BUILD) --build-tests
 	APUS_PREDICATE_CASES=$(CASES) swift test $(SWIFT_FLAGS) --skip-build --filter SeriesPredicateTests
+
+# The same queries answered by Apus and by others. SEED repeats a run, CASE one query of it.
+DIFFERENTIAL ?=
+differential: CASES ?= 20000
+differential: build
+	Tests/Differential/setup.sh .build-differential
+	.build-differential/venv/bin/python -B Tests/Differential/differential.py \
+	  --apus $(SCRATCH)/release/apus --cache .build-differential --cases $(CASES) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(DIFFERENTIAL)
 
 ROUNDS ?= 20
 soak:
@@ -187,4 +197,4 @@ format:
 	swift format format --in-place --parallel -r $(SOURCES)
 
 clean:
-	rm -rf .build $(SCRATCH) $(DIST) $(BENCH_SCRATCH)
+	rm -rf .build $(SCRATCH) $(DIST) $(BENCH_SCRATCH) .build-differential
