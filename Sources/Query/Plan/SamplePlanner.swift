@@ -12,12 +12,7 @@ struct BoundSample {
 
     /// The groups: the bucket, and what the select list has beside aggregates.
     func keys(of outputs: [BoundExpression]) -> [BoundExpression] {
-        var keys = [bucket]
-        for output in outputs
-        where !output.containsAggregate && output.constant == nil && !keys.contains(output) {
-            keys.append(output)
-        }
-        return keys
+        [bucket].appending(keysAmong: outputs)
     }
 }
 
@@ -170,5 +165,19 @@ extension SelectPlanner {
             throw QueryError(.semantic, "FILL takes constants", at: syntax.position)
         }
         return constant
+    }
+}
+
+extension [BoundExpression] {
+    /// With what a select list is grouped by unsaid: all that is computed for each row alone.
+    func appending(keysAmong outputs: [BoundExpression]) -> [BoundExpression] {
+        var keys = self
+        for output in outputs
+        where !output.containsAggregate && !output.containsWindow && output.constant == nil
+            && !keys.contains(output)
+        {
+            keys.append(output)
+        }
+        return keys
     }
 }

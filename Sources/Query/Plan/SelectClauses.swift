@@ -132,12 +132,7 @@ extension SelectPlanner {
         binder.clause = "GROUP BY"
         defer { binder.usesAliases = false }
         var keys: [BoundExpression] = []
-        if select.groupsByAll {
-            for output in outputs
-            where !output.containsAggregate && output.constant == nil && !keys.contains(output) {
-                keys.append(output)
-            }
-        }
+        if select.groupsByAll { keys = keys.appending(keysAmong: outputs) }
         for syntax in select.groupBy {
             var key: BoundExpression
             if let output = try ordinal(syntax, outputs, "GROUP BY") {

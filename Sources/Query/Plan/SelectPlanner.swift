@@ -99,7 +99,9 @@ struct SelectPlanner {
         var draft = try bindClauses(select, sample, binder)
         var plan = SelectPlan()
         plan.scope = from?.scope
-        if draft.groups || select.isDistinct && binder.windows.isEmpty {
+        let isDistinctAlone =
+            select.isDistinct && binder.windows.isEmpty && draft.qualify == nil
+        if draft.groups || isDistinctAlone {
             try planGrouping(select, &draft, binder, &plan)
             plan.fill = try fillPlan(sample, draft, binder)
         } else {
