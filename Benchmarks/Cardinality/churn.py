@@ -26,11 +26,11 @@ from report import commit, machine
 LINES = 5_000
 
 
-class LimitedApus(Apus):
-    limits = []
+class ConfiguredApus(Apus):
+    settings = []
 
     def arguments(self):
-        return super().arguments() + self.limits
+        return super().arguments() + self.settings
 
 
 
@@ -97,8 +97,8 @@ def guest(table, number, now, cpu):
 def churn(options):
     report = {"base": options.base, "births": options.births, "samples": []}
     with tempfile.TemporaryDirectory(prefix="apus-churn.") as folder:
-        LimitedApus.limits = ["--memory", options.memory]
-        engine = LimitedApus(options.apus, folder + "/data")
+        ConfiguredApus.settings = ["--memory", options.memory]
+        engine = ConfiguredApus(options.apus, folder + "/data")
         engine.start()
         client = engine.client
         now = int(time.time()) - options.seconds - 600
@@ -147,10 +147,10 @@ def churn(options):
 
 
 def flood(options):
-    LimitedApus.limits = ["--max-series-per-table", str(options.limit)]
+    ConfiguredApus.settings = ["--max-series-per-table", str(options.limit)]
     report = {"limit": options.limit, "values": options.values}
     with tempfile.TemporaryDirectory(prefix="apus-flood.") as folder:
-        engine = LimitedApus(options.apus, folder + "/data")
+        engine = ConfiguredApus(options.apus, folder + "/data")
         engine.start()
         now = int(time.time()) - 3_600
         quiet = [f"host,name=h{n},az=az{n % 6} cpu={n % 90}.5 {{}}000000000" for n in range(4_000)]

@@ -71,12 +71,7 @@ extension QueryEngine {
             return true
         }
         let columns = buffer.finish()
-        var writer = OutputWriter(
-            sink, plan.outputs.map(\.type), offset: plan.offset, limit: plan.limit)
-        defer { sink = writer.sink }
-        try writer.append(columns, count: columns.first?.count ?? 0)
-        try writer.flush()
-        return writer.rowCount
+        return try plan.write(columns, count: columns.first?.count ?? 0, to: &sink)
     }
 
     /// Calls for the rows of a source that a condition lets through, until told that it is enough.

@@ -53,11 +53,9 @@ extension FillPlan {
         var ofRow: [Int] = []
         var firsts: [Int] = []
         var bytes: [UInt8] = []
+        let columns = (0..<keyCount).filter { $0 != bucketKey }.map { rows.columns[$0] }
         for row in 0..<rows.count {
-            bytes.removeAll(keepingCapacity: true)
-            for key in 0..<keyCount where key != bucketKey {
-                KeyEncoder.append(rows.columns[key], row, to: &bytes)
-            }
+            KeyEncoder.encode(columns, row, as: &bytes)
             let key = table.group(of: bytes)
             if key == firsts.count { firsts.append(row) }
             ofRow.append(key)

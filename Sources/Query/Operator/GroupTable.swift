@@ -14,6 +14,13 @@
 internal import ApusStorage
 
 struct KeyEncoder {
+    /// One row's values of all columns, in place of what the key was.
+    @inline(__always)
+    static func encode(_ columns: [Vector], _ row: Int, as key: inout [UInt8]) {
+        key.removeAll(keepingCapacity: true)
+        for column in columns { append(column, row, to: &key) }
+    }
+
     static func append(_ vector: Vector, _ row: Int, to key: inout [UInt8]) {
         guard vector.isValid(row) else {
             key.append(0)
@@ -86,24 +93,14 @@ struct GroupTable {
     /// The group of a key, or nil if there is none.
     func find(_ key: [UInt8]) -> Int? {
         key.withUnsafeBytes { key in
-            let hash = KeyHash.hash(key)
-            let mask = slots.count - 1
-            var slot = Int(truncatingIfNeeded: hash) & mask
-            while slots[slot] != 0 {
-                let group = Int(slots[slot]) - 1
-                if hashes[group] == hash,
-                    withKey(group, { $0.count == key.count && compareBytes($0, key) == 0 })
-                {
-                    return group
-                }
-                slot = (slot + 1) & mask
-            }
-            return nil
+            let slot = slot(of: key, KeyHash.hash(key))
+            return slots[slot] == 0 ? nil : Int(slots[slot]) - 1
         }
     }
 
-    mutating func group(of key: UnsafeRawBufferPointer) -> Int {
-        let hash = KeyHash.hash(key)
+    /// Where a key is, or else belongs.
+    @inline(__always)
+    private func slot(of key: UnsafeRawBufferPointer, _ hash: UInt64) -> Int {
         let mask = slots.count - 1
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] != 0 {
@@ -111,10 +108,17 @@ struct GroupTable {
             if hashes[group] == hash,
                 withKey(group, { $0.count == key.count && compareBytes($0, key) == 0 })
             {
-                return group
+                break
             }
             slot = (slot + 1) & mask
         }
+        return slot
+    }
+
+    mutating func group(of key: UnsafeRawBufferPointer) -> Int {
+        let hash = KeyHash.hash(key)
+        let slot = slot(of: key, hash)
+        guard slots[slot] == 0 else { return Int(slots[slot]) - 1 }
         let group = keyEnds.count
         keyBytes.append(contentsOf: key)
         keyEnds.append(keyBytes.count)

@@ -324,8 +324,7 @@ struct GroupingWorker: ScanWorker {
         let picksRow = plan.aggregates.contains { $0.function.needsTime }
         var key: [UInt8] = []
         for (number, run) in runs.enumerated() {
-            key.removeAll(keepingCapacity: true)
-            for vector in keys { KeyEncoder.append(vector, number, to: &key) }
+            KeyEncoder.encode(keys, number, as: &key)
             let group = table.group(of: key)
             if picksRow {
                 for row in run { groups.append(GroupRun(start: row, end: row + 1, group: group)) }
@@ -367,8 +366,7 @@ struct GroupingWorker: ScanWorker {
                     while end < count, keys.allSatisfy({ $0.hasSameSlot(start, end) }) { end += 1 }
                 }
             }
-            key.removeAll(keepingCapacity: true)
-            for vector in keys { KeyEncoder.append(vector, start, to: &key) }
+            KeyEncoder.encode(keys, start, as: &key)
             runs.append(GroupRun(start: start, end: end, group: table.group(of: key)))
             start = end
         }

@@ -33,8 +33,7 @@ private struct RightSide {
         var key: [UInt8] = []
         for row in 0..<frame.count
         where keys.allSatisfy({ $0.isValid(row) }) && hasTime?.isValid(row) ?? true {
-            key.removeAll(keepingCapacity: true)
-            for vector in keys { KeyEncoder.append(vector, row, to: &key) }
+            KeyEncoder.encode(keys, row, as: &key)
             groupOfRow[row] = table.group(of: key)
         }
         try context.charge(table.byteCount, Self.what)
@@ -183,8 +182,7 @@ private func joinOn(
     for row in 0..<frame.count {
         if isDone() { return }
         guard keys.allSatisfy({ $0.isValid(row) }) else { continue }
-        key.removeAll(keepingCapacity: true)
-        for vector in keys { KeyEncoder.append(vector, row, to: &key) }
+        KeyEncoder.encode(keys, row, as: &key)
         let candidates = side.candidates(key)
         if let rule = step.asOf {
             guard let times, times.isValid(row),

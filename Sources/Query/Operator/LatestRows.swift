@@ -1,6 +1,5 @@
 // LATEST ON over the last rows that the storage keeps: a pass over columns by series instead of a scan
-// series by series, and a GROUP BY over tags behind it by codes. And questions that only ask which tags
-// there are: of a series that has a row no other row can say more.
+// series by series, and a GROUP BY over tags behind it by codes, for which PresentSeries asks, too.
 
 internal import ApusKernels
 internal import ApusStorage

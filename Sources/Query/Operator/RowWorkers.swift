@@ -113,6 +113,17 @@ extension SelectPlan {
         let (sum, overflow) = limit.addingReportingOverflow(offset)
         return overflow ? nil : sum
     }
+
+    /// Hands on what OFFSET and LIMIT leave of rows that are all there; returns how many that is.
+    func write<Sink: BatchSink>(
+        _ columns: [Vector], count: Int, to sink: inout Sink
+    ) throws(QueryError) -> Int {
+        var writer = OutputWriter(sink, outputs.map(\.type), offset: offset, limit: limit)
+        defer { sink = writer.sink }
+        try writer.append(columns, count: count)
+        try writer.flush()
+        return writer.rowCount
+    }
 }
 
 /// Cuts by OFFSET and LIMIT, and gathers rows into batches for the sink.

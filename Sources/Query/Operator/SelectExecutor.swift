@@ -212,12 +212,7 @@ extension QueryEngine {
             outputs = outputs.map { $0.gathered(order) }
             count = order.count
         }
-        var writer = OutputWriter(
-            sink, plan.outputs.map(\.type), offset: plan.offset, limit: plan.limit)
-        defer { sink = writer.sink }
-        try writer.append(outputs, count: count)
-        try writer.flush()
-        return writer.rowCount
+        return try plan.write(outputs, count: count, to: &sink)
     }
 
     static func distinctRows(_ columns: [Vector], _ count: Int) -> [Int] {
@@ -225,8 +220,7 @@ extension QueryEngine {
         var kept: [Int] = []
         var key: [UInt8] = []
         for row in 0..<count {
-            key.removeAll(keepingCapacity: true)
-            for column in columns { KeyEncoder.append(column, row, to: &key) }
+            KeyEncoder.encode(columns, row, as: &key)
             if table.group(of: key) == kept.count { kept.append(row) }
         }
         return kept
@@ -249,12 +243,7 @@ extension QueryEngine {
         guard var buffer = workers.first?.buffer else { return 0 }
         for worker in workers.dropFirst() { try buffer.merge(worker.buffer) }
         let columns = buffer.finish()
-        var writer = OutputWriter(
-            sink, plan.outputs.map(\.type), offset: plan.offset, limit: plan.limit)
-        defer { sink = writer.sink }
-        try writer.append(columns, count: columns.first?.count ?? 0)
-        try writer.flush()
-        return writer.rowCount
+        return try plan.write(columns, count: columns.first?.count ?? 0, to: &sink)
     }
 
     private func streamed<Sink: BatchSink>(

@@ -14,16 +14,14 @@ private struct RowCounts {
 
     /// The number of a row's values; new ones are counted 0 times.
     mutating func number(of row: Int, _ columns: [Vector]) -> Int {
-        key.removeAll(keepingCapacity: true)
-        for column in columns { KeyEncoder.append(column, row, to: &key) }
+        KeyEncoder.encode(columns, row, as: &key)
         let number = table.group(of: key)
         if number == counts.count { counts.append(0) }
         return number
     }
 
     mutating func find(_ row: Int, _ columns: [Vector]) -> Int? {
-        key.removeAll(keepingCapacity: true)
-        for column in columns { KeyEncoder.append(column, row, to: &key) }
+        KeyEncoder.encode(columns, row, as: &key)
         return table.find(key)
     }
 

@@ -200,7 +200,7 @@ final class Binder {
             case .missing: break
             }
         }
-        if let scope, let column = try scope.resolve(reference) {
+        if let scope, let column = try resolve(reference, scope) {
             if column == scope.time, let bucketForTime, !insideAggregate {
                 var bucket = bucketForTime
                 bucket.position = position
@@ -213,9 +213,20 @@ final class Binder {
         {
             return value
         }
+        if let error = correlated(reference) { throw error }
         if let scope { throw scope.unknownColumn(reference) }
         throw QueryError(
             .unknownColumn, "no column `\(reference.name.text)`: there is no FROM", at: position)
+    }
+
+    private func resolve(
+        _ reference: ColumnReference, _ scope: QueryScope
+    ) throws(QueryError) -> ScopeColumn? {
+        do throws(QueryError) {
+            return try scope.resolve(reference)
+        } catch {
+            throw error.code == .unknownTable ? correlated(reference) ?? error : error
+        }
     }
 
     /// Values that PostgreSQL writes without parentheses; a column of that name comes first.

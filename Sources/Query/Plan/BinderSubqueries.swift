@@ -16,29 +16,19 @@ extension Binder {
         guard let planner, let runner = planner.subqueries else {
             throw QueryError(.unsupported, "a subquery here is not available yet", at: position)
         }
-        do throws(QueryError) {
-            return (try planner.subplan(query, at: position), runner)
-        } catch {
-            throw explained(error)
-        }
+        var inner = planner
+        if let scope { inner.outerScopes.append(scope) }
+        return (try inner.subplan(query, at: position), runner)
     }
 
-    /// A column that only the query around has makes a subquery correlated.
-    private func explained(_ error: QueryError) -> QueryError {
-        guard error.code == .unknownColumn || error.code == .unknownTable, let scope,
-            let name = error.message.split(
-                separator: "`", omittingEmptySubsequences: false
-            ).dropFirst().first
-        else { return error }
-        let outer = scope.relations.contains { relation in
-            relation.name.hasSameBytes(as: String(name))
-                || relation.columns(nil).contains { $0.name.hasSameBytes(as: String(name)) }
-        }
-        guard outer else { return error }
+    /// The error for a name that only a query around this one has; nil if none has it.
+    func correlated(_ reference: ColumnReference) -> QueryError? {
+        let isOuter = planner?.outerScopes.contains { (try? $0.resolve(reference)) != nil } ?? false
+        guard isOuter else { return nil }
         return QueryError(
             .unsupported,
-            "a subquery that refers to the query around it (`\(name)`) is not available yet",
-            line: error.line, column: error.column,
+            "a subquery that refers to the query around it (`\(reference.name.text)`) is not "
+                + "available yet", at: reference.position,
             hint: "a JOIN with a grouped subquery does the same")
     }
 

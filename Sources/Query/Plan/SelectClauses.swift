@@ -160,11 +160,7 @@ extension SelectPlanner {
         defer { binder.usesAliases = false }
         var keys: [SortKey] = []
         if let all = select.ordersByAll {
-            keys = outputs.map {
-                SortKey(
-                    expression: $0.value, isDescending: all.isDescending,
-                    nullsFirst: all.nullsFirst ?? all.isDescending)
-            }
+            keys = outputs.map { SortKey($0.value, all) }
         }
         for item in select.orderBy {
             var bound: BoundExpression
@@ -176,10 +172,7 @@ extension SelectPlanner {
                 bound = try binder.bind(item.expression)
             }
             if bound.isUntyped { bound = try binder.coerce(bound, to: .string) }
-            keys.append(
-                SortKey(
-                    expression: bound, isDescending: item.isDescending,
-                    nullsFirst: item.nullsFirst ?? item.isDescending))
+            keys.append(SortKey(bound, item))
         }
         return keys
     }

@@ -7,6 +7,19 @@ struct SortKey: Hashable {
     var expression: BoundExpression
     var isDescending: Bool
     var nullsFirst: Bool
+
+    init(expression: BoundExpression, isDescending: Bool, nullsFirst: Bool) {
+        self.expression = expression
+        self.isDescending = isDescending
+        self.nullsFirst = nullsFirst
+    }
+
+    /// NULLs last when ascending and first when descending, unless it is said.
+    init(_ expression: BoundExpression, _ item: OrderItem) {
+        self.init(
+            expression: expression, isDescending: item.isDescending,
+            nullsFirst: item.nullsFirst ?? item.isDescending)
+    }
 }
 
 /// Groups rows by keys and computes aggregates over each group.

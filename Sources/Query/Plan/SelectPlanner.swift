@@ -29,6 +29,8 @@ struct SelectPlanner {
     /// Runs the subqueries whose values the plan needs; nil where there are none.
     var subqueries: SubqueryRunner?
     private let counter = PlanCounter()
+    /// What the queries around a value's subquery have in FROM.
+    var outerScopes: [QueryScope] = []
     /// Queries around the one that is being planned.
     private var depth = 0
     private static let depthMax = 32
@@ -234,6 +236,12 @@ struct SelectPlanner {
             for key in latestKeys { key.collectColumns(into: &needed) }
             needed.insert(time)
         }
+        if plan.readsAllRows, plan.latest != nil {
+            throw QueryError(
+                .unsupported,
+                "LATEST ON beside window functions or DISTINCT ON is not available yet",
+                at: select.position, hint: "put it into a subquery")
+        }
         guard let table = scope.table else {
             if let call = plan.grouping?.aggregates.first(where: { $0.isExtrapolated }) {
                 throw QueryError(
@@ -245,12 +253,6 @@ struct SelectPlanner {
         }
         if plan.readsAllRows {
             // Window functions and DISTINCT ON look at all rows together.
-            guard plan.latest == nil else {
-                throw QueryError(
-                    .unsupported,
-                    "LATEST ON beside window functions or DISTINCT ON is not available yet",
-                    at: select.position, hint: "put it into a subquery")
-            }
             let rows = try input(table, scope.used.map(\.column), condition)
             plan.source = .query(.select(rows), columns: Array(scope.used.indices))
             return

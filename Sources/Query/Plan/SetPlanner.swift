@@ -80,10 +80,7 @@ extension SelectPlanner {
             } else {
                 key = try binder.bind(item.expression)
             }
-            keys.append(
-                SortKey(
-                    expression: key, isDescending: item.isDescending,
-                    nullsFirst: item.nullsFirst ?? item.isDescending))
+            keys.append(SortKey(key, item))
         }
         return keys
     }

@@ -79,10 +79,7 @@ extension Binder {
         for item in specification.orderBy {
             var bound = try bind(item.expression)
             if bound.isUntyped { bound = try coerce(bound, to: .string) }
-            orderBy.append(
-                SortKey(
-                    expression: bound, isDescending: item.isDescending,
-                    nullsFirst: item.nullsFirst ?? item.isDescending))
+            orderBy.append(SortKey(bound, item))
         }
         let (function, arguments, type) = try windowFunction(call, at: position)
         let window = WindowCall(
