@@ -49,7 +49,7 @@ extension QueryEngine {
             let (collectors, counters) = try runScan(snapshot, scan, lookup, context) {
                 SeriesCollector(capacity: series.count, context)
             }
-            report.counters = counters
+            report.counters.add(counters)
             for collector in collectors { present.formUnion(collector.series) }
         }
         if let wanted = request.series { present.formIntersection(wanted) }

@@ -159,7 +159,7 @@ extension QueryEngine {
         let (rows, rest) = snapshot.countedRows(of: scan.table, in: request.timeRange)
         var worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
         worker.addRows(rows)
-        report.countedRows = rows
+        report.countedRows += rows
         let shape = GroupingShape(grouping, scan)
         var request = request
         if let shape { request.summaries = shape.summaries(grouping) }
