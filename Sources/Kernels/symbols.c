@@ -108,42 +108,92 @@ static inline void copy(const uint8_t *bytes, size_t count, uint8_t *forwards, u
     memset(backwards, 0, SLACK);
 }
 
-WIDE int apus_decode_symbols(const uint64_t *entries, const uint8_t *firsts, const void *streams,
-                             size_t byte_count, size_t count, uint64_t first, uint64_t slope,
-                             unsigned shift, uint64_t *numbers, void *scratch) {
-    _Alignas(16) uint8_t stack[APUS_SYMBOLS_STACK];
-    uint8_t *const memory = scratch ? scratch : stack;
-    const size_t bit_count = byte_count * 8;
-    const size_t half = (count + 1) / 2;
+// A coded frame on its way: its two streams, and where their sums go.
+typedef struct {
+    stream a, b;
+    size_t half, byte_count;
+    int16_t *sums, *more;
+} frame;
+
+static inline void open_frame(frame *f, const apus_symbols_job *job, uint8_t *memory) {
+    const size_t byte_count = job->byte_count;
+    f->byte_count = byte_count;
+    f->half = (job->count + 1) / 2;
     uint8_t *const forwards = memory;
     uint8_t *const backwards = memory + byte_count + SLACK;
-    int16_t *const sums = (int16_t *)(memory + ((2 * (byte_count + SLACK) + 15) & ~(size_t)15));
-    int16_t *const more = sums + ((half + 15) & ~(size_t)7);
-    copy(streams, byte_count, forwards, backwards);
-    stream a = {forwards, 0, 0, sums, sums + half, {0}};
-    stream b = {backwards, 0, 0, more, more + (count - half), {0}};
+    f->sums = (int16_t *)(memory + ((2 * (byte_count + SLACK) + 15) & ~(size_t)15));
+    f->more = f->sums + ((f->half + 15) & ~(size_t)7);
+    copy(job->streams, byte_count, forwards, backwards);
+    f->a = (stream){forwards, 0, 0, f->sums, f->sums + f->half, {0}};
+    f->b = (stream){backwards, 0, 0, f->more, f->more + (job->count - f->half), {0}};
+}
+
+// Decodes what is left of both streams. Inlined, so that it has the instructions of its callers.
+__attribute__((always_inline)) static inline int close_frame(frame *f, const apus_symbols_job *job) {
+    const size_t bit_count = f->byte_count * 8;
+    stream a = f->a, b = f->b;
     // Five look-ups take 55 bits and bring 35 sums at most.
     while (left(&a) >= 35 && left(&b) >= 35 && a.position <= bit_count && b.position <= bit_count) {
         refill(&a);
         refill(&b);
         for (int i = 0; i < 5; i++) {
-            step(&a, entries);
-            step(&b, entries);
+            step(&a, job->entries);
+            step(&b, job->entries);
         }
     }
     while (left(&a) >= 14 && left(&b) >= 14 && a.position <= bit_count && b.position <= bit_count) {
         refill(&a);
         refill(&b);
         for (int i = 0; i < 2; i++) {
-            step(&a, entries);
-            step(&b, entries);
+            step(&a, job->entries);
+            step(&b, job->entries);
         }
     }
-    if (!finish(&a, bit_count, entries, firsts) || !finish(&b, bit_count, entries, firsts)) return 0;
-    if ((a.position + 7) / 8 + (b.position + 7) / 8 != byte_count || !is_padded(&a) || !is_padded(&b))
+    if (!finish(&a, bit_count, job->entries, job->firsts) ||
+        !finish(&b, bit_count, job->entries, job->firsts))
         return 0;
-    place(sums, half, first + slope, slope, shift, numbers);
-    const uint64_t middle = (uint64_t)(int64_t)sums[half - 1] << shift;
-    place(more, count - half, first + middle + slope * (half + 1), slope, shift, numbers + half);
+    if ((a.position + 7) / 8 + (b.position + 7) / 8 != f->byte_count || !is_padded(&a) ||
+        !is_padded(&b))
+        return 0;
+    const size_t half = f->half;
+    place(f->sums, half, job->first + job->slope, job->slope, job->shift, job->numbers);
+    const uint64_t middle = (uint64_t)(int64_t)f->sums[half - 1] << job->shift;
+    place(f->more, job->count - half, job->first + middle + job->slope * (half + 1), job->slope,
+          job->shift, job->numbers + half);
     return 1;
+}
+
+WIDE int apus_decode_symbols(const apus_symbols_job *job, void *scratch) {
+    _Alignas(16) uint8_t stack[APUS_SYMBOLS_STACK];
+    frame f;
+    open_frame(&f, job, scratch ? scratch : stack);
+    return close_frame(&f, job);
+}
+
+// Each stream waits for its look-up most of the time: of two frames, four do so together.
+WIDE int apus_decode_symbols_twice(const apus_symbols_job *one, const apus_symbols_job *two) {
+    _Alignas(16) uint8_t stack[2 * APUS_SYMBOLS_STACK];
+    frame f, g;
+    open_frame(&f, one, stack);
+    open_frame(&g, two, stack + APUS_SYMBOLS_STACK);
+    stream a = f.a, b = f.b, c = g.a, d = g.b;
+    const uint64_t *const left_entries = one->entries, *const right_entries = two->entries;
+    const size_t left_bits = f.byte_count * 8, right_bits = g.byte_count * 8;
+    while (left(&a) >= 35 && left(&b) >= 35 && left(&c) >= 35 && left(&d) >= 35 &&
+           a.position <= left_bits && b.position <= left_bits && c.position <= right_bits &&
+           d.position <= right_bits) {
+        refill(&a);
+        refill(&b);
+        refill(&c);
+        refill(&d);
+        for (int i = 0; i < 5; i++) {
+            step(&a, left_entries);
+            step(&b, left_entries);
+            step(&c, right_entries);
+            step(&d, right_entries);
+        }
+    }
+    f.a = a, f.b = b, g.a = c, g.b = d;
+    const int is_first_whole = close_frame(&f, one), is_second_whole = close_frame(&g, two);
+    return is_first_whole && is_second_whole;
 }

@@ -85,14 +85,26 @@ void apus_unpack_group(const void *packed, unsigned width, uint64_t base, uint64
 // Replaces every number by the sum of `sum` and all numbers up to it, modulo 2^64.
 void apus_running_sums(uint64_t *numbers, size_t count, uint64_t sum);
 
-// Decodes the two streams of a coded frame (CodedFrame.swift) under the 2,048 `entries` and `firsts`
-// of a symbol table (SymbolDecoder.swift), of which none stands for nothing: sets numbers[i] to
-// first + (i + 1) × slope + sums[i] × 2^shift, modulo 2^64, and with a shift adds what was there.
-// `scratch` has apus_symbols_room bytes, or is NULL if that is at most APUS_SYMBOLS_STACK. 0 if the
-// streams don't hold `count` differences or are not used up exactly.
-int apus_decode_symbols(const uint64_t *entries, const uint8_t *firsts, const void *streams,
-                        size_t byte_count, size_t count, uint64_t first, uint64_t slope,
-                        unsigned shift, uint64_t *numbers, void *scratch);
+// The two streams of a coded frame (CodedFrame.swift), `count` > 1 differences under the 2,048 `entries`
+// and `firsts` of a symbol table (SymbolDecoder.swift), of which none stands for nothing.
+typedef struct {
+    const uint64_t *entries;
+    const uint8_t *firsts;
+    const void *streams;
+    size_t byte_count, count;
+    uint64_t first, slope;
+    unsigned shift;
+    uint64_t *numbers;
+} apus_symbols_job;
+
+// Sets numbers[i] to first + (i + 1) × slope + sums[i] × 2^shift, modulo 2^64, and with a shift adds
+// what was there. `scratch` has apus_symbols_room bytes, or is NULL if that is at most
+// APUS_SYMBOLS_STACK. 0 if the streams don't hold `count` differences or are not used up exactly.
+int apus_decode_symbols(const apus_symbols_job *job, void *scratch);
+
+// The same of two, whose rooms are at most APUS_SYMBOLS_STACK each, in less than the time of both. 0 if
+// either fails.
+int apus_decode_symbols_twice(const apus_symbols_job *one, const apus_symbols_job *two);
 
 // Bytes that decoding takes beside its result.
 static inline size_t apus_symbols_room(size_t byte_count, size_t count) {

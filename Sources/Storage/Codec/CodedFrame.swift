@@ -37,9 +37,11 @@ enum CodedFrame {
     /// Reads a frame that ends where the reader's bytes do. 0.5–0.9 ns a number.
     ///
     /// Safe: `out` has room for count + 64.
+    /// - Parameter deferred: May take the frame. Then its numbers are there later, and whether it is whole
+    ///   is known later.
     static func read(
         _ reader: inout ByteReader, count: Int, decoder: SymbolDecoder,
-        into out: UnsafeMutablePointer<UInt64>
+        deferred: DeferredFrames? = nil, into out: UnsafeMutablePointer<UInt64>
     ) throws(ByteReader.Malformed) {
         let start = reader.offset
         guard (countMin...countMax).contains(count) else {
@@ -64,9 +66,12 @@ enum CodedFrame {
                 source, readable: lows.count &+ streams.count, width: lowBits, count: count &- 1,
                 base: 0, into: out + 1)
         }
-        let isWhole = decoder.decode(
+        var job = decoder.job(
             streams, count: count &- 1, first: first, slope: slope, shift: lowBits, into: out + 1)
-        guard isWhole else { throw .init(offset: start, reason: "codes end early or late") }
+        if let job, let deferred, patches == nil, deferred.take(job) { return }
+        guard job?.run() ?? false else {
+            throw .init(offset: start, reason: "codes end early or late")
+        }
         guard patches?.apply(to: out, count: count, lowBits: lowBits) ?? true else {
             throw .init(offset: start, reason: "a patch is misplaced")
         }

@@ -99,6 +99,7 @@ package enum ColumnCodec {
     /// Decodes a payload of `count` rows, which has to be exactly `bytes`.
     ///
     /// Safe: `values` has room for count + 64 slots, `validity` for count + 64 bytes.
+    /// - Parameter deferred: Finishes numbers later; without it they are there at once.
     /// - Returns: How many rows are present. When all are, `validity` is not touched; else it holds
     ///   0 or 1 a row, and slots of absent rows are 0. Strings are appended to `strings`, slots
     ///   point into it.
@@ -106,15 +107,16 @@ package enum ColumnCodec {
     ///   hold anything; `isUnsupported` for an encoding this release doesn't know.
     package static func decode(
         _ encoding: Encoding, _ bytes: UnsafeRawBufferPointer, type: FieldType, count: Int,
-        symbols: SymbolDecoder? = nil, values: UnsafeMutablePointer<UInt64>,
-        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8]
+        symbols: SymbolDecoder? = nil, deferred: DeferredFrames? = nil,
+        values: UnsafeMutablePointer<UInt64>, validity: UnsafeMutablePointer<UInt8>,
+        strings: inout [UInt8]
     ) throws(CodecError) -> Int {
         do throws(ByteReader.Malformed) {
             guard encoding == .lz4 || encoding == .zstd else {
                 var reader = ByteReader(bytes)
                 return try ColumnDecoder.decode(
-                    encoding, &reader, type: type, count: count, symbols: symbols, values: values,
-                    validity: validity, strings: &strings)
+                    encoding, &reader, type: type, count: count, symbols: symbols,
+                    deferred: deferred, values: values, validity: validity, strings: &strings)
             }
             let inner = try BlockCompression.decompress(bytes, wrapper: encoding)
             return try decodeInner(
@@ -137,7 +139,7 @@ package enum ColumnCodec {
                 var reader = ByteReader(buffer)
                 outcome = .success(
                     try ColumnDecoder.decode(
-                        encoding, &reader, type: type, count: count, symbols: nil,
+                        encoding, &reader, type: type, count: count, symbols: nil, deferred: nil,
                         values: values, validity: validity, strings: &strings))
             } catch {
                 outcome = .failure(error)

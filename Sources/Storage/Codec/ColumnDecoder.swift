@@ -6,8 +6,9 @@ enum ColumnDecoder {
 
     static func decode(
         _ encoding: Encoding, _ reader: inout ByteReader, type: FieldType, count: Int,
-        symbols: SymbolDecoder?, values: UnsafeMutablePointer<UInt64>,
-        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8]
+        symbols: SymbolDecoder?, deferred: DeferredFrames?,
+        values: UnsafeMutablePointer<UInt64>, validity: UnsafeMutablePointer<UInt8>,
+        strings: inout [UInt8]
     ) throws(ByteReader.Malformed) -> Int {
         guard (1...13).contains(encoding.rawValue) else {
             throw ByteReader.Malformed(offset: 0, reason: unknownReason)
@@ -17,9 +18,10 @@ enum ColumnDecoder {
         }
         let present = try Presence.read(&reader, count: count, validity: validity)
         if present > 0 || encoding != .constant {
+            // What has absent rows is spread over them below.
             try decodeDense(
-                encoding, &reader, type: type, count: present, symbols: symbols, values: values,
-                strings: &strings)
+                encoding, &reader, type: type, count: present, symbols: symbols,
+                deferred: present == count ? deferred : nil, values: values, strings: &strings)
         }
         guard reader.isAtEnd else {
             throw ByteReader.Malformed(offset: reader.offset, reason: "bytes left over")
@@ -44,7 +46,8 @@ enum ColumnDecoder {
     /// The present values, one after another.
     private static func decodeDense(
         _ encoding: Encoding, _ reader: inout ByteReader, type: FieldType, count: Int,
-        symbols: SymbolDecoder?, values: UnsafeMutablePointer<UInt64>, strings: inout [UInt8]
+        symbols: SymbolDecoder?, deferred: DeferredFrames?,
+        values: UnsafeMutablePointer<UInt64>, strings: inout [UInt8]
     ) throws(ByteReader.Malformed) {
         switch encoding {
         case .constant:
@@ -65,7 +68,8 @@ enum ColumnDecoder {
             guard let symbols else {
                 throw ByteReader.Malformed(offset: 0, reason: "codes without a table")
             }
-            try CodedFrame.read(&reader, count: count, decoder: symbols, into: values)
+            try CodedFrame.read(
+                &reader, count: count, decoder: symbols, deferred: deferred, into: values)
         case .booleanBitmap:
             try readBitmap(&reader, count: count, values: values)
         case .dictionary, .hexDictionary:

@@ -14,25 +14,32 @@ package final class SymbolDecoder: Sendable {
     /// Another one with the same tables, whose references one thread can count without the others.
     func alias() -> SymbolDecoder { SymbolDecoder(tables) }
 
-    /// Decodes `count` differences from both streams of a coded frame, see `apus_decode_symbols`.
+    /// What decodes `count` differences from both streams of a coded frame; nil if there can be none.
     ///
-    /// Safe: `out` has room for `count`, and with a shift holds as many low bits.
-    /// - Returns: Whether the streams hold exactly so many.
-    func decode(
+    /// Safe: it holds addresses of this decoder's, of the streams and of `out`, which has room for `count`
+    /// and with a shift holds as many low bits. All of them have to be there until it has run.
+    func job(
         _ streams: UnsafeRawBufferPointer, count: Int, first: UInt64, slope: UInt64, shift: Int,
         into out: UnsafeMutablePointer<UInt64>
-    ) -> Bool {
-        guard let source = streams.baseAddress, count > 1 else { return false }
-        let (entries, firsts) = (tables.entries, tables.firsts)
-        func decode(_ scratch: UnsafeMutableRawPointer?) -> Bool {
-            apus_decode_symbols(
-                entries, firsts, source, streams.count, count, first, slope, UInt32(shift), out,
-                scratch) != 0
-        }
-        let room = apus_symbols_room(streams.count, count)
-        guard room > Int(APUS_SYMBOLS_STACK) else { return decode(nil) }
-        return withUnsafeTemporaryAllocation(byteCount: room, alignment: 16) {
-            decode($0.baseAddress)
+    ) -> apus_symbols_job? {
+        guard let source = streams.baseAddress, count > 1 else { return nil }
+        return apus_symbols_job(
+            entries: tables.entries, firsts: tables.firsts, streams: source,
+            byte_count: streams.count, count: count, first: first, slope: slope,
+            shift: UInt32(shift), numbers: out)
+    }
+}
+
+extension apus_symbols_job {
+    var fitsStack: Bool { apus_symbols_room(byte_count, count) <= Int(APUS_SYMBOLS_STACK) }
+
+    /// - Returns: Whether the streams hold exactly so many differences.
+    mutating func run() -> Bool {
+        if fitsStack { return apus_decode_symbols(&self, nil) != 0 }
+        return withUnsafeTemporaryAllocation(
+            byteCount: apus_symbols_room(byte_count, count), alignment: 16
+        ) {
+            apus_decode_symbols(&self, $0.baseAddress) != 0
         }
     }
 }

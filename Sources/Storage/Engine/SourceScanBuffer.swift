@@ -21,6 +21,7 @@ final class RowBuffer {
     /// What the slots of all string columns point into. Never empty, so that it has an address.
     @exclusivity(unchecked) var strings: [UInt8] = [0]
     @exclusivity(unchecked) private var symbols = SymbolCache()
+    private let deferred = DeferredFrames()
 
     init(fieldCount: Int) {
         self.fieldCount = fieldCount
@@ -136,22 +137,35 @@ final class RowBuffer {
     func decodeColumns(
         _ block: Int, of input: SegmentInput, counters: inout ScanCounters
     ) throws(StorageError) {
-        let rows = Int(input.rowCounts[block])
+        deferred.removeAll()
         for index in 0..<fieldCount {
-            let field = input.fields[index]
-            let column = values + index * stride + count
-            let present = validity + index * stride + count
-            guard field.column >= 0 else {
-                setAbsent(index, count: rows)
-                continue
-            }
-            let decoded = try input.directory.decodeColumn(
-                field.column, block: block, values: column, validity: present, strings: &strings,
-                symbols: &symbols)
-            counters.bytesRead &+= decoded.byteCount
-            if decoded.presentCount < rows { hasAbsent[index] = true }
-            Self.convert(column, count: rows, field.conversion)
+            // What is converted has to be there at once.
+            let mayWait = input.fields[index].conversion == .none
+            counters.bytesRead &+= try decodeColumn(
+                index, block, of: input, deferred: mayWait ? deferred : nil)
         }
+        if deferred.finish() { return try input.directory.storage.file.checkReadable() }
+        for index in 0..<fieldCount { _ = try decodeColumn(index, block, of: input, deferred: nil) }
+    }
+
+    /// - Returns: The payload's bytes.
+    private func decodeColumn(
+        _ index: Int, _ block: Int, of input: SegmentInput, deferred: DeferredFrames?
+    ) throws(StorageError) -> Int {
+        let rows = Int(input.rowCounts[block])
+        let field = input.fields[index]
+        guard field.column >= 0 else {
+            setAbsent(index, count: rows)
+            return 0
+        }
+        let column = values + index * stride + count
+        let decoded = try input.directory.decodeColumn(
+            field.column, block: block, values: column,
+            validity: validity + index * stride + count, strings: &strings, symbols: &symbols,
+            deferred: deferred)
+        if decoded.presentCount < rows { hasAbsent[index] = true }
+        Self.convert(column, count: rows, field.conversion)
+        return decoded.byteCount
     }
 
     private func setAbsent(_ field: Int, count rows: Int) {

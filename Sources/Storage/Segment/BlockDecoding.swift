@@ -87,11 +87,14 @@ extension BlockDirectory {
 
     /// Decodes a column of a block. `values` and `validity` have room for `rowCount + 64`; strings
     /// are appended to `strings`, their slots point there; slots of absent rows are 0.
+    /// - Parameter deferred: Finishes values later, and may find then that they are damaged: decoding
+    ///   again without it says how.
     /// - Returns: How many rows have a value, and how many bytes the payload has.
     /// - Throws: `corrupt` or `unsupportedFormat`, and the memory's content is undefined.
     package func decodeColumn(
         _ column: Int, block: Int, values: UnsafeMutablePointer<UInt64>,
-        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8], symbols: inout SymbolCache
+        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8], symbols: inout SymbolCache,
+        deferred: DeferredFrames? = nil
     ) throws(StorageError) -> (presentCount: Int, byteCount: Int) {
         let rows = rowCount(block)
         let expected = presentCount(column: column, block: block)
@@ -113,8 +116,8 @@ extension BlockDirectory {
         do throws(CodecError) {
             present = try ColumnCodec.decode(
                 Encoding(rawValue: UInt8(truncatingIfNeeded: code)), bytes,
-                type: columnType(column), count: rows, symbols: decoder, values: values,
-                validity: validity, strings: &strings)
+                type: columnType(column), count: rows, symbols: decoder, deferred: deferred,
+                values: values, validity: validity, strings: &strings)
         } catch {
             throw failure(error, code, offset, "column \(column), block \(block)")
         }
