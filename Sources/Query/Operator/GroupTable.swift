@@ -9,7 +9,7 @@
 //     count   4       bytes that follow, for strings and intervals
 //     bytes   count
 //
-// Equal values have equal bytes: −0 is written as 0, every NaN as one NaN.
+// Equal values have equal bytes: −0 is written as 0, every NaN as one NaN, 24 hours as 1 day.
 
 internal import ApusStorage
 
@@ -27,7 +27,10 @@ struct KeyEncoder {
             return
         }
         key.append(1)
-        if vector.type.usesBytes {
+        if vector.type == .interval {
+            key += [16, 0, 0, 0]
+            key += vector.withBytes(row) { IntervalValue($0) }.canonical.bytes
+        } else if vector.type == .string {
             vector.withBytes(row) { raw in
                 // Safe: the bytes are copied into the key.
                 withUnsafeBytes(of: UInt32(truncatingIfNeeded: raw.count)) {
