@@ -107,7 +107,8 @@ extension QueryPlan {
     /// Whether a column is nothing but a NULL without a type.
     fileprivate func isNull(_ column: Int) -> Bool {
         switch self {
-        case .select(let plan): plan.outputs[column].constant?.isNull ?? false
+        case .select(let plan):
+            plan.outputs[column].isUntyped && plan.outputs[column].constant?.isNull ?? false
         case .set(let plan): plan.left.isNull(column) && plan.right.isNull(column)
         }
     }
