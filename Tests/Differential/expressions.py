@@ -159,9 +159,9 @@ class Expressions(Writer):
     def inexact(self, columns):
         """Functions whose last digits may differ: only for the select list."""
         x, y = self.column(columns, "float"), self.column(columns, "float")
-        # PostgreSQL refuses what is too large for exp; Apus has Infinity.
+        # PostgreSQL refuses what is too large or too small for exp; Apus has Infinity and 0.
         small = self.write("({0} / 500)", x)
-        bounded = self.write("least({0}, 100)", small)
+        bounded = self.write("greatest(least({0}, 100), -100)", small)
         pair = self.choose(
             (1, lambda: self.rewrite(self.random.choice(["sqrt", "ln", "log10", "asin"]), x)),
             (1, lambda: self.write(self.random.choice(["atan", "cbrt", "degrees", "radians"]) + "({0})", small)),
