@@ -288,7 +288,8 @@ private struct WindowFunction {
         // Groups so far, and how many of them have their results.
         var (known, ended) = (0, 0)
         var work = 0
-        let workMax = Self.workBytesMax / sorted.bytesOfLongestRow
+        let workMax =
+            min(Self.workBytesMax, context.memoryBytesMax / 8) / sorted.bytesOfLongestRow
         for place in 0..<count {
             let range = extents.range(place)
             if range != last {
