@@ -13,6 +13,8 @@ public final class Store: Sendable {
     package let engine: StorageEngine
     package let queries: QueryEngine
     package let workers: WorkerPool
+    /// For SHOW QUERIES and KILL, which must not wait for the queries that they are about.
+    private let controlWorkers: WorkerPool
     /// The directory, as an absolute path.
     public let path: String
     /// Nil once closed: whoever still holds the store doesn't keep the directory.
@@ -47,6 +49,8 @@ public final class Store: Sendable {
         workers = WorkerPool(
             name: "apus-query", threadCount: options.concurrentQueriesMax,
             queuedJobsMax: options.waitingQueriesMax)
+        controlWorkers = WorkerPool(
+            name: "apus-control", threadCount: 1, queuedJobsMax: options.waitingQueriesMax)
     }
 
     /// Stores line protocol.
@@ -118,23 +122,59 @@ public final class Store: Sendable {
         request.database = database
         request.timeZone = timeZone
         request.parameters = parameters.map(\.queryParameter)
-        let cancellation = QueryCancellation()
+        let query = queries.accept(request)
         let answer = await withTaskCancellationHandler {
-            await workers.run { [queries, request] () -> Result<QueryResult, QueryError> in
-                var sink = CollectingSink()
-                do throws(QueryError) {
-                    let summary = try queries.run(request, cancellation: cancellation, into: &sink)
-                    return .success(sink.result(summary))
-                } catch { return .failure(error) }
+            await withCheckedContinuation { continuation in
+                gather(query) { continuation.resume(returning: $0) }
             }
         } onCancel: {
-            cancellation.cancel()
-        }
-        guard let answer else {
-            if workers.isStopped { throw QueryError(.closed, "the store is closed") }
-            throw QueryError(.overloaded, "too many queries wait already")
+            query.cancel()
         }
         return try answer.get()
+    }
+
+    /// Calls `done` once, with the whole answer or why there is none.
+    private func gather(
+        _ query: RunningQuery,
+        _ done: @escaping @Sendable (Result<QueryResult, QueryError>) -> Void
+    ) {
+        query.whenCancelled { [cancellation = query.cancellation] wasWaiting in
+            if wasWaiting { done(.failure(cancellation.error)) }
+        }
+        let isTaken = submit(query) { [queries] in
+            let result: Result<QueryResult, QueryError>
+            var sink = CollectingSink()
+            do throws(QueryError) {
+                let summary = try queries.run(query, into: &sink)
+                result = .success(sink.result(summary))
+            } catch { result = .failure(error) }
+            // Whoever has the answer finds the query off the list.
+            query.finish()
+            done(result)
+        }
+        if isTaken { return }
+        done(
+            .failure(
+                workers.isStopped
+                    ? QueryError(.closed, "the store is closed")
+                    : QueryError(.overloaded, "too many queries wait already")))
+    }
+
+    /// Has a worker run a statement, unless it is ended while it waits for one.
+    ///
+    /// - Returns: False if too many wait already, or the workers are stopped: the body will not run,
+    ///   and nobody else answers.
+    package func submit(_ query: RunningQuery, _ body: @escaping @Sendable () -> Void) -> Bool {
+        let pool = query.isControl ? controlWorkers : workers
+        let isAccepted = pool.submit {
+            guard query.begin() else { return }
+            body()
+            query.finish()
+        }
+        if isAccepted { return true }
+        let isOurs = query.begin()
+        query.finish()
+        return !isOurs
     }
 
     /// Stops background work and syncs. Calls after it fail with `closed`. Idempotent.
@@ -149,7 +189,13 @@ public final class Store: Sendable {
         }
         pool.stop()
         if case .some(.some(let error)) = closed { throw error }
+        stopWorkers()
+    }
+
+    /// Lets queries that wait finish, then ends the threads. Idempotent.
+    package func stopWorkers() {
         workers.stop()
+        controlWorkers.stop()
     }
 
     /// The same on the calling thread, without ending the workers.

@@ -79,6 +79,9 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .setting(.maxValuesPerTag), help: .setting(.maxValuesPerTag))
     var maxValuesPerTag: String?
 
+    @Option(name: .setting(.slowQuery), help: .setting(.slowQuery))
+    var slowQuery: String?
+
     @Option(
         name: .setting(.logLevel), help: .setting(.logLevel),
         completion: .list(["trace", "debug", "info", "notice", "warning", "error"]))
@@ -101,7 +104,7 @@ struct ServeCommand: ParsableCommand {
             (.acceptFuture, acceptFuture), (.coldAfter, coldAfter),
             (.maxSeriesPerTable, maxSeriesPerTable),
             (.maxSeriesPerDatabase, maxSeriesPerDatabase), (.maxValuesPerTag, maxValuesPerTag),
-            (.logLevel, logLevel), (.config, config),
+            (.slowQuery, slowQuery), (.logLevel, logLevel), (.config, config),
         ]
         var flags: [String: [String]] = [
             Setting.allow.name: allow, Setting.allowHost.name: allowHost,

@@ -29,6 +29,10 @@ extension EffectiveSettings {
         try value(.allowUnauthenticated) { text throws(OptionError) in
             options.allowUnauthenticated = try OptionText.isOn(text)
         }
+        try value(.slowQuery) { text throws(OptionError) in
+            let nanoseconds = text == "off" ? 0 : try OptionText.nanoseconds(text)
+            options.slowQueryNanoseconds = nanoseconds == 0 ? nil : nanoseconds
+        }
         options.tokens = try tokens(read: read)
         options.store.bound(memoryBytes: try memoryBytes(ofMachine: machineMemoryBytes))
         try readStorage(&options.store.storage)

@@ -4,7 +4,8 @@ extension Setting {
     package static let all = [
         data, http, lineTCP, lineUDP, durability, memory, tokenFile, allow, allowHost,
         allowUnauthenticated, createOnWrite, retention, acceptFuture, coldAfter,
-        maxSeriesPerTable, maxSeriesPerDatabase, maxValuesPerTag, logLevel, config, checkConfig,
+        maxSeriesPerTable, maxSeriesPerDatabase, maxValuesPerTag, slowQuery, logLevel, config,
+        checkConfig,
     ]
 
     package static let data = Setting(
@@ -98,6 +99,12 @@ extension Setting {
         "The same for the distinct values of one tag of a table.",
         notes: "Below the series of a table it stops a tag that is a request's number.",
         example: "1_000_000")
+
+    package static let slowQuery = Setting(
+        "slow-query", .quantity, valueName: "time", default: "5s",
+        "Statements of /sql that take longer are logged and counted; off logs none.",
+        notes: "`0` is off. [What the line says](operations.md#slow-statements).",
+        example: #""500ms""#)
 
     package static let logLevel = Setting(
         "log-level", valueName: "level", default: "info",

@@ -10,6 +10,8 @@ package struct QueryAccess: Sendable {
     package var isAdmin = true
     /// Nil means every database.
     package var databases: [String]?
+    /// Who asks: equal for whatever comes with one token. Nil where nobody needs one.
+    package var holder: Int?
 
     package static let everything = QueryAccess()
 
@@ -25,7 +27,8 @@ package struct QueryAccess: Sendable {
         let isAllowed: Bool
         let deed: String
         switch statement.kind {
-        case .query, .show, .describe, .setTimeZone, .explain:
+        // Whose queries KILL may end is a matter of `oversees`.
+        case .query, .show, .describe, .setTimeZone, .explain, .kill:
             (isAllowed, deed) = (canRead, "read")
         case .insert: (isAllowed, deed) = (canWrite, "write")
         default: (isAllowed, deed) = (isAdmin, "administer")
@@ -42,6 +45,14 @@ package struct QueryAccess: Sendable {
             }
         default: break
         }
+    }
+
+    /// Whether the statements of another caller may be seen and ended: one's own, and for an
+    /// administrator those of callers who reach no database beyond the administrator's.
+    func oversees(_ other: QueryAccess) -> Bool {
+        if holder == other.holder { return true }
+        guard isAdmin else { return false }
+        return databases == nil || (other.databases?.allSatisfy(covers) ?? false)
     }
 
     /// - Throws: `forbidden` unless the database is among the caller's.

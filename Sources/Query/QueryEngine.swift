@@ -17,16 +17,6 @@ package struct QueryOptions: Sendable {
     package init() {}
 }
 
-/// Lets a client that went away, a timeout or KILL stop a query. Thread-safe.
-package final class QueryCancellation: Sendable {
-    private let flag = Atomic(false)
-
-    package init() {}
-
-    package func cancel() { flag.store(true, ordering: .relaxed) }
-    package var isCancelled: Bool { flag.load(ordering: .relaxed) }
-}
-
 /// Runs SQL against a storage engine. Thread-safe; each call runs on the caller's thread and uses
 /// the engine's scan threads for the heavy parts, so it must not be called on an event loop.
 package final class QueryEngine: Sendable {
@@ -34,7 +24,9 @@ package final class QueryEngine: Sendable {
     package let options: QueryOptions
     let pool: ScanPool
     let predicates: PredicateCache
-    private let running = Atomic<Int>(0)
+    /// What SHOW QUERIES lists.
+    package let running = RunningQueries()
+    private let executing = Atomic<Int>(0)
 
     package init(storage: StorageEngine, options: QueryOptions) {
         self.storage = storage
@@ -46,23 +38,54 @@ package final class QueryEngine: Sendable {
     deinit { pool.close() }
 
     /// Statements that are being executed just now.
-    package var runningCount: Int { running.load(ordering: .relaxed) }
+    package var runningCount: Int { executing.load(ordering: .relaxed) }
 
-    /// Executes one statement. DDL answers with no columns and no rows.
+    /// Takes a statement in: it is listed from now on, until its `finish`.
     ///
-    /// - Throws: `QueryError`; nothing was changed then, unless the code is `internal`.
+    /// - Parameter client: `HOST:PORT`, if somebody else asks.
+    package func accept(
+        _ request: QueryRequest, client: String? = nil,
+        cancellation: QueryCancellation = QueryCancellation()
+    ) -> RunningQuery {
+        running.add(
+            request, client: client, cancellation: cancellation, at: wallNanoseconds())
+    }
+
+    /// Executes one statement at once, listed meanwhile.
+    ///
+    /// - Throws: as `run(_:into:)`.
     package func run<Sink: ResultSink>(
         _ request: QueryRequest, cancellation: QueryCancellation, into sink: inout Sink
     ) throws(QueryError) -> QuerySummary {
-        let started = monotonicNanoseconds()
-        let others = running.wrappingAdd(1, ordering: .relaxed).oldValue
-        defer { _ = running.wrappingSubtract(1, ordering: .relaxed) }
+        let query = accept(request, cancellation: cancellation)
+        defer { query.finish() }
+        guard query.begin() else { throw cancellation.error }
+        return try run(query, into: &sink)
+    }
+
+    /// Executes a statement that has begun. DDL answers with no columns and no rows.
+    ///
+    /// - Throws: `QueryError`; nothing was changed then, unless the code is `internal`.
+    package func run<Sink: ResultSink>(
+        _ query: RunningQuery, into sink: inout Sink
+    ) throws(QueryError) -> QuerySummary {
+        if query.isControl { return try execute(query, into: &sink) }
+        let others = executing.wrappingAdd(1, ordering: .relaxed).oldValue
+        defer { _ = executing.wrappingSubtract(1, ordering: .relaxed) }
         guard others < options.concurrentQueriesMax else {
             throw QueryError(
                 .overloaded,
                 "\(options.concurrentQueriesMax) queries are running, which is the limit",
                 hint: "send it again later")
         }
+        return try execute(query, into: &sink)
+    }
+
+    private func execute<Sink: ResultSink>(
+        _ query: RunningQuery, into sink: inout Sink
+    ) throws(QueryError) -> QuerySummary {
+        let started = monotonicNanoseconds()
+        let request = query.request
         let statement = try Parser.parse(request.sql)
         if request.readOnly, !statement.isReadOnly {
             throw QueryError(
@@ -75,11 +98,17 @@ package final class QueryEngine: Sendable {
             database: request.database, access: request.access, parameters: request.parameters)
         let context = QueryContext(
             options: options, timeoutMilliseconds: request.timeoutMilliseconds,
-            cancellation: cancellation)
+            cancellation: query.cancellation)
         try context.check()
         var execution = StatementExecution(
             engine: self, session: session, context: context, strict: request.strict)
-        try execution.run(statement, into: &sink)
+        do throws(QueryError) {
+            try execution.run(statement, into: &sink)
+        } catch {
+            // The storage knows no more than that it was to stop.
+            throw error.code == .cancelled && query.cancellation.isKilled
+                ? query.cancellation.error : error
+        }
         var summary = execution.summary
         summary.statistics.elapsedNanoseconds = monotonicNanoseconds() &- started
         return summary

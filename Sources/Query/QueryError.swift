@@ -16,6 +16,8 @@ public struct QueryError: Error, Hashable, Sendable {
         case unknownTable = "unknown_table"
         /// There is no such database.
         case unknownDatabase = "unknown_database"
+        /// No query of that number is running, or none that the caller may see.
+        case unknownQuery = "unknown_query"
         /// There is no such function.
         case unknownFunction = "unknown_function"
         /// An unquoted name fits several names that differ only in case. Quote it.
@@ -32,6 +34,8 @@ public struct QueryError: Error, Hashable, Sendable {
         case timeout
         /// The caller asked for the query to stop, or went away.
         case cancelled
+        /// Somebody ended the query by KILL. Sent again, it would run again.
+        case killed
         /// Too much is going on. Send it again later.
         case overloaded
         /// The store was closed. Open it again.

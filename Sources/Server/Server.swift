@@ -212,7 +212,7 @@ package final class Server {
         for channel in context.openChannels { channel.close(promise: nil) }
         if let store {
             do throws(StorageError) { try store.closeBlocking() } catch { failure = error }
-            store.workers.stop()
+            store.stopWorkers()
         }
         try? group.syncShutdownGracefully()
         return failure

@@ -55,6 +55,8 @@ package struct ServerOptions: Sendable {
     package var connectionsMax = 10_000
     package var eventLoopThreads: Int?
     package var shutdownSeconds = 10
+    /// Statements that take longer are logged; nil logs none.
+    package var slowQueryNanoseconds: Int64? = 5_000_000_000
 
     package init() {}
 

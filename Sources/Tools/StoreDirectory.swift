@@ -40,7 +40,7 @@ package enum StoreDirectory {
 
     /// Closes what `open` gave, and ends its threads.
     package static func close(_ store: Store) throws(TransferFailure) {
-        defer { store.workers.stop() }
+        defer { store.stopWorkers() }
         do throws(StorageError) { try store.closeBlocking() } catch {
             throw TransferFailure(error)
         }

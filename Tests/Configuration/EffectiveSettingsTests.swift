@@ -57,6 +57,33 @@ import Testing
         }
     }
 
+    @Test func `slow statements are those of more than five seconds, unless told otherwise`() throws
+    {
+        func limit(_ text: String?) throws -> Int64? {
+            let flags = text.map { ["slow-query": [$0]] } ?? [:]
+            let settings = try Self.settings(flags: flags, variables: [:])
+            return try settings.serverOptions(machineMemoryBytes: 8 << 30) { _ in "" }
+                .slowQueryNanoseconds
+        }
+        #expect(try limit(nil) == 5_000_000_000)
+        #expect(try limit("off") == nil && limit("0") == nil && limit("0s") == nil)
+        #expect(try limit("250ms") == 250_000_000 && limit("2") == 2_000_000_000)
+        // Less than a millisecond is not off.
+        #expect(try limit("500us") == 500_000 && limit("1ns") == 1)
+        for wrong in ["never", "on", "5 s", "-1s", ""] {
+            let error = #expect(throws: OptionError.self) { try limit(wrong) }
+            #expect(error?.description.hasPrefix("--slow-query: ") == true, "\(wrong)")
+        }
+        let file = try EffectiveSettings.inFile("slow-query = 0")
+        #expect(
+            try file.serverOptions(machineMemoryBytes: 8 << 30) { _ in "" }.slowQueryNanoseconds
+                == nil)
+        let variable = try Self.settings(flags: [:], variables: ["APUS_SLOW_QUERY": "1ms"])
+        #expect(
+            try variable.serverOptions(machineMemoryBytes: 8 << 30) { _ in "" }
+                .slowQueryNanoseconds == 1_000_000)
+    }
+
     @Test func `a file that cannot be read is named`() {
         let error = #expect(throws: OptionError.self) {
             try EffectiveSettings(flags: ["config": ["/no/file"]], environment: Environment([:])) {

@@ -67,6 +67,7 @@ private final class Guarded {
             ("POST", "/sql?db=a", "EXPLAIN ANALYZE SELECT v FROM m", [true, false, true, true]),
             ("POST", "/sql?db=a", "DESCRIBE m", [true, false, true, true]),
             ("POST", "/sql?db=a", "SHOW TABLES", [true, false, true, true]),
+            ("POST", "/sql?db=a", "SHOW QUERIES", [true, false, true, true]),
             (
                 "POST", "/sql?db=a", "INSERT INTO m (time, k, v) VALUES (1, 'a', 2)",
                 [false, true, true, true]

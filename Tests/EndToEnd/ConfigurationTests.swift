@@ -75,6 +75,28 @@ import Testing
         }
     }
 
+    @Test func `a slow statement is a line of the log, whatever is in it`() throws {
+        let directory = TemporaryDirectory()
+        let file = try directory.file("apus.toml", "slow-query = \"1ns\"")
+        let server = try LoggedServer(
+            directory, ["--data", directory.path + "/data", "--config", file] + Self.listeners)
+        let client = try LoopbackConnection(port: server.httpPort)
+        let statement = "SELECT 1,\n 'a \"b\"\u{1B}[31m' AS x"
+        #expect(try client.request("POST", "/sql?db=plant", text: statement).status == 200)
+        #expect(server.logGains("slow query: id=1 "))
+        let lines = server.log.split(separator: "\n").filter { $0.contains("slow query") }
+        let line = try #require(lines.first)
+        #expect(lines.count == 1)
+        for part in [
+            "Z warning slow query: ", " duration_ms=", " waited_ms=", #" database="plant" "#,
+            #" client="127.0.0.1:"#, " rows=1 bytes=",
+            #" query="SELECT 1,\n 'a \"b\"\u{1b}[31m' AS x""#,
+        ] { #expect(line.contains(part), "\(part): \(line)") }
+        #expect(
+            try client.request("GET", "/metrics").text.contains("\napus_slow_queries_total 1\n"))
+        #expect(server.stop() == 0)
+    }
+
     // MARK: reloading
 
     @Test func `SIGHUP takes up new tokens and the log level`() throws {

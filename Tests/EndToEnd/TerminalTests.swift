@@ -161,6 +161,37 @@ import Testing
             try shell.run("SELECT count(*) FROM big;").contains("\(rowCount)".leftPadded(to: 7)))
     }
 
+    @Test func `a query is shown to another session, and ended by it`() throws {
+        try RowLoader.load(1_000, port: server.httpPort)
+        let (busy, other) = (try session(["--db", "default"]), try session(["--db", "plant"]))
+        for (shell, prompt) in [(busy, "default=>"), (other, "plant=>")] {
+            _ = try shell.output(upTo: prompt)
+        }
+        // A trillion rows.
+        busy.type("SELECT count(*) FROM big a, big b, big c, big d;\r")
+        var listed: [String] = []
+        #expect(
+            try eventually {
+                listed = try other.run("SHOW QUERIES;", prompt: "plant=>")
+                return listed.contains("(1 row)")
+            })
+        #expect(listed[0].hasPrefix(" id | database | client"), "\(listed)")
+        #expect(listed[2].contains("| default  | 127.0.0.1:"), "\(listed)")
+        let id = listed[2].split(separator: " ").first ?? ""
+        #expect(
+            try other.run("KILL 4000000;", prompt: "plant=>") == [
+                "error: no query 4000000 is running", "LINE 1: KILL 4000000",
+                "             ^", "hint: SHOW QUERIES lists those that are",
+            ])
+        _ = try other.run("KILL \(id);", prompt: "plant=>")
+        try busy.wait(for: "the error") { screen in
+            screen.lastLine == "default=>"
+                && screen.lines(from: 0).contains("error: query \(id) was ended by KILL")
+        }
+        #expect(try other.run("SHOW QUERIES;", prompt: "plant=>").contains("(0 rows)"))
+        #expect(try busy.run("SELECT 1 + 1;").dropFirst(2).first == "        2")
+    }
+
     @Test func `a long answer goes to the pager, which may be left early`() throws {
         try RowLoader.load(100_000, port: server.httpPort)
         let shell = try session(["--db", "default"], pager: "head -n 3; echo left")
@@ -225,6 +256,9 @@ import Testing
             ["sql", "--data", data], columns: 80, environment: ["APUS_HISTORY": ""])
         #expect(try shell.output(upTo: "default=>").count == 3)
         #expect(try shell.run("SELECT count(*) FROM m;").contains("     2"))
+        // Nothing runs beside what a session of its own asks.
+        #expect(try shell.run("SHOW QUERIES;").last == "(0 rows)")
+        #expect(try shell.run("KILL 1;").first == "error: no query 1 is running")
         shell.type("\\q\r")
         #expect(shell.exitCode() == 0)
     }

@@ -165,14 +165,16 @@ private let lines = """
         for statement in [
             "DROP TABLE t", "CREATE TABLE x (v DOUBLE)", "CREATE DATABASE d", "DROP DATABASE d",
             "INSERT INTO t (v) VALUES (1)", "ALTER DATABASE d SET (retention = '1d')", "FLUSH",
-            "COMPACT",
+            "COMPACT", "KILL 1",
         ] {
             let answer = try client.sql(statement)
             #expect(
                 answer.status == 403 && answer.text.contains(#""code":"read_only""#),
                 "\(statement): \(answer.text)")
         }
-        for statement in ["SHOW TABLES", "DESCRIBE t", "EXPLAIN ANALYZE SELECT * FROM t"] {
+        for statement in [
+            "SHOW TABLES", "SHOW QUERIES", "DESCRIBE t", "EXPLAIN ANALYZE SELECT * FROM t",
+        ] {
             #expect(try client.sql(statement).status == 200, "\(statement)")
         }
         #expect(try client.rows("SELECT count(*) FROM t") == "[[2]]")

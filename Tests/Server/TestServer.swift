@@ -3,6 +3,7 @@
 import ApusServer
 import ApusTestKit
 import Logging
+import Synchronization
 
 /// A running server in a directory of its own, or one that another left. Stopped when released.
 final class TestServer {
@@ -12,7 +13,7 @@ final class TestServer {
     let directory: TemporaryDirectory
 
     init(
-        in directory: TemporaryDirectory = TemporaryDirectory(),
+        in directory: TemporaryDirectory = TemporaryDirectory(), log: LogLines? = nil,
         _ change: (inout ServerOptions) throws -> Void = { _ in }
     ) throws {
         self.directory = directory
@@ -24,7 +25,10 @@ final class TestServer {
         options.eventLoopThreads = 1
         try change(&options)
         server = try Server(
-            options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            options,
+            logger: Logger(label: "test") { _ -> any LogHandler in
+                if let log { log } else { SwiftLogNoOpLogHandler() }
+            })
         port = server.httpAddress?.split(separator: ":").last.flatMap { Int($0) } ?? 0
     }
 
@@ -37,5 +41,26 @@ extension LoopbackConnection {
     /// A POST with the statement as the body.
     func post(_ statement: String, _ parameters: String = "") throws -> HTTPAnswer {
         try request("POST", "/sql?\(parameters)", text: statement)
+    }
+}
+
+/// The lines that a server logs, kept.
+struct LogLines: LogHandler {
+    private final class Kept: Sendable { let lines = Mutex<[String]>([]) }
+
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+    private let kept = Kept()
+
+    /// Each behind its level.
+    var all: [String] { kept.lines.withLock { $0 } }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        kept.lines.withLock { $0.append("\(event.level) \(event.message)") }
     }
 }

@@ -22,6 +22,15 @@ void apus_int64_range(const int64_t *values, size_t count, int64_t *low, int64_t
 void apus_int64_summary(const int64_t *values, size_t count, int64_t *low, int64_t *high,
                         uint64_t *sum);
 
+// The sums of the numbers' upper and lower halves, value >> 32 and value & (2^32 − 1), without those
+// whose byte of `valid` is 0, if it isn't NULL: their sum is high × 2^32 + low. Exact below 2^31 numbers.
+void apus_int64_halves(const int64_t *values, const uint8_t *valid, size_t count, int64_t *high,
+                       int64_t *low);
+
+// Smallest and largest of `count` doubles but NaN; ∞ and −∞ where there is none. Returns how many are
+// NaN.
+size_t apus_double_range(const double *values, size_t count, double *low, double *high);
+
 // differences[i] = numbers[i + 1] - numbers[i] - slope, modulo 2^64, count - 1 of them.
 void apus_differences(const uint64_t *numbers, size_t count, uint64_t slope, uint64_t *differences);
 

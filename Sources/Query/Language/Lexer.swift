@@ -8,8 +8,24 @@ package struct Lexer {
     /// costs one pass over the text.
     private var mark = SourcePosition.start
 
+    /// Where the first words of a statement are looked for.
+    private static let firstWordsBytesMax = 1_024
+
     package init(_ text: String) {
-        bytes = Array(text.utf8)
+        self.init(bytes: Array(text.utf8))
+    }
+
+    private init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// The words that a text begins with, behind blanks and comments, in capitals: so many of them at
+    /// most, without a look at the rest.
+    package static func firstWords(of text: String, count: Int) -> [String] {
+        var lexer = Lexer(bytes: Array(text.utf8.prefix(firstWordsBytesMax)))
+        var words: [String] = []
+        while words.count < count, let token = try? lexer.next(), token.isWord {
+            words.append(token.keyword)
+        }
+        return words
     }
 
     /// All tokens, the last of them `.end`, which stands right behind the last real one.

@@ -175,7 +175,8 @@ package struct Parser {
     /// Words that are keywords where the grammar looks for them, and names elsewhere.
     private static let clauseWords: Set<String> = [
         "ALTER", "BY", "COMPACT", "DATABASE", "DELETE", "DESCRIBE", "DROP", "EXPLAIN", "IN",
-        "INSERT", "INTERVAL", "KEY", "KEYS", "PARTITION", "SET", "SHOW", "TABLE", "VALUES",
+        "INSERT", "INTERVAL", "KEY", "KEYS", "KILL", "PARTITION", "QUERY", "SET", "SHOW", "TABLE",
+        "VALUES",
     ]
 
     /// Helps with names that need quotes, the commonest of slips.

@@ -26,9 +26,13 @@ extension Parser {
             let isWhole = current.isEnd || current.is(.semicolon)
             return Statement(
                 .compact(isWhole ? nil : try optionalTableWordThenName()), at: position)
+        case "KILL":
+            advance()
+            if at("QUERY") { advance() }
+            return Statement(.kill(try expression()), at: position)
         case "SET": return Statement(.setTimeZone(try setTimeZone()), at: position)
-        case "VALUES", "TABLE", "FROM", "UPDATE", "TRUNCATE", "MERGE", "COPY", "KILL",
-            "GRANT", "REVOKE", "BEGIN", "START", "COMMIT", "ROLLBACK", "PREPARE", "EXECUTE",
+        case "VALUES", "TABLE", "FROM", "UPDATE", "TRUNCATE", "MERGE", "COPY", "GRANT",
+            "REVOKE", "BEGIN", "START", "COMMIT", "ROLLBACK", "PREPARE", "EXECUTE",
             "DEALLOCATE", "USE", "VACUUM", "ANALYZE", "RESET":
             throw unsupported(start.keyword)
         default:
@@ -76,7 +80,7 @@ extension Parser {
             let (limit, offset) = try limitAndOffset()
             return .cardinality(table, limit: limit, offset: offset)
         }
-        if at("QUERIES") { throw unsupported("SHOW QUERIES") }
+        if accept("QUERIES") { return .queries }
         if at("TAG") {
             advance()
             throw unexpected("KEYS or VALUES")
@@ -86,7 +90,7 @@ extension Parser {
             throw unexpected("KEYS")
         }
         throw unexpected(
-            "DATABASES, TABLES, TAG KEYS, TAG VALUES, FIELD KEYS, SERIES or CARDINALITY")
+            "DATABASES, TABLES, TAG KEYS, TAG VALUES, FIELD KEYS, SERIES, CARDINALITY or QUERIES")
     }
 
     private mutating func fromTable() throws(QueryError) -> TableName {

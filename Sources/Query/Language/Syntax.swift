@@ -335,6 +335,7 @@ package enum ShowStatement: Hashable, Sendable {
     case series(ShowSeries)
     /// Nil: of all tables of the session's database.
     case cardinality(TableName?, limit: Expression?, offset: Expression?)
+    case queries
 }
 
 package struct Statement: Hashable, Sendable {
@@ -354,6 +355,8 @@ package struct Statement: Hashable, Sendable {
         case flush
         /// Nil: every table of every database.
         case compact(TableName?)
+        /// `KILL [QUERY] id`.
+        case kill(Expression)
         /// `SET TimeZone = '…'`, `SET TIME ZONE '…'`; nil for DEFAULT.
         case setTimeZone(String?)
     }

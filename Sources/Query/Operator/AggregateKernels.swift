@@ -2,6 +2,7 @@
 //
 // Safe: callers pass pointers to at least `count` slots, and validity of as many bytes or nil.
 
+internal import ApusKernels
 internal import ApusStorage
 
 /// Prometheus' mark of a series that ended: a NaN that reads as NULL.
@@ -68,17 +69,8 @@ enum AggregateKernels {
     static func sumSigned(_ run: ColumnRun) -> Int128 {
         var high: Int64 = 0
         var low: Int64 = 0
-        if let validity = run.validity {
-            for row in 0..<run.count where validity[row] != 0 {
-                high &+= Int64(bitPattern: run.values[row]) &>> 32
-                low &+= Int64(run.values[row] & 0xFFFF_FFFF)
-            }
-        } else {
-            for row in 0..<run.count {
-                high &+= Int64(bitPattern: run.values[row]) &>> 32
-                low &+= Int64(bitPattern: run.values[row] & 0xFFFF_FFFF)
-            }
-        }
+        let values = UnsafeRawPointer(run.values).assumingMemoryBound(to: Int64.self)
+        apus_int64_halves(values, run.validity, run.count, &high, &low)
         return Int128(high) << 32 + Int128(low)
     }
 
@@ -96,13 +88,9 @@ enum AggregateKernels {
     static func extremeSigned(_ run: ColumnRun, greatest: Bool) -> Int64? {
         if run.validity == nil, run.count > 0 {
             let values = UnsafeRawPointer(run.values).assumingMemoryBound(to: Int64.self)
-            var best = values[0]
-            if greatest {
-                for row in 0..<run.count { best = values[row] > best ? values[row] : best }
-            } else {
-                for row in 0..<run.count { best = values[row] < best ? values[row] : best }
-            }
-            return best
+            var (low, high) = (values[0], values[0])
+            apus_int64_range(values, run.count, &low, &high)
+            return greatest ? high : low
         }
         var best: Int64?
         for row in 0..<run.count where run.validity.map({ $0[row] != 0 }) ?? true {
@@ -133,20 +121,10 @@ enum AggregateKernels {
     static func extremeDouble(_ run: ColumnRun, greatest: Bool) -> Double? {
         let values = UnsafeRawPointer(run.values).assumingMemoryBound(to: Double.self)
         if run.validity == nil, run.count > 0 {
-            var best = greatest ? -Double.infinity : Double.infinity
-            var nans = 0
-            if greatest {
-                for row in 0..<run.count {
-                    best = values[row] > best ? values[row] : best
-                    nans &+= values[row] == values[row] ? 0 : 1
-                }
-            } else {
-                for row in 0..<run.count {
-                    best = values[row] < best ? values[row] : best
-                    nans &+= values[row] == values[row] ? 0 : 1
-                }
+            var (low, high) = (0.0, 0.0)
+            if apus_double_range(values, run.count, &low, &high) == 0 {
+                return greatest ? high : low
             }
-            if nans == 0 { return best }
         }
         var best: Double?
         for row in 0..<run.count where run.validity.map({ $0[row] != 0 }) ?? true {

@@ -21,24 +21,32 @@ struct KeyEncoder {
         for column in columns { append(column, row, to: &key) }
     }
 
+    /// A value with bytes, or NULL.
+    static func append(_ bytes: UnsafeRawBufferPointer?, to key: inout [UInt8]) {
+        guard let bytes else {
+            key.append(0)
+            return
+        }
+        key.append(1)
+        // Safe: the bytes are copied into the key.
+        withUnsafeBytes(of: UInt32(truncatingIfNeeded: bytes.count)) {
+            key.append(contentsOf: $0)
+        }
+        key.append(contentsOf: bytes)
+    }
+
     static func append(_ vector: Vector, _ row: Int, to key: inout [UInt8]) {
         guard vector.isValid(row) else {
             key.append(0)
             return
         }
-        key.append(1)
         if vector.type == .interval {
-            key += [16, 0, 0, 0]
-            key += vector.withBytes(row) { IntervalValue($0) }.canonical.bytes
+            let interval = vector.withBytes(row) { IntervalValue($0) }.canonical
+            interval.bytes.withUnsafeBytes { append($0, to: &key) }
         } else if vector.type == .string {
-            vector.withBytes(row) { raw in
-                // Safe: the bytes are copied into the key.
-                withUnsafeBytes(of: UInt32(truncatingIfNeeded: raw.count)) {
-                    key.append(contentsOf: $0)
-                }
-                key.append(contentsOf: raw)
-            }
+            vector.withBytes(row) { append($0, to: &key) }
         } else {
+            key.append(1)
             let slot = vector.type == .float64 ? canonical(vector.slot(row)) : vector.slot(row)
             withUnsafeBytes(of: slot) { key.append(contentsOf: $0) }
         }
@@ -153,66 +161,5 @@ struct GroupTable {
             }
         }
         return builders.indices.map { builders[$0].finish() }
-    }
-}
-
-/// From (series code, bucket) to group, so that a run of rows costs one probe of 16 bytes.
-struct BucketGroups {
-    private var codes: [UInt32]
-    private var buckets: [Int64]
-    /// 0 is empty, else group + 1.
-    private var groups: [UInt32]
-    private var count = 0
-
-    init() {
-        codes = [UInt32](repeating: 0, count: 256)
-        buckets = [Int64](repeating: 0, count: 256)
-        groups = [UInt32](repeating: 0, count: 256)
-    }
-
-    var byteCount: Int { groups.count * 16 }
-
-    @inline(__always)
-    private func start(_ code: UInt32, _ bucket: Int64) -> Int {
-        // Buckets are multiples of large powers of ten: multiply and take the upper bits.
-        let mixed = (UInt64(bitPattern: bucket) ^ (UInt64(code) &<< 40)) &* 0x9E37_79B9_7F4A_7C15
-        let folded = (mixed ^ mixed &>> 32 ^ UInt64(code)) &* 0xD6E8_FEB8_6659_FD93
-        return Int(truncatingIfNeeded: folded &>> 32)
-    }
-
-    @inline(__always)
-    func find(_ code: UInt32, _ bucket: Int64) -> Int? {
-        let mask = groups.count - 1
-        var slot = start(code, bucket) & mask
-        while groups[slot] != 0 {
-            if codes[slot] == code, buckets[slot] == bucket { return Int(groups[slot]) - 1 }
-            slot = (slot + 1) & mask
-        }
-        return nil
-    }
-
-    mutating func insert(_ code: UInt32, _ bucket: Int64, _ group: Int) {
-        if (count + 1) * 2 > groups.count { grow() }
-        place(code, bucket, UInt32(truncatingIfNeeded: group + 1))
-        count += 1
-    }
-
-    private mutating func place(_ code: UInt32, _ bucket: Int64, _ group: UInt32) {
-        let mask = groups.count - 1
-        var slot = start(code, bucket) & mask
-        while groups[slot] != 0 { slot = (slot + 1) & mask }
-        codes[slot] = code
-        buckets[slot] = bucket
-        groups[slot] = group
-    }
-
-    private mutating func grow() {
-        let old = self
-        codes = [UInt32](repeating: 0, count: old.groups.count * 2)
-        buckets = [Int64](repeating: 0, count: old.groups.count * 2)
-        groups = [UInt32](repeating: 0, count: old.groups.count * 2)
-        for slot in old.groups.indices where old.groups[slot] != 0 {
-            place(old.codes[slot], old.buckets[slot], old.groups[slot])
-        }
     }
 }

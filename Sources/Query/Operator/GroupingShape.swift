@@ -92,3 +92,12 @@ struct GroupingShape {
             ? .whole : .fixed(originNanoseconds: origin, widthNanoseconds: width)
     }
 }
+
+extension ScanPlan {
+    /// The tag that an expression is, if it is nothing more.
+    func tag(_ expression: BoundExpression) -> Int? {
+        guard case .column(let slot) = expression.kind, case .tag(let tag) = columns[slot]
+        else { return nil }
+        return tag
+    }
+}

@@ -11,17 +11,19 @@ struct GroupingWorker: ScanWorker {
     private let hasShape: Bool
     private let shape: GroupingShape
     private let context: QueryContext
-    private(set) var table = GroupTable()
+    /// Groups by their keys, where no shape is known; else they are in `buckets`.
+    private var table = GroupTable()
+    private var buckets = BucketGroups()
     private(set) var accumulators: [Accumulator]
     private var frames: ScanFrameBuilder?
-    private var buckets = BucketGroups()
     private var seriesCodes: SeriesCodes?
-    private var codeTable = GroupTable()
     /// A column a slot of the scan: the tags of one series, which all have a value each time, and
     /// NULL for what no key of a code reads.
     private var tagColumns: [Vector] = []
-    /// Per code: the encoded keys before and behind the bucket.
-    private var codeKeys: [(before: [UInt8], behind: [UInt8])] = []
+    /// Of each key that is nothing but a tag: the tag.
+    private var keyTags: [Int?] = []
+    /// The key at hand.
+    private var codeKey: [UInt8] = []
     /// What each aggregate reads of the slice at hand, first and beside it.
     private var runs: [ColumnRun] = []
     private var otherRuns: [[ColumnRun]] = []
@@ -31,6 +33,8 @@ struct GroupingWorker: ScanWorker {
     private var sliceNumber = 0
     /// Per field of the request: validity with stale markers taken out.
     private let withoutStale: ValidityScratch
+    /// Groups that the accumulators have room for.
+    private var roomCount = 0
     private var chargedBytes = 0
     private var callsSinceCheck = 0
     private(set) var failure: QueryError?
@@ -56,6 +60,7 @@ struct GroupingWorker: ScanWorker {
             if let shape {
                 seriesCodes = SeriesCodes(
                     shape.keyTags(plan, scan), scan.table.seriesSnapshot)
+                keyTags = plan.keys.map { scan.tag($0) }
             }
         }
     }
@@ -125,7 +130,7 @@ struct GroupingWorker: ScanWorker {
     private mutating func charge() throws(QueryError) {
         var bytes = table.byteCount + buckets.byteCount + (seriesCodes?.byteCount ?? 0)
         for accumulator in accumulators {
-            bytes += table.count * accumulator.bytesPerGroup + accumulator.looseBytes
+            bytes += max(groupCount, roomCount) * accumulator.bytesPerGroup + accumulator.looseBytes
         }
         // In steps, so that threads don't share a counter at every slice.
         guard bytes > chargedBytes + 65_536 else { return }
@@ -254,44 +259,43 @@ struct GroupingWorker: ScanWorker {
     }
 
     private mutating func newCode(of series: UInt32) throws(QueryError) -> UInt32 {
-        guard hasShape, let tags = frames?.tags(of: series) else { return 0 }
+        codeKey.removeAll(keepingCapacity: true)
+        var frame: Frame?
+        for (index, key) in plan.keys.enumerated() where index != shape.bucketKey {
+            if let tag = keyTags[index] {
+                frames?.withTag(tag, of: series) { KeyEncoder.append($0, to: &codeKey) }
+                continue
+            }
+            let tags = frame ?? tagFrame(of: series)
+            KeyEncoder.append(try key.evaluate(tags), 0, to: &codeKey)
+            frame = tags
+        }
+        return buckets.code(of: codeKey)
+    }
+
+    /// The tags of a series as a frame of one row.
+    private mutating func tagFrame(of series: UInt32) -> Frame {
         if tagColumns.isEmpty {
             let null = Vector(Constant(nullOf: .string), count: 1)
             tagColumns = Array(repeating: null, count: scan?.columns.count ?? 0)
         }
-        for (slot, tag) in tags { tagColumns[slot] = Vector(tag, count: 1) }
-        let frame = Frame(count: 1, columns: tagColumns)
-        var before: [UInt8] = []
-        var behind: [UInt8] = []
-        for (index, key) in plan.keys.enumerated() where index != shape.bucketKey {
-            let vector = try key.evaluate(frame)
-            if let bucket = shape.bucketKey, index > bucket {
-                KeyEncoder.append(vector, 0, to: &behind)
-            } else {
-                KeyEncoder.append(vector, 0, to: &before)
-            }
+        for (slot, tag) in frames?.tags(of: series) ?? [:] {
+            tagColumns[slot] = Vector(tag, count: 1)
         }
-        let code = codeTable.group(of: before + behind)
-        if code == codeKeys.count { codeKeys.append((before, behind)) }
-        return UInt32(truncatingIfNeeded: code)
+        return Frame(count: 1, columns: tagColumns)
     }
 
     @inline(__always)
     private mutating func group(_ code: UInt32, _ bucketStart: Int64) -> Int {
-        buckets.find(code, bucketStart) ?? newGroup(code, bucketStart)
+        let group = buckets.group(code, bucketStart)
+        if group >= roomCount { makeRoom(group) }
+        return group
     }
 
-    private mutating func newGroup(_ code: UInt32, _ bucketStart: Int64) -> Int {
-        var key = codeKeys[Int(code)].before
-        if shape.bucketKey != nil {
-            key.append(1)
-            withUnsafeBytes(of: bucketStart) { key.append(contentsOf: $0) }
-        }
-        key += codeKeys[Int(code)].behind
-        let group = table.group(of: key)
-        for index in accumulators.indices { accumulators[index].resize(group + 1) }
-        buckets.insert(code, bucketStart, group)
-        return group
+    /// Grows the accumulators by half, so that most groups need nothing of them.
+    private mutating func makeRoom(_ group: Int) {
+        roomCount = max(16, group + group / 2)
+        for index in accumulators.indices { accumulators[index].resize(roomCount) }
     }
 
     // MARK: - Frames
@@ -343,12 +347,19 @@ struct GroupingWorker: ScanWorker {
 
     /// Rows of the only group that nothing more is asked of.
     mutating func addRows(_ count: Int) {
-        let group = table.group(of: [])
+        let group = onlyGroup()
         for index in accumulators.indices {
-            accumulators[index].resize(group + 1)
+            accumulators[index].resize(groupCount)
             accumulators[index].addRows(group, count)
         }
     }
+
+    /// The group of a grouping without keys.
+    private mutating func onlyGroup() -> Int {
+        hasShape ? buckets.group(buckets.code(of: []), 0) : table.group(of: [])
+    }
+
+    var groupCount: Int { hasShape ? buckets.count : table.count }
 
     /// Neighbouring rows of one group, so that the table is asked once a run.
     private mutating func groupRuns(_ keys: [Vector], _ count: Int, singleRows: Bool) -> [GroupRun]
@@ -375,15 +386,16 @@ struct GroupingWorker: ScanWorker {
 
     // MARK: - Ends
 
-    /// Adds another thread's groups and takes its memory over.
+    /// Adds the groups of another thread of the same grouping and takes its memory over.
     mutating func merge(_ other: GroupingWorker) throws(QueryError) {
-        var groups: [Int] = []
-        groups.reserveCapacity(other.table.count)
-        for group in 0..<other.table.count {
-            groups.append(other.table.withKey(group) { table.group(of: $0) })
-        }
+        let groups =
+            hasShape
+            ? buckets.merge(other.buckets)
+            : (0..<other.table.count).map { group in
+                other.table.withKey(group) { table.group(of: $0) }
+            }
         for index in accumulators.indices {
-            accumulators[index].resize(table.count)
+            accumulators[index].resize(groupCount)
             accumulators[index].merge(other.accumulators[index], groups)
         }
         try charge()
@@ -392,14 +404,18 @@ struct GroupingWorker: ScanWorker {
 
     /// Keys, then aggregates, a row a group. Without keys there is always one row.
     mutating func finish() throws(QueryError) -> Frame {
-        if plan.keys.isEmpty { _ = table.group(of: []) }
+        if plan.keys.isEmpty { _ = onlyGroup() }
         try charge()
-        var columns = table.columns(plan.keys.map(\.type))
-        let windows = plan.window.map { $0.ranges(columns, table.count) }
+        let types = plan.keys.map(\.type)
+        var columns =
+            hasShape
+            ? buckets.columns(types, bucketKey: shape.bucketKey) : table.columns(types)
+        let count = groupCount
+        let windows = plan.window.map { $0.ranges(columns, count) }
         for index in accumulators.indices {
-            columns.append(try accumulators[index].finish(table.count, windows: windows))
+            columns.append(try accumulators[index].finish(count, windows: windows))
         }
-        var frame = Frame(count: table.count, columns: columns)
+        var frame = Frame(count: count, columns: columns)
         frame.context = context
         return frame
     }

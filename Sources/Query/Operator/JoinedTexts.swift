@@ -58,7 +58,7 @@ struct JoinedTextStates: GroupStates {
                 expression: BoundExpression(Constant(nullOf: key.type), at: .start),
                 isDescending: order.isDescending, nullsFirst: order.nullsFirst)
         }
-        let order = SortBuffer.order(keys, sortKeys, count: groups.count, limit: nil)
+        let order = RowSort.order(keys, sortKeys, count: groups.count, limit: nil)
         for row in order { rowsByGroup[groups[row]].append(row) }
     }
 

@@ -31,9 +31,9 @@ final class QueryContext: Sendable {
     }
     var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
-    /// - Throws: `cancelled` or `timeout`.
+    /// - Throws: `cancelled`, `killed` or `timeout`.
     func check() throws(QueryError) {
-        if cancellation.isCancelled { throw QueryError(.cancelled, "the query was cancelled") }
+        if cancellation.isCancelled { throw cancellation.error }
         if monotonicNanoseconds() > deadline {
             throw QueryError(
                 .timeout, "the query took longer than its timeout of \(timeoutMilliseconds) ms",

@@ -21,6 +21,15 @@ struct ScanFrameBuilder {
         types = scan.types
     }
 
+    /// Calls `body` with a tag of a series.
+    mutating func withTag(
+        _ tag: Int, of series: UInt32, _ body: (UnsafeRawBufferPointer?) -> Void
+    ) {
+        if series >= snapshot.count { snapshot = scan.table.seriesSnapshot }
+        // Safe: the snapshot, which holds the bytes, stays for the call.
+        body(snapshot.value(of: tag, series))
+    }
+
     /// The tags of a series that the query needs, by frame column.
     mutating func tags(of series: UInt32) -> [Int: Constant] {
         if cachedSeries == series { return cachedTags }

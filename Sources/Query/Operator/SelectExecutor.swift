@@ -125,11 +125,22 @@ extension QueryEngine {
             report.usesSummaries = true
         }
         let make = { GroupingWorker(first, scan: scan, shape: shape, context: context) }
-        var (workers, counters) = try runScan(
-            snapshot, scan, request, context, makeWorker: make)
-        report.counters.add(counters)
-        var merged = workers.isEmpty ? make() : workers.removeFirst()
-        for worker in workers { try merged.merge(worker) }
+        var merged = make()
+        let limit = BucketLimit(plan, first, scan)
+        var parts = [request.timeRange]
+        if let limit, let (first, last) = snapshot.timeBounds(of: scan.table) {
+            parts = limit.parts(of: request.timeRange, first: first, last: last)
+        }
+        for part in parts {
+            request.timeRange = part
+            let (workers, counters) = try runScan(
+                snapshot, scan, request, context, makeWorker: make)
+            report.counters.add(counters)
+            for worker in workers {
+                if merged.groupCount == 0 { merged = worker } else { try merged.merge(worker) }
+            }
+            if let limit, merged.groupCount >= limit.rowsMax { break }
+        }
         var frame = try merged.finish()
         report.groupCount = frame.count
         guard plan.latest != nil else { return frame }
@@ -157,17 +168,17 @@ extension QueryEngine {
             !grouping.aggregates.isEmpty, request.series == nil, !scan.picksRows
         else { return nil }
         let (rows, rest) = snapshot.countedRows(of: scan.table, in: request.timeRange)
-        var worker = GroupingWorker(grouping, scan: nil, shape: nil, context: context)
+        let shape = GroupingShape(grouping, scan)
+        let make = { GroupingWorker(grouping, scan: scan, shape: shape, context: context) }
+        var worker = make()
         worker.addRows(rows)
         report.countedRows += rows
-        let shape = GroupingShape(grouping, scan)
         var request = request
         if let shape { request.summaries = shape.summaries(grouping) }
         for range in rest {
             request.timeRange = range
-            let (workers, counters) = try runScan(snapshot, scan, request, context) {
-                GroupingWorker(grouping, scan: scan, shape: shape, context: context)
-            }
+            let (workers, counters) = try runScan(
+                snapshot, scan, request, context, makeWorker: make)
             report.counters.add(counters)
             for other in workers { try worker.merge(other) }
         }
@@ -200,7 +211,8 @@ extension QueryEngine {
             count = kept.count
         }
         if !keys.isEmpty || !plan.distinctOn.isEmpty {
-            var order = SortBuffer.order(
+            try context.charge(count * RowSort.bytesPerRow, "the rows of ORDER BY")
+            var order = RowSort.order(
                 keys, plan.sortKeys, count: count,
                 limit: plan.distinctOn.isEmpty ? plan.rowsMax : nil)
             if !plan.distinctOn.isEmpty {

@@ -26,7 +26,7 @@ struct SortBuffer {
     mutating func append(outputs: [Vector], keys: [Vector]) throws(QueryError) {
         for (index, vector) in (outputs + keys).enumerated() { builders[index].append(vector) }
         if let rowsMax, count > 1_024, count / 2 >= rowsMax { keepBest(rowsMax) }
-        let bytes = builders.reduce(0) { $0 + $1.byteCount }
+        let bytes = builders.reduce(count * RowSort.bytesPerRow) { $0 + $1.byteCount }
         if bytes > chargedBytes + 65_536 {
             try context.charge(bytes - chargedBytes, "the rows of ORDER BY")
             chargedBytes = bytes
@@ -53,7 +53,7 @@ struct SortBuffer {
     private mutating func keepBest(_ rowsMax: Int) {
         let count = count
         let columns = take()
-        let order = Self.order(
+        let order = RowSort.order(
             Array(columns[outputCount...]), keys, count: count, limit: rowsMax)
         for (index, column) in columns.enumerated() {
             builders[index].append(column.gathered(order))
@@ -82,25 +82,9 @@ struct SortBuffer {
     mutating func finish() -> [Vector] {
         let count = count
         let columns = take()
-        let order = Self.order(
+        let order = RowSort.order(
             Array(columns[outputCount...]), keys, count: count, limit: rowsMax)
         return columns[..<outputCount].map { $0.gathered(order) }
-    }
-
-    /// Row numbers in order; equal rows keep theirs.
-    static func order(
-        _ columns: [Vector], _ keys: [SortKey], count: Int, limit: Int?
-    ) -> [Int] {
-        var rows = Array(0..<count)
-        rows.sort { a, b in
-            for (column, key) in zip(columns, keys) {
-                let order = compare(column, a, b, key)
-                if order != 0 { return order < 0 }
-            }
-            return a < b
-        }
-        if let limit, limit < count { rows.removeLast(count - limit) }
-        return rows
     }
 
     static func compare(_ column: Vector, _ a: Int, _ b: Int, _ key: SortKey) -> Int {

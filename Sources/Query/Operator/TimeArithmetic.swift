@@ -56,6 +56,12 @@ package struct IntervalValue: Hashable, Sendable {
         (Int128(months) * 30 + Int128(days)) * 86_400_000_000_000 + Int128(nanoseconds)
     }
 
+    /// Two halves that sort as the intervals do, the high one first.
+    var orderedWords: (high: UInt64, low: UInt64) {
+        let bits = UInt128(truncatingIfNeeded: comparable) ^ 1 << 127
+        return (UInt64(truncatingIfNeeded: bits >> 64), UInt64(truncatingIfNeeded: bits))
+    }
+
     package func compare(_ other: IntervalValue) -> Int {
         comparable == other.comparable ? 0 : (comparable < other.comparable ? -1 : 1)
     }

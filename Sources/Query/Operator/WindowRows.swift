@@ -24,7 +24,7 @@ private struct WindowOrder {
         let rows =
             all.isEmpty
             ? Array(0..<frame.count)
-            : SortBuffer.order(partition + keys, all, count: frame.count, limit: nil)
+            : RowSort.order(partition + keys, all, count: frame.count, limit: nil)
         self.rows = rows
         self.keys = keys.map { $0.gathered(rows) }
         let sorted = partition.map { $0.gathered(rows) }

@@ -1,9 +1,9 @@
-// The numbers of LIMIT and OFFSET.
+// The numbers of LIMIT, OFFSET and KILL.
 
 internal import ApusStorage
 
 extension Session {
-    /// The number behind LIMIT or OFFSET; nil if there is none, or NULL. One beyond what can be
+    /// The number behind LIMIT, OFFSET or KILL; nil if there is none, or NULL. One beyond what can be
     /// counted is as good as the greatest.
     func rowLimit(_ syntax: Expression?, _ clause: String) throws(QueryError) -> Int? {
         guard let syntax else { return nil }

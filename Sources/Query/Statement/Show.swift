@@ -53,6 +53,7 @@ extension StatementExecution {
         case .series(let show): try series(show, into: &sink)
         case .cardinality(let name, let limit, let offset):
             try cardinality(name, limit, offset, into: &sink)
+        case .queries: try showQueries(into: &sink)
         }
     }
 

@@ -38,6 +38,9 @@ struct StatementExecution {
         self.strict = strict
     }
 
+    /// Whether waiting for the background has become pointless.
+    private var isCancelled: () -> Bool { { [context] in context.cancellation.isCancelled } }
+
     mutating func run<Sink: ResultSink>(
         _ statement: Statement, into sink: inout Sink
     ) throws(QueryError) {
@@ -59,13 +62,20 @@ struct StatementExecution {
             try sink.begin([])
         case .flush:
             try sink.begin([])
-            try translating { () throws(StorageError) in try engine.storage.flush() }
+            try translating { () throws(StorageError) in
+                try engine.storage.flush(unless: isCancelled)
+            }
         case .compact(let name):
             let table = try name.map { name throws(QueryError) in
                 try engine.findTable(name, session: session)
             }
             try sink.begin([])
-            try translating { () throws(StorageError) in try engine.storage.compact(table) }
+            try translating { () throws(StorageError) in
+                try engine.storage.compact(table, unless: isCancelled)
+            }
+        case .kill(let id):
+            try kill(id)
+            try sink.begin([])
         default:
             try sink.begin([])
             try define(statement)

@@ -15,6 +15,8 @@ package struct Permissions: Sendable, Equatable {
     package var isAdmin: Bool
     /// Nil means every database.
     package var databases: [String]?
+    /// Equal for whatever comes with one token, and means nothing beyond this process; nil without tokens.
+    package var holder: Int?
 
     package init(canRead: Bool, canWrite: Bool, isAdmin: Bool, databases: [String]?) {
         self.canRead = canRead
@@ -35,6 +37,7 @@ package struct Permissions: Sendable, Equatable {
         access.canWrite = canWrite
         access.isAdmin = isAdmin
         access.databases = databases
+        access.holder = holder
         return access
     }
 }
@@ -78,6 +81,8 @@ package struct TokenTable: Sendable {
                 permissions.databases = words[2].split(separator: ",").map(String.init)
             }
             let bytes = Array(token.utf8)
+            // Seeded anew in each process: it tells nothing about the token.
+            permissions.holder = bytes.hashValue
             guard !entries.contains(where: { $0.token == bytes }) else {
                 throw OptionError("line \(number): the token is there twice")
             }

@@ -157,12 +157,13 @@ package enum ErrorBody {
     package static func status(of error: QueryError) -> HTTPResponseStatus {
         // By name, since the codes belong to the query engine and grow with it.
         switch error.code.rawValue {
-        case "unknown_table", "unknown_database": .notFound
+        case "unknown_table", "unknown_database", "unknown_query": .notFound
         case "budget", "overloaded", "cancelled", "closed": .serviceUnavailable
         case "timeout": .gatewayTimeout
         case "read_only", "forbidden": .forbidden
         case "internal", "io", "corrupt", "damaged": .internalServerError
-        case "exists": .conflict
+        // No 5xx for what somebody ended on purpose: clients would send it again.
+        case "exists", "killed": .conflict
         case "limit": .payloadTooLarge
         default: .badRequest
         }

@@ -63,6 +63,12 @@ final class HTTPHandler: ChannelInboundHandler, @unchecked Sendable {
         self.loop = loop
     }
 
+    /// Whoever is connected: `HOST:PORT`.
+    var client: String? {
+        guard let address = context?.remoteAddress, let host = address.ipAddress else { return nil }
+        return ListenerAddress(host: host, port: address.port ?? 0).text
+    }
+
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 

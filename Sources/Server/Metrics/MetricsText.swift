@@ -12,7 +12,11 @@ enum MetricsText {
         page.gauge(
             "apus_queries_running", "Statements that are being executed",
             store.queries.runningCount)
-        requests(&page, server.counters.values)
+        let values = server.counters.values
+        page.counter(
+            "apus_slow_queries_total", "Statements that took longer than --slow-query",
+            values.slowQueries)
+        requests(&page, values)
         page.counter(
             "apus_udp_kernel_drops_total", "Datagrams the kernel dropped for want of buffer space",
             KernelDrops.count(ports: server.udpPorts))

@@ -42,6 +42,7 @@ final class ServerCounters: Sendable {
     private let sendersRefused = Atomic<Int>(0)
     private let discardedTail = Atomic<Int>(0)
     private let batchesRetried = Atomic<Int>(0)
+    private let slowQueries = Atomic<Int>(0)
 
     func count(_ endpoint: Endpoint, status: Int) {
         tables.withLock {
@@ -119,6 +120,7 @@ final class ServerCounters: Sendable {
 
     func datagramReceived() { datagrams.add(1, ordering: .relaxed) }
     func senderRefused() { sendersRefused.add(1, ordering: .relaxed) }
+    func slowQueryEnded() { slowQueries.add(1, ordering: .relaxed) }
     func batchRetried() { batchesRetried.add(1, ordering: .relaxed) }
     func add(discardedBytes count: Int) { discardedTail.add(count, ordering: .relaxed) }
 
@@ -130,6 +132,7 @@ final class ServerCounters: Sendable {
         var sendersRefused: Int
         var discardedTailBytes: Int
         var batchesRetried: Int
+        var slowQueries: Int
     }
 
     var values: Values {
@@ -144,6 +147,7 @@ final class ServerCounters: Sendable {
             datagrams: datagrams.load(ordering: .relaxed),
             sendersRefused: sendersRefused.load(ordering: .relaxed),
             discardedTailBytes: discardedTail.load(ordering: .relaxed),
-            batchesRetried: batchesRetried.load(ordering: .relaxed))
+            batchesRetried: batchesRetried.load(ordering: .relaxed),
+            slowQueries: slowQueries.load(ordering: .relaxed))
     }
 }

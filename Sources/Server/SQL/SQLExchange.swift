@@ -34,15 +34,13 @@ final class SQLExchange: Exchange {
     }
 
     private func start(_ handler: HTTPHandler) throws(Refusal) {
-        let (query, style) = try statement()
+        let (statement, style) = try statement()
+        let query = store.queries.accept(statement, client: handler.client)
         let stream = SQLStream(
-            handler: handler, style: style,
+            query, handler: handler, style: style,
             compresses: Self.acceptsGzip(request.head.headers))
         self.stream = stream
-        let accepted = store.workers.submit { [queries = store.queries] in
-            stream.run(query, queries)
-        }
-        guard accepted else {
+        guard store.submit(query, { [queries = store.queries] in stream.run(queries) }) else {
             throw Refusal(
                 .serviceUnavailable, "too many queries wait already", retryAfterSeconds: 1)
         }

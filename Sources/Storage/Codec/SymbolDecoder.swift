@@ -4,19 +4,51 @@
 internal import ApusKernels
 
 /// A symbol table, ready for decoding: 18 KiB.
-///
+package final class SymbolDecoder: Sendable {
+    private let tables: SymbolTables
+
+    package init(_ table: SymbolTable) { tables = SymbolTables(table) }
+
+    private init(_ tables: SymbolTables) { self.tables = tables }
+
+    /// Another one with the same tables, whose references one thread can count without the others.
+    func alias() -> SymbolDecoder { SymbolDecoder(tables) }
+
+    /// Decodes `count` differences from both streams of a coded frame, see `apus_decode_symbols`.
+    ///
+    /// Safe: `out` has room for `count`, and with a shift holds as many low bits.
+    /// - Returns: Whether the streams hold exactly so many.
+    func decode(
+        _ streams: UnsafeRawBufferPointer, count: Int, first: UInt64, slope: UInt64, shift: Int,
+        into out: UnsafeMutablePointer<UInt64>
+    ) -> Bool {
+        guard let source = streams.baseAddress, count > 1 else { return false }
+        let (entries, firsts) = (tables.entries, tables.firsts)
+        func decode(_ scratch: UnsafeMutableRawPointer?) -> Bool {
+            apus_decode_symbols(
+                entries, firsts, source, streams.count, count, first, slope, UInt32(shift), out,
+                scratch) != 0
+        }
+        let room = apus_symbols_room(streams.count, count)
+        guard room > Int(APUS_SYMBOLS_STACK) else { return decode(nil) }
+        return withUnsafeTemporaryAllocation(byteCount: room, alignment: 16) {
+            decode($0.baseAddress)
+        }
+    }
+}
+
 /// Safe: owns its memory, which nothing changes after `init`; an index has 11 bits.
-package final class SymbolDecoder: @unchecked Sendable {
+private final class SymbolTables: @unchecked Sendable {
     /// Bytes 0–6: running sums of up to seven differences, the last repeated to the end. Byte 7:
     /// low four bits how many there are, high four bits how many code bits they took.
-    fileprivate let entries: UnsafeMutablePointer<UInt64>
+    let entries: UnsafeMutablePointer<UInt64>
     /// The same of an entry's first code alone: its byte 7.
-    fileprivate let firsts: UnsafeMutablePointer<UInt8>
+    let firsts: UnsafeMutablePointer<UInt8>
 
     private static let indexCount = 1 << SymbolTable.codeBitsMax
 
     /// 10 µs.
-    package init(_ table: SymbolTable) {
+    init(_ table: SymbolTable) {
         entries = .allocate(capacity: Self.indexCount)
         firsts = .allocate(capacity: Self.indexCount)
         entries.initialize(repeating: 0, count: Self.indexCount)
@@ -83,28 +115,5 @@ package final class SymbolDecoder: @unchecked Sendable {
         let last = sums &>> UInt64(truncatingIfNeeded: 8 &* count &- 8) & 0xFF
         let keep = ~(~0 as UInt64 &<< UInt64(truncatingIfNeeded: 8 &* count))
         return sums & keep | (last &* 0x0101_0101_0101_0101) & ~keep
-    }
-}
-
-extension SymbolDecoder {
-    /// Decodes `count` differences from both streams of a coded frame, see `apus_decode_symbols`.
-    ///
-    /// Safe: `out` has room for `count`, and with a shift holds as many low bits.
-    /// - Returns: Whether the streams hold exactly so many.
-    func decode(
-        _ streams: UnsafeRawBufferPointer, count: Int, first: UInt64, slope: UInt64, shift: Int,
-        into out: UnsafeMutablePointer<UInt64>
-    ) -> Bool {
-        guard let source = streams.baseAddress, count > 1 else { return false }
-        func decode(_ scratch: UnsafeMutableRawPointer?) -> Bool {
-            apus_decode_symbols(
-                entries, firsts, source, streams.count, count, first, slope, UInt32(shift), out,
-                scratch) != 0
-        }
-        let room = apus_symbols_room(streams.count, count)
-        guard room > Int(APUS_SYMBOLS_STACK) else { return decode(nil) }
-        return withUnsafeTemporaryAllocation(byteCount: room, alignment: 16) {
-            decode($0.baseAddress)
-        }
     }
 }

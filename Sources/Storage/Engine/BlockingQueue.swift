@@ -95,6 +95,14 @@ package final class Promise<Value: Sendable>: @unchecked Sendable {
             if let value = queue.takeAll(milliseconds: 1000).first { return value }
         }
     }
+
+    /// The same, or nil once it is pointless to wait, which is asked ten times a second.
+    package func wait(unless isPointless: () -> Bool) -> Value? {
+        while true {
+            if let value = queue.takeAll(milliseconds: 100).first { return value }
+            if isPointless() { return nil }
+        }
+    }
 }
 
 /// Runs `body` on a thread of its own that carries a name.

@@ -20,6 +20,7 @@ final class RowBuffer {
     @exclusivity(unchecked) var count = 0
     /// What the slots of all string columns point into. Never empty, so that it has an address.
     @exclusivity(unchecked) var strings: [UInt8] = [0]
+    @exclusivity(unchecked) private var symbols = SymbolCache()
 
     init(fieldCount: Int) {
         self.fieldCount = fieldCount
@@ -144,11 +145,11 @@ final class RowBuffer {
                 setAbsent(index, count: rows)
                 continue
             }
-            let presentCount = try input.directory.decodeColumn(
-                field.column, block: block, values: column, validity: present, strings: &strings)
-            counters.bytesRead &+= try input.directory.payloadByteCount(
-                column: field.column, block: block)
-            if presentCount < rows { hasAbsent[index] = true }
+            let decoded = try input.directory.decodeColumn(
+                field.column, block: block, values: column, validity: present, strings: &strings,
+                symbols: &symbols)
+            counters.bytesRead &+= decoded.byteCount
+            if decoded.presentCount < rows { hasAbsent[index] = true }
             Self.convert(column, count: rows, field.conversion)
         }
     }

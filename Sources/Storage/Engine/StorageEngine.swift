@@ -268,23 +268,34 @@ package final class StorageEngine: Sendable {
     // MARK: Maintenance
 
     /// Writes all heads to segments and waits.
-    package func flush() throws(StorageError) {
+    ///
+    /// - Parameter isPointless: Once it says so, waiting ends with `cancelled`; the work goes on.
+    package func flush(unless isPointless: () -> Bool = { false }) throws(StorageError) {
         try checkOpen()
         let frozen = Promise<Result<Void, StorageError>>()
         submit(.freeze { frozen.fulfil($0) })
-        try frozen.wait().get()
+        try waitFor(frozen, unless: isPointless)
         let done = Promise<Result<Void, StorageError>>()
         submit(.flush { done.fulfil($0) })
-        try done.wait().get()
+        try waitFor(done, unless: isPointless)
     }
 
-    /// Merges segments of one table's database, or of all, as far as possible, and waits. What is
-    /// in the heads is flushed first.
-    package func compact(_ table: TableEntry?) throws(StorageError) {
-        try flush()
+    /// Merges segments of one table's database, or of all, as far as possible, and waits as `flush`
+    /// does. What is in the heads is flushed first.
+    package func compact(
+        _ table: TableEntry?, unless isPointless: () -> Bool = { false }
+    ) throws(StorageError) {
+        try flush(unless: isPointless)
         let done = Promise<Result<Void, StorageError>>()
         submit(.compact(databaseID: table?.database.id) { done.fulfil($0) })
-        try done.wait().get()
+        try waitFor(done, unless: isPointless)
+    }
+
+    private func waitFor(
+        _ promise: Promise<Result<Void, StorageError>>, unless isPointless: () -> Bool
+    ) throws(StorageError) {
+        guard let result = promise.wait(unless: isPointless) else { throw .cancelled }
+        try result.get()
     }
 
     /// Does what the background thread does now and then, and waits: retention, merges that are due.

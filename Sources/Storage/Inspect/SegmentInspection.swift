@@ -124,9 +124,11 @@ enum SegmentInspection {
     ) throws(StorageError) -> [EncodingCandidate] {
         let scratch = BlockScratch(rowsMax: block.rowCount)
         var strings: [UInt8] = []
+        var symbols = SymbolCache()
         let present = try directory.decodeColumn(
             column, block: block.number, values: scratch.values, validity: scratch.validity,
-            strings: &strings)
+            strings: &strings, symbols: &symbols
+        ).presentCount
         // Safe: the slots are those that were just decoded, and point into `strings`.
         return strings.withUnsafeBufferPointer { strings in
             ColumnCodec.candidates(

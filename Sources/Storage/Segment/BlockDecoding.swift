@@ -60,8 +60,12 @@ extension BlockDirectory {
         let rows = rowCount(block)
         if let step = regularStep(block) {
             let start = minTime(block)
+            var four = SIMD4(0, step, step &* 2, step &* 3) &+ start
             // Safe: the caller gives room for `rowCount + 64` times.
-            for index in 0..<rows { times[index] = start &+ Int64(index) &* step }
+            for index in stride(from: 0, to: rows, by: 4) {
+                UnsafeMutableRawPointer(times + index).storeBytes(of: four, as: SIMD4<Int64>.self)
+                four = four &+ (step &* 4)
+            }
             return
         }
         let (bytes, offset) = try runsAndTimes(block)
@@ -83,12 +87,12 @@ extension BlockDirectory {
 
     /// Decodes a column of a block. `values` and `validity` have room for `rowCount + 64`; strings
     /// are appended to `strings`, their slots point there; slots of absent rows are 0.
-    /// - Returns: How many rows have a value.
+    /// - Returns: How many rows have a value, and how many bytes the payload has.
     /// - Throws: `corrupt` or `unsupportedFormat`, and the memory's content is undefined.
     package func decodeColumn(
         _ column: Int, block: Int, values: UnsafeMutablePointer<UInt64>,
-        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8]
-    ) throws(StorageError) -> Int {
+        validity: UnsafeMutablePointer<UInt8>, strings: inout [UInt8], symbols: inout SymbolCache
+    ) throws(StorageError) -> (presentCount: Int, byteCount: Int) {
         let rows = rowCount(block)
         let expected = presentCount(column: column, block: block)
         let page = try storage.page(stretch: column + 1, of: block)
@@ -100,16 +104,16 @@ extension BlockDirectory {
             }
             validity.update(repeating: 0, count: rows)
             values.update(repeating: 0, count: rows)
-            return 0
+            return (0, 0)
         }
         try storage.check(page, stretch: column + 1, "column \(column), block \(block),")
         let code = array(column, DirectoryArray.encoding)[block]
         let present: Int
-        let symbols = try storage.symbols(column: column, block)
+        let decoder = try symbols.decoder(storage, column, block)
         do throws(CodecError) {
             present = try ColumnCodec.decode(
                 Encoding(rawValue: UInt8(truncatingIfNeeded: code)), bytes,
-                type: columnType(column), count: rows, symbols: symbols, values: values,
+                type: columnType(column), count: rows, symbols: decoder, values: values,
                 validity: validity, strings: &strings)
         } catch {
             throw failure(error, code, offset, "column \(column), block \(block)")
@@ -121,7 +125,7 @@ extension BlockDirectory {
         try storage.file.checkReadable()
         // The codec leaves it alone where all are present; callers of this function may rely on it.
         if present == rows { validity.update(repeating: 1, count: rows) }
-        return present
+        return (present, bytes.count)
     }
 
     private func runsByteCount(_ block: Int) -> Int {

@@ -374,10 +374,9 @@ final class DirectoryStorage: Sendable {
         matched.set(mark)
     }
 
-    /// The symbol table of a column's payloads in the group of a block; nil if it has none.
-    func symbols(column: Int, _ block: Int) throws(StorageError) -> SymbolDecoder? {
+    /// The symbol table of a column's payloads in a group; nil if it has none.
+    func symbols(column: Int, group: Int) throws(StorageError) -> SymbolDecoder? {
         guard layout.hasTables else { return nil }
-        let group = group(of: block)
         let index = group * fields.count + column
         if let known = decoders.withLock({ $0[index] }) { return known }
         guard let bytes = tableBytes(group: group, column: column) else { return nil }

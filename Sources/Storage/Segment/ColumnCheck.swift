@@ -9,6 +9,7 @@ final class CheckScratch {
     let narrow = NarrowScratch()
     let window = DirectoryWindow()
     fileprivate var strings: [UInt8] = []
+    fileprivate var symbols = SymbolCache()
 }
 
 /// What a directory's arrays say of some blocks of one column, widened in one pass each.
@@ -150,7 +151,9 @@ extension SegmentReader {
         scratch.strings.removeAll(keepingCapacity: true)
         do throws(StorageError) {
             let present = try directory.decodeColumn(
-                column, block: block, values: values, validity: validity, strings: &scratch.strings)
+                column, block: block, values: values, validity: validity,
+                strings: &scratch.strings, symbols: &scratch.symbols
+            ).presentCount
             guard present > 0 else { return }
             let rows = directory.rowCount(block)
             // Safe: `scratch` has room for the largest block, `decodeColumn` has checked that

@@ -65,7 +65,7 @@ package enum ExportSource {
     static func failure(_ code: String, _ text: String) -> TransferFailure {
         let exitCode =
             switch code {
-            case "timeout", "overloaded", "budget", "cancelled": ExitCodes.unavailable
+            case "timeout", "overloaded", "budget", "cancelled", "killed": ExitCodes.unavailable
             case "damaged": ExitCodes.format
             case "internal": ExitCodes.inputOutput
             default: ExitCodes.usage

@@ -58,7 +58,7 @@ import Testing
         "SHOW TAG VALUES FROM cpu WITH KEY IN (host, \"a b\")", "SHOW FIELD KEYS FROM a.b",
         "SHOW SERIES FROM cpu WHERE region = 'eu' LIMIT 10", "DESCRIBE cpu", "desc a.b",
         "EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT * FROM cpu", "SET TimeZone = 'Europe/Berlin'",
-        "SET TIME ZONE DEFAULT", "SELECT 1",
+        "SET TIME ZONE DEFAULT", "SELECT 1", "SHOW QUERIES", "show queries;",
     ])
     func `statements that only read say so`(text: String) throws {
         #expect(try Parser.parse(text).isReadOnly)
@@ -69,7 +69,7 @@ import Testing
         "DROP DATABASE metrics",
         "CREATE DATABASE IF NOT EXISTS m WITH (retention = '90d', partition = 1d)",
         "ALTER DATABASE m SET (retention = '30d')", "DELETE FROM cpu WHERE host = 'h1'",
-        "EXPLAIN ANALYZE DELETE FROM cpu",
+        "EXPLAIN ANALYZE DELETE FROM cpu", "KILL 1", "kill query 17;", "KILL QUERY $1",
         "INSERT INTO cpu (time, host, \"type\"::field) VALUES (now(), 'a', -1), (1, NULL, $1)",
     ])
     func `statements that write say so`(text: String) throws {
@@ -123,6 +123,10 @@ import Testing
         ("SELECT * FROM my-table", "expected the end of a table's name, found `-`", 17),
         ("SELECT a FROM 'cpu'", "expected a table's name after FROM, found a string", 15),
         ("SELECT CAST(a AS money)", "there is no type `money`", 18),
+        ("KILL", "expected an expression after KILL, found end of query", 5),
+        ("KILL QUERY", "expected an expression after QUERY, found end of query", 11),
+        ("KILL 1 2", "expected end of query after `1`, found `2`", 8),
+        ("SHOW QUERIES FROM a", "expected end of query after `QUERIES`, found FROM", 14),
         ("SELECT CASE a END", "expected WHEN after `a`, found END", 15),
     ])
     func `a malformed statement is refused by message and column`(

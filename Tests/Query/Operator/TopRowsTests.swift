@@ -138,4 +138,40 @@ struct TopRowsTests {
             }
         }
     }
+
+    @Test(arguments: ScriptState.tested)
+    func `buckets with a LIMIT are those of all buckets, and few are read`(
+        state: ScriptState
+    ) async throws {
+        try await withPartitions(state) { runner, rows in
+            var random = SeededRandom(seed: 10)
+            for _ in 0..<40 {
+                let order = random.oneIn(2) ? "DESC" : "ASC"
+                let width = ["1 minute", "7 minutes", "1 hour", "5 hours", "400 days"][
+                    random.below(5)]
+                let keys = ["b", "b, host", "host, b"][random.below(3)]
+                let condition =
+                    ["", "WHERE v >= 990", "WHERE epoch_ns(time) < 9000000000000"][random.below(3)]
+                let having = random.oneIn(4) ? "HAVING max(v) > 900" : ""
+                let base =
+                    "SELECT time_bucket('\(width)', time) AS b, count(*), max(v) FROM t \(condition) "
+                    + "GROUP BY \(keys) \(having) ORDER BY b \(order), max(v), count(*)"
+                let limit = random.below(40)
+                let offset = random.oneIn(3) ? random.below(30) : 0
+                let all = try run(runner, base).rows
+                let found = try run(
+                    runner, "\(base) LIMIT \(limit) OFFSET \(offset)",
+                    threadCount: 1 + random.below(3)
+                ).rows
+                #expect(
+                    found == Array(all.dropFirst(offset).prefix(limit)),
+                    "\(state): \(base) LIMIT \(limit) OFFSET \(offset)")
+            }
+            let last = try run(
+                runner,
+                "SELECT time_bucket('1 minute', time) AS b, max(v) FROM t GROUP BY b "
+                    + "ORDER BY b DESC LIMIT 5")
+            #expect(last.rows.count == 5 && last.rowsScanned <= 50, "\(last.rowsScanned)")
+        }
+    }
 }

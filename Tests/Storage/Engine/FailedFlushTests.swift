@@ -1,4 +1,5 @@
-// What a flush or merge leaves that could not replace MANIFEST: nothing.
+// What a flush or merge leaves that could not replace MANIFEST: nothing. And one that nobody waits
+// for any more.
 
 import ApusStorage
 import ApusTestKit
@@ -27,6 +28,27 @@ import Testing
         try store.reopen()
         #expect(try store.rowCount("t") == 1)
         #expect(try store.rowCount("u") == 1)
+    }
+
+    @Test func `a flush that nobody waits for any more is finished all the same`() throws {
+        let disk = SimulatedFileSystem()
+        let pausing = PausingFileSystem(disk, folder: "data/")
+        let engine = try StorageEngine(
+            fileSystem: pausing, options: SimulatedStore.smallOptions(),
+            environment: EngineEnvironment(
+                now: { PointGenerator.startNanoseconds }, usesThreads: true))
+        var builder = RowBuilder(database: "default")
+        builder.append(
+            table: "t", tags: [:], time: PointGenerator.startNanoseconds,
+            fields: [("x", .int64(1))])
+        try engine.commit(builder.batch)
+        pausing.arm()
+        #expect(throws: StorageError.cancelled) { try engine.flush(unless: { true }) }
+        #expect(throws: StorageError.cancelled) { try engine.compact(nil, unless: { true }) }
+        pausing.release()
+        try engine.flush(unless: { false })
+        #expect(engine.metrics().segmentCount == 1 && engine.metrics().frozenHeadBytes == 0)
+        try engine.close()
     }
 
     @Test func `a merge that can't replace MANIFEST leaves no file`() throws {

@@ -147,6 +147,7 @@ func readTable(_ table: SegmentTable) throws -> PlainTable {
         validity.deallocate()
     }
     var runs: [SegmentRun] = []
+    var symbols = SymbolCache()
     for block in 0..<directory.blockCount {
         try directory.decodeRuns(block, into: &runs)
         try directory.decodeTimes(block, into: times)
@@ -154,7 +155,9 @@ func readTable(_ table: SegmentTable) throws -> PlainTable {
         for column in 0..<columnCount {
             var strings: [UInt8] = [1, 2, 3]
             let present = try directory.decodeColumn(
-                column, block: block, values: values, validity: validity, strings: &strings)
+                column, block: block, values: values, validity: validity, strings: &strings,
+                symbols: &symbols
+            ).presentCount
             var decoded: [PlainValue?] = []
             for row in 0..<directory.rowCount(block) {
                 if validity[row] == 0 {

@@ -39,6 +39,7 @@ import Testing
         for column in Self.types.indices {
             for block in 0..<directory.blockCount {
                 var strings: [UInt8] = []
+                var symbols = SymbolCache()
                 let rows = directory.rowCount(block)
                 var actual: ColumnStatistics?
                 values.withUnsafeMutableBufferPointer { values in
@@ -46,7 +47,8 @@ import Testing
                         guard let slots = values.baseAddress, let bytes = validity.baseAddress,
                             let present = try? directory.decodeColumn(
                                 column, block: block, values: slots, validity: bytes,
-                                strings: &strings)
+                                strings: &strings, symbols: &symbols
+                            ).presentCount
                         else { return }
                         actual = ColumnCodec.statistics(
                             of: ColumnSlice(

@@ -14,9 +14,10 @@ package enum Completion {
         "ALTER", "AND", "ASC", "AVG", "BETWEEN", "BY", "CASE", "COMPACT", "COUNT", "CREATE",
         "DATABASE", "DATABASES", "DESC", "DESCRIBE", "DISTINCT", "DROP", "ELSE", "END", "EXPLAIN",
         "FIRST", "FLUSH", "FROM", "GROUP", "HAVING", "ILIKE", "INSERT", "INTERVAL", "INTO", "IS",
-        "LAST", "LATEST", "LIKE", "LIMIT", "MAX", "MEDIAN", "MIN", "NOT", "NULL", "NULLS",
-        "OFFSET", "ORDER", "PARTITION", "SELECT", "SERIES", "SET", "SHOW", "SUM", "TABLE",
-        "TABLES", "TAG", "THEN", "TIME", "TIME_BUCKET", "VALUES", "WHEN", "WHERE", "WITH",
+        "KILL", "LAST", "LATEST", "LIKE", "LIMIT", "MAX", "MEDIAN", "MIN", "NOT", "NULL", "NULLS",
+        "OFFSET", "ORDER", "PARTITION", "QUERIES", "QUERY", "SELECT", "SERIES", "SET", "SHOW",
+        "SUM", "TABLE", "TABLES", "TAG", "THEN", "TIME", "TIME_BUCKET", "VALUES", "WHEN", "WHERE",
+        "WITH",
     ]
 
     /// - Parameter names: as a statement has them; they go before keywords of the same spelling.
