@@ -43,7 +43,7 @@ public struct QueryResult: Sendable {
     public struct Column: Sendable {
         public let name: String
         public let type: ResultType
-        let vector: ResultVector
+        package let vector: ResultVector
 
         /// As many as the answer has rows, NULLs among them.
         public var count: Int { vector.values.count }
@@ -147,40 +147,36 @@ extension QueryResult.Value: CustomStringConvertible {
 /// Gathers a streamed answer.
 struct CollectingSink: ResultSink {
     private var columns: [ResultColumn] = []
-    private var vectors: [ResultVector] = []
+    private var builders: [VectorBuilder] = []
     private var rowCount = 0
 
     mutating func begin(_ columns: [ResultColumn]) throws(QueryError) {
         self.columns = columns
-        vectors = columns.map { ResultVector(type: $0.type) }
+        builders = columns.map { VectorBuilder($0.type) }
     }
 
     mutating func append(_ batch: ResultBatch) throws(QueryError) {
-        for (index, part) in batch.columns.enumerated() where index < vectors.count {
-            append(part, rows: batch.rowCount, to: &vectors[index])
+        // Batches of one answer may all hold the strings of its other rows too: those stay behind.
+        for (index, part) in batch.columns.enumerated() where index < builders.count {
+            builders[index].append(
+                Vector(
+                    type: part.type, count: batch.rowCount, values: part.values,
+                    validity: part.validity ?? [], bytes: part.stringBytes))
         }
         rowCount += batch.rowCount
     }
 
-    private func append(_ part: ResultVector, rows: Int, to whole: inout ResultVector) {
-        let textBase = whole.stringBytes.count
-        if part.type == .string || part.type == .interval {
-            whole.stringBytes += part.stringBytes
-            whole.values += part.values.prefix(rows).map { raw in
-                let slot = StringSlot(rawValue: raw)
-                return StringSlot(offset: slot.offset + textBase, length: slot.length).rawValue
-            }
-        } else {
-            whole.values += part.values.prefix(rows)
+    mutating func result(_ summary: QuerySummary) -> QueryResult {
+        var vectors: [ResultVector] = []
+        for (index, column) in columns.enumerated() {
+            let vector = builders[index].finish()
+            vectors.append(
+                ResultVector(
+                    type: column.type, values: vector.values,
+                    validity: vector.validity.isEmpty ? nil : vector.validity,
+                    stringBytes: vector.bytes))
         }
-        guard part.validity != nil || whole.validity != nil else { return }
-        var validity = whole.validity ?? [UInt8](repeating: 1, count: rowCount)
-        validity += part.validity?.prefix(rows) ?? ArraySlice(repeating: 1, count: rows)
-        whole.validity = validity
-    }
-
-    func result(_ summary: QuerySummary) -> QueryResult {
-        QueryResult(
+        return QueryResult(
             columns: zip(columns, vectors).map {
                 QueryResult.Column(name: $0.name, type: $0.type, vector: $1)
             }, rowCount: rowCount, warnings: summary.warnings, statistics: summary.statistics)

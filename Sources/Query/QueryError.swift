@@ -74,6 +74,11 @@ public struct QueryError: Error, Hashable, Sendable {
         self.init(
             code, message, line: position?.line, column: position?.column, hint: hint)
     }
+
+    /// The same, with the place that it is about.
+    func at(_ position: SourcePosition) -> QueryError {
+        QueryError(code, message, at: position, hint: hint)
+    }
 }
 
 extension QueryError: CustomStringConvertible {

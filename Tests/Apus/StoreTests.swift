@@ -26,6 +26,22 @@ private func withDirectory(_ body: (String) async throws -> Void) async throws {
         }
     }
 
+    @Test func `a long answer has its strings once`() async throws {
+        try await withDirectory { directory in
+            let store = try await Store.open(at: directory)
+            let text = String(repeating: "x", count: 100)
+            let lines = (0..<10_000).map { "m s=\"\(text)\($0)\",i=\($0)i \($0)\n" }.joined()
+            try await store.write(lines: lines)
+            for sql in ["SELECT s FROM m ORDER BY i", "SELECT a.s FROM m a JOIN m b ON a.i = b.i"] {
+                let result = try await store.query(sql)
+                #expect(result.rowCount == 10_000)
+                #expect(result.columns[0].vector.stringBytes.count < 2_200_000, "\(sql)")
+            }
+            let last = try await store.query("SELECT s FROM m ORDER BY i DESC").rows[9_999]
+            #expect(last["s"] == .string(text + "0"))
+        }
+    }
+
     @Test func `rows are read by name and by index, columns without boxing`() async throws {
         try await withDirectory { directory in
             let store = try await Store.open(at: directory)

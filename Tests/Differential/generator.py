@@ -4,7 +4,7 @@ import duckdb_queries
 import shapes
 import windows
 from aggregates import aggregate
-from expressions import Expressions
+from expressions import Expressions, quoted
 from query import Query, Source
 from rewrites import Pair
 from tables import TABLES, columns
@@ -207,6 +207,11 @@ class Generator(Expressions):
             these, listed = self.select_list([self.expression(source.columns, type, self.random.choice([0, 0, 1])) for type in types])
             found = found or these
             texts.append(self.write("SELECT {0} FROM {1}{2}", listed, source.text, self.where(source.columns, 0)))
+        if self.random.random() < 0.15 and not self.narrow:
+            # Literals that take the types of the other side.
+            literals = {"int": "'7'", "text": "'a'", "float": "'1.5'", "bool": "'true'", "time": quoted(self.moment())}
+            listed = ", ".join(f"{literals[type]} AS c{number}" for number, type in enumerate(types))
+            texts[self.random.randrange(2)] = self.write("SELECT " + listed)
         text = texts[0]
         for other in texts[1:]:
             word = self.random.choice(["UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"])
@@ -260,6 +265,11 @@ class Generator(Expressions):
             keys.append(self.write("{0} {1} {2}", name, self.random.choice(["", "ASC", "DESC"]),
                                    self.random.choice(["NULLS FIRST", "NULLS LAST"] if self.narrow else ["", "", "NULLS FIRST", "NULLS LAST"])))
         text = self.write("{0} ORDER BY {1}", query.text, self.join(", ", keys))
+        if self.random.random() < 0.1:
+            # All columns, from the left.
+            how = self.random.choice(["NULLS FIRST", "NULLS LAST", "DESC NULLS FIRST", "DESC NULLS LAST"])
+            listed = ", ".join(f"{number + 1} {how}" for number in range(len(query.columns)))
+            text = Pair(f"{query.text.apus} ORDER BY ALL {how}", f"{query.text.oracle} ORDER BY {listed}")
         if self.random.random() < 0.6:
             text = self.write("{0} LIMIT {1}", text, self.random.choice([0, 1, 3, 10, 50]))
             if self.random.random() < 0.4:

@@ -25,7 +25,9 @@ REWRITES = {
     "sqrt": ("sqrt({0})", "sqrt(CASE WHEN {0} >= 0 THEN {0} END)"),
     "ln": ("ln({0})", "ln(CASE WHEN {0} > 0 THEN {0} END)"),
     "log10": ("log10({0})", "log(CASE WHEN {0} > 0 THEN {0} END)"),
-    "asin": ("asin({0})", "asin(CASE WHEN {0} BETWEEN -1 AND 1 THEN {0} END)"),
+    "asin": ("asin({0})", "asin(CASE WHEN {0} BETWEEN -1 AND 1 OR {0} = 'NaN' THEN {0} END)"),
+    "power": ("power({0}, {1})", "power(CASE WHEN {0} = 0 AND {1} < 0 OR {0} < 0 AND {1} <> floor({1}) THEN NULL ELSE {0} END, {1})"),
+    "substr": ("substr({0}, {1}, {2})", "substr({0}, {1}, CASE WHEN {2} >= 0 THEN {2} END)"),
     **{name: (name + "({0})", name + "(CASE WHEN abs({0}) <> 'Infinity' THEN {0} END)") for name in ("sin", "cos", "tan")},
     # A function of an int64 gives an int64; PostgreSQL makes float8 of it.
     "sign": ("sign({0})", "sign({0}::float8)::int8"),

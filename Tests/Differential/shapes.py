@@ -167,6 +167,31 @@ def times(g, depth):
     return Query(g.write("SELECT {0} FROM {1}{2}", listed, source.text, g.where(source.columns)), found, kind="times")
 
 
-SHAPES = [latest, sample_by, first_and_last, over_groups, ordered_by_others, three, bare_names, named_window, times]
+def intervals(g, depth):
+    """Intervals as keys: equal ones may be written in several ways, and any of a group's is the one shown."""
+    def rows():
+        source = g.table()
+        time = next(column for column in source.key if column.name == "time")
+        number = g.column(source.columns, "int")
+        span = g.choose(
+            (2, lambda: g.write("CASE WHEN {0} > 0 THEN INTERVAL '{1}' ELSE INTERVAL '{2}' END", number,
+                                *g.random.choice([("1 day", "24 hours"), ("1 month", "30 days"), ("2 months -60 days", "0 days"),
+                                                  ("36 hours", "1 day 12 hours"), ("-1 day", "-24 hours"), ("1 day", "2 days")]))),
+            (1, lambda: g.write("{0} - date_trunc('day', {0})", time)),
+            (1, lambda: g.write("INTERVAL '1 hour' * ({0} % 50)", number)))
+        return g.write("SELECT {0} AS d, {1} AS n FROM {2}{3}", span, number, source.text, g.where(source.columns, 0))
+    seconds = "extract(epoch FROM d)::float8 AS c0"
+    text = g.choose(
+        (2, lambda: g.write("SELECT " + seconds + ", count(*) AS c1, sum(n)::int8 AS c2 FROM ({0}) AS x GROUP BY d", rows())),
+        (1, lambda: g.write("SELECT count(DISTINCT d) AS c0, count(*) AS c1 FROM ({0}) AS x", rows())),
+        (1, lambda: g.write("SELECT " + seconds + " FROM (SELECT DISTINCT d FROM ({0}) AS x) AS y", rows())),
+        (2, lambda: g.write("SELECT " + seconds + " FROM (SELECT d FROM ({0}) AS x {1} SELECT d FROM ({2}) AS y) AS z", rows(), g.random.choice(
+            ["UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"]), rows())),
+        (1, lambda: g.write("SELECT count(*) AS c0, sum(a.n)::int8 AS c1 FROM ({0}) AS a JOIN (SELECT DISTINCT d FROM ({1}) AS b) AS c ON a.d = c.d", rows(), rows())),
+        (1, lambda: g.write("SELECT count(*) AS c0 FROM ({0}) AS a WHERE d {1} (SELECT d FROM ({2}) AS b)", rows(), g.random.choice(["IN", "NOT IN"]), rows())))
+    return Query(text, [Pair("", "", exact=False)], kind="intervals")
+
+
+SHAPES = [latest, sample_by, first_and_last, over_groups, ordered_by_others, three, bare_names, named_window, times, intervals]
 # Not for large tables.
 MANY_ROWS = [three, bare_names]

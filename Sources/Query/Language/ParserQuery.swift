@@ -1,5 +1,7 @@
 // WITH, UNION and its kin around SELECTs.
 
+internal import ApusStorage
+
 extension Parser {
     /// A whole query, as a statement or in parentheses.
     mutating func query() throws(QueryError) -> Query {
@@ -9,7 +11,17 @@ extension Parser {
                 if parser.at("RECURSIVE"), !parser.peek().is(.leftParenthesis) {
                     throw parser.unsupported("WITH RECURSIVE")
                 }
-                repeat { commonTables.append(try parser.commonTable()) } while parser.accept(.comma)
+                repeat {
+                    let table = try parser.commonTable()
+                    if commonTables.contains(where: {
+                        $0.name.text.hasSameBytes(as: table.name.text)
+                    }) {
+                        throw QueryError(
+                            .semantic, "WITH names `\(table.name.text)` twice",
+                            at: table.name.position)
+                    }
+                    commonTables.append(table)
+                } while parser.accept(.comma)
             }
             var query = try parser.setOperations()
             query.commonTables = commonTables + query.commonTables
@@ -99,17 +111,16 @@ extension Parser {
             else {
                 throw unsupported("ORDER BY or LIMIT behind a SELECT in parentheses that has one")
             }
-            if accept("ORDER") { try order(&select) }
+            if accept("ORDER") { (select.orderBy, select.ordersByAll) = try order() }
             (select.limit, select.offset) = try limitAndOffset()
             query.body = .select(select)
         case .set(var operation):
-            guard operation.orderBy.isEmpty, operation.limit == nil, operation.offset == nil else {
+            guard operation.orderBy.isEmpty, operation.ordersByAll == nil, operation.limit == nil,
+                operation.offset == nil
+            else {
                 throw unsupported("ORDER BY or LIMIT behind a query in parentheses that has one")
             }
-            if accept("ORDER") {
-                try expect("BY")
-                repeat { operation.orderBy.append(try orderItem()) } while accept(.comma)
-            }
+            if accept("ORDER") { (operation.orderBy, operation.ordersByAll) = try order() }
             (operation.limit, operation.offset) = try limitAndOffset()
             query.body = .set(operation)
         }

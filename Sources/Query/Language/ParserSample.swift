@@ -35,7 +35,7 @@ extension Parser {
             }
             if accept("INTERVAL"), current.isString { return try Interval.parse(advance().text) }
         } catch {
-            throw QueryError(error.code, error.message, at: token.position, hint: error.hint)
+            throw error.at(token.position)
         }
         throw unexpected(
             "a duration like 5m",
@@ -77,7 +77,7 @@ extension Parser {
             do throws(QueryError) {
                 sample.offset = try Interval.parse(token.text)
             } catch {
-                throw QueryError(error.code, error.message, at: token.position, hint: error.hint)
+                throw error.at(token.position)
             }
         }
     }

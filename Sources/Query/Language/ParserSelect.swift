@@ -126,15 +126,16 @@ extension Parser {
         if accept("HAVING") { statement.having = try expression() }
     }
 
-    /// Behind ORDER.
-    mutating func order(_ statement: inout SelectStatement) throws(QueryError) {
+    /// Behind ORDER: the keys, or what ALL says.
+    mutating func order() throws(QueryError) -> (keys: [OrderItem], all: OrderItem?) {
         try expect("BY")
         if at("ALL") {
             let item = Expression(.literal(.null), at: advance().position)
-            statement.ordersByAll = try direction(of: item)
-            return
+            return ([], try direction(of: item))
         }
-        repeat { statement.orderBy.append(try orderItem()) } while accept(.comma)
+        var keys: [OrderItem] = []
+        repeat { keys.append(try orderItem()) } while accept(.comma)
+        return (keys, nil)
     }
 
     mutating func orderItem() throws(QueryError) -> OrderItem {

@@ -156,6 +156,8 @@ package struct SetOperation: Hashable, Sendable {
     package var left: Query
     package var right: Query
     package var orderBy: [OrderItem] = []
+    /// `ORDER BY ALL`: by every column of the answer.
+    package var ordersByAll: OrderItem?
     package var limit: Expression?
     package var offset: Expression?
     package var position: SourcePosition

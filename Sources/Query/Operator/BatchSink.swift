@@ -11,9 +11,11 @@ protocol BatchSink {
 /// The end of the line: batches of the answer.
 struct AnswerSink<Base: ResultSink>: BatchSink {
     var base: Base
+    let context: QueryContext
     var isFull: Bool { false }
 
     mutating func append(_ columns: [Vector], count: Int) throws(QueryError) {
+        try context.check()
         try base.append(
             ResultBatch(rowCount: count, columns: columns.map { ResultVector($0) }))
     }
@@ -29,6 +31,7 @@ struct FrameSink: BatchSink {
 
     mutating func append(_ columns: [Vector], count: Int) throws(QueryError) {
         guard count > 0 else { return }
+        try context.check()
         var frame = Frame(count: count, columns: columns)
         frame.context = context
         try take(frame)
@@ -58,6 +61,7 @@ struct FrameCollector: BatchSink {
     }
 
     mutating func append(_ columns: [Vector], count: Int) throws(QueryError) {
+        try context.check()
         for (index, column) in columns.enumerated() { builders[index].append(column) }
         self.count += count
         let bytes = builders.reduce(0) { $0 + $1.byteCount }

@@ -123,7 +123,13 @@ struct CardinalityStates: GroupStates {
             // The same number, or the same place of a dictionary.
             if slot == previous { continue }
             previous = slot
-            if type.usesBytes {
+            if type == .interval {
+                let bytes = IntervalValue(run.bytes(row)).canonical.bytes
+                sketches[group].add(
+                    bytes.withUnsafeBytes { bytes in
+                        bytes.baseAddress.map { Self.hash($0, bytes.count) } ?? 0
+                    })
+            } else if type.usesBytes {
                 let bytes = run.bytes(row)
                 // An empty string may have no place.
                 let base = bytes.isEmpty ? nil : bytes.baseAddress

@@ -115,45 +115,15 @@ func distinctVectors(_ left: Vector, _ right: Vector, negated: Bool) -> Vector {
     return result
 }
 
-/// `IN` over constants: a set for long lists, comparisons for short ones and for expressions.
+/// `IN` over expressions and over a few constants.
 func inVectors(
     _ operand: Vector, _ list: [Vector], negated: Bool
 ) -> Vector {
-    let hasNull = list.contains { $0.isConstant && !$0.isValid(0) }
-    let useSet = list.count > 4 && operand.type == .string && list.allSatisfy { $0.isConstant }
-    var result: Vector
-    if useSet {
-        var members: Set<[UInt8]> = []
-        for item in list where item.isValid(0) { members.insert(item.byteArray(0)) }
-        result = Vector(
-            type: .bool, count: operand.count, isConstant: operand.isConstant,
-            values: [UInt64](repeating: 0, count: operand.values.count), validity: operand.validity)
-        for row in 0..<result.values.count where operand.isValid(row) {
-            result.values[row] = members.contains(operand.byteArray(row)) ? 1 : 0
-        }
-        if hasNull { nullWhereFalse(&result) }
-    } else if list.count > 8, let members = slotSet(list, operand.type) {
-        result = mapUnary(operand, .bool) { members.contains($0) ? 1 : 0 }
-        if hasNull { nullWhereFalse(&result) }
-    } else {
-        result = Vector(.bool(false), count: operand.count)
-        for item in list {
-            result = orVectors(result, compareVectors(.equal, operand, item))
-        }
+    var result = Vector(.bool(false), count: operand.count)
+    for item in list {
+        result = orVectors(result, compareVectors(.equal, operand, item))
     }
     return negated ? notVector(result) : result
-}
-
-/// Constants that are equal if their slots are; nil if that doesn't tell.
-private func slotSet(_ list: [Vector], _ type: ResultType) -> Set<UInt64>? {
-    guard !type.usesBytes, type != .float64,
-        list.allSatisfy({ $0.isConstant && ($0.type == type || !$0.isValid(0)) })
-    else { return nil }
-    return Set(list.filter { $0.isValid(0) }.map { $0.slot(0) })
-}
-
-private func nullWhereFalse(_ vector: inout Vector) {
-    for row in 0..<vector.values.count where vector.values[row] == 0 { vector.setNull(row) }
 }
 
 func notVector(_ operand: Vector) -> Vector { mapUnary(operand, .bool) { $0 ^ 1 } }

@@ -42,6 +42,8 @@ extension BoundExpression {
         case .inList(let operand, let list, let negated):
             return inVectors(
                 try operand.evaluate(frame), try evaluateAll(list, frame), negated: negated)
+        case .inSet(let operand, let set, let negated):
+            return set.contains(try operand.evaluate(frame), negated: negated)
         case .caseWhen(let branches, let otherwise):
             return try evaluateCase(branches, otherwise, frame)
         case .coalesce(let list): return try evaluateCoalesce(list, frame)

@@ -13,7 +13,7 @@ extension FillPlan {
         _ rows: Frame, keyCount: Int, _ context: QueryContext
     ) throws(QueryError) -> Frame {
         let starts = rows.columns[bucketKey].expanded().values.map { Int64(bitPattern: $0) }
-        let (keyOfRow, firstRows) = keys(rows, keyCount)
+        let (keyOfRow, firstRows) = try keys(rows, keyCount, context)
         var firsts = firstRows.map { Optional($0) }
         // Without keys an explicit range has rows even if there are none to begin with.
         if firsts.isEmpty, keyCount == 1, lower != nil, upper != nil { firsts = [nil] }
@@ -23,6 +23,7 @@ extension FillPlan {
             size * 8 * (keyCount + columns.count + 1), "the rows of FILL")
         var places = [Int](repeating: -1, count: size)
         for (row, start) in starts.enumerated() {
+            if row % 65_536 == 0 { try context.check() }
             let key = keyCount == 1 ? 0 : keyOfRow[row]
             if let bucket = Self.index(of: start, in: buckets) {
                 places[key * buckets.count + bucket] = row
@@ -31,7 +32,8 @@ extension FillPlan {
         var result: [Vector] = []
         for key in 0..<keyCount {
             result.append(
-                keyColumn(rows.columns[key], isBucket: key == bucketKey, firsts, buckets))
+                try keyColumn(
+                    rows.columns[key], isBucket: key == bucketKey, firsts, buckets, context))
         }
         for column in columns {
             let values = try column.expression.evaluate(rows).expanded()
@@ -48,13 +50,16 @@ extension FillPlan {
     }
 
     /// Numbers for the keys without the bucket, and the first row of each.
-    private func keys(_ rows: Frame, _ keyCount: Int) -> (ofRow: [Int], firsts: [Int]) {
+    private func keys(
+        _ rows: Frame, _ keyCount: Int, _ context: QueryContext
+    ) throws(QueryError) -> (ofRow: [Int], firsts: [Int]) {
         var table = GroupTable()
         var ofRow: [Int] = []
         var firsts: [Int] = []
         var bytes: [UInt8] = []
         let columns = (0..<keyCount).filter { $0 != bucketKey }.map { rows.columns[$0] }
         for row in 0..<rows.count {
+            if row % 65_536 == 0 { try context.check() }
             KeyEncoder.encode(columns, row, as: &bytes)
             let key = table.group(of: bytes)
             if key == firsts.count { firsts.append(row) }
@@ -99,16 +104,19 @@ extension FillPlan {
     }
 
     private func keyColumn(
-        _ column: Vector, isBucket: Bool, _ firsts: [Int?], _ buckets: [Int64]
-    ) -> Vector {
+        _ column: Vector, isBucket: Bool, _ firsts: [Int?], _ buckets: [Int64],
+        _ context: QueryContext
+    ) throws(QueryError) -> Vector {
         var builder = VectorBuilder(column.type, capacity: firsts.count * buckets.count)
         let column = column.expanded()
+        builder.adopt(column)
         for first in firsts {
+            try context.check()
             for bucket in buckets {
                 if isBucket {
                     builder.append(UInt64(bitPattern: bucket))
                 } else if let first {
-                    builder.append(first, of: column)
+                    builder.append(first, ofAdopted: column)
                 }
             }
         }
@@ -122,12 +130,19 @@ private struct Filler {
     private let values: Vector
     private let buckets: [Int64]
     private var builder: VectorBuilder
+    /// Of FILL with a value: its one row, and where its bytes begin.
+    private var fallback: (row: Vector, base: Int)?
 
     init(_ column: FillColumn, _ values: Vector, _ buckets: [Int64]) {
         self.column = column
         self.values = values
         self.buckets = buckets
         builder = VectorBuilder(values.type)
+        builder.adopt(values)
+        if case .value(let constant) = column.mode {
+            let row = Vector(constant, count: 1)
+            fallback = (row, builder.adopt(row))
+        }
     }
 
     mutating func finish() -> Vector { builder.finish() }
@@ -142,7 +157,7 @@ private struct Filler {
             let row = rows[place]
             if row >= 0, values.isValid(row) {
                 before = place
-                builder.append(row, of: values)
+                builder.append(row, ofAdopted: values)
             } else if row >= 0, !column.fillsNulls {
                 // A NULL that counts is what follows it repeats.
                 before = nil
@@ -150,10 +165,13 @@ private struct Filler {
             } else {
                 switch column.mode {
                 case .null: builder.appendNull()
-                case .value(let constant): builder.append(constant)
+                case .value:
+                    if let fallback {
+                        builder.append(0, ofAdopted: fallback.row, at: fallback.base)
+                    }
                 case .previous:
                     if let before {
-                        builder.append(rows[before], of: values)
+                        builder.append(rows[before], ofAdopted: values)
                     } else {
                         builder.appendNull()
                     }

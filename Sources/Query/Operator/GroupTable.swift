@@ -9,7 +9,7 @@
 //     count   4       bytes that follow, for strings and intervals
 //     bytes   count
 //
-// Equal values have equal bytes: −0 is written as 0, every NaN as one NaN.
+// Equal values have equal bytes: −0 is written as 0, every NaN as one NaN, 24 hours as 1 day.
 
 internal import ApusStorage
 
@@ -40,7 +40,10 @@ struct KeyEncoder {
             key.append(0)
             return
         }
-        if vector.type.usesBytes {
+        if vector.type == .interval {
+            let interval = vector.withBytes(row) { IntervalValue($0) }.canonical
+            interval.bytes.withUnsafeBytes { append($0, to: &key) }
+        } else if vector.type == .string {
             vector.withBytes(row) { append($0, to: &key) }
         } else {
             key.append(1)

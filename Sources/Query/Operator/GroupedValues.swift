@@ -8,14 +8,19 @@ internal import ApusStorage
 struct GroupedValues {
     let type: ResultType
     private var slots = SlotTable()
-    /// Of strings and intervals: the group's number in four bytes, then the value's.
+    /// Of strings and intervals: the group's number in four bytes, then the value's, which for intervals
+    /// are those that equal ones have in common.
     private var texts = GroupTable()
+    /// Of intervals, each value as it came first.
+    private var intervals: [IntervalValue] = []
     private var key: [UInt8] = []
 
     init(_ type: ResultType) { self.type = type }
 
     var count: Int { type.usesBytes ? texts.count : slots.count }
-    var byteCount: Int { type.usesBytes ? texts.byteCount : slots.byteCount }
+    var byteCount: Int {
+        type.usesBytes ? texts.byteCount + intervals.capacity * 16 : slots.byteCount
+    }
 
     /// Calls `body` with the number of every value that is not NULL and how many neighbouring rows have
     /// it: states and levels stay for many rows, which need one look into the table.
@@ -54,14 +59,26 @@ struct GroupedValues {
     private mutating func entry(_ group: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         key.removeAll(keepingCapacity: true)
         withUnsafeBytes(of: UInt32(truncatingIfNeeded: group)) { key.append(contentsOf: $0) }
-        key.append(contentsOf: bytes)
-        return texts.group(of: key)
+        guard type == .interval else {
+            key.append(contentsOf: bytes)
+            return texts.group(of: key)
+        }
+        let interval = IntervalValue(bytes)
+        key += interval.canonical.bytes
+        let entry = texts.group(of: key)
+        if entry == intervals.count { intervals.append(interval) }
+        return entry
     }
 
     /// The number here of another table's value; `groups[i]` is where its group i belongs here.
     mutating func entry(of entry: Int, in other: GroupedValues, _ groups: [Int]) -> Int {
         guard type.usesBytes else {
             return slots.entry(groups[other.slots.group(entry)], other.slots.slot(entry))
+        }
+        if type == .interval {
+            return other.intervals[entry].bytes.withUnsafeBytes {
+                self.entry(groups[other.group(entry)], $0)
+            }
         }
         return other.texts.withKey(entry) { bytes in
             self.entry(
@@ -77,6 +94,7 @@ struct GroupedValues {
 
     func append(_ entry: Int, to builder: inout VectorBuilder) {
         guard type.usesBytes else { return builder.append(slots.slot(entry)) }
+        if type == .interval { return builder.append(text: intervals[entry].bytes) }
         texts.withKey(entry) {
             builder.append(raw: UnsafeRawBufferPointer(rebasing: $0.dropFirst(4)))
         }

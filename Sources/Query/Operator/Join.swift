@@ -113,17 +113,6 @@ private struct Pairs {
     }
 }
 
-extension Vector {
-    /// The rows of an index list, NULL where that is below zero; only their strings are carried along.
-    fileprivate func gathered(orNull rows: [Int]) -> Vector {
-        var builder = VectorBuilder(type, capacity: rows.count)
-        for row in rows {
-            if row >= 0 { builder.append(row, of: self) } else { builder.appendNull() }
-        }
-        return builder.finish()
-    }
-}
-
 extension QueryEngine {
     /// Calls for the joined rows, in frames that have all columns of the join.
     func join(
@@ -143,7 +132,6 @@ extension QueryEngine {
         let all = sides
         var sink = FrameSink(
             take: { frame throws(QueryError) in
-                try context.check()
                 try joinOn(plan.widened(frame, plan.slots[0]), all[...], take, isDone)
             }, isDone: isDone, context: context)
         _ = try run(plan.inputs[0], snapshot, context, strict: strict, &report, into: &sink)

@@ -85,12 +85,20 @@ struct PairMoments {
         let weight = Double(count) * share
         let differenceX = other.meanX - meanX
         let differenceY = other.meanY - meanY
-        meanX += differenceX * share
-        meanY += differenceY * share
+        meanX = Self.mean(meanX, other.meanX, share)
+        meanY = Self.mean(meanY, other.meanY, share)
         squaresX += other.squaresX + differenceX * differenceX * weight
         squaresY += other.squaresY + differenceY * differenceY * weight
         products += other.products + differenceX * differenceY * weight
         count &+= other.count
+    }
+
+    /// Of two means, the second with its share of all values.
+    private static func mean(_ a: Double, _ b: Double, _ share: Double) -> Double {
+        let difference = b - a
+        if difference.isFinite { return a + difference * share }
+        // Infinities stay, unless there are both; finite ones may only have been too far apart.
+        return a.isFinite && b.isFinite ? a * (1 - share) + b * share : a + b
     }
 
     /// Unlike `max`, NaN stays.

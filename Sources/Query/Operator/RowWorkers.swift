@@ -165,11 +165,8 @@ struct OutputWriter<Sink: BatchSink> {
                 continue
             }
             for (index, column) in columns.enumerated() {
-                if start == 0, stop == column.count {
-                    builders[index].append(column)
-                } else {
-                    for row in start..<stop { builders[index].append(row, of: column) }
-                }
+                builders[index].append(
+                    start == 0 && stop == column.count ? column : column.sliced(start..<stop))
             }
             pending += stop - start
             if pending >= Self.batchRows { try flush() }

@@ -60,8 +60,9 @@ private func oneDouble(_ function: ScalarFunction, _ x: Double) -> Double? {
 private func twoDoubles(_ function: ScalarFunction, _ x: Double, _ y: Double) -> Double? {
     switch function {
     case .power:
-        let value = pow(x, y)
-        return value.isNaN && !x.isNaN && !y.isNaN ? nil : value
+        // A division by zero, and roots of what is below it.
+        if x == 0 && y < 0 || x < 0 && y.rounded(.down) < y { return nil }
+        return pow(x, y)
     case .atan2: return atan2(x, y)
     default: return x <= 0 || y <= 0 || x == 1 ? nil : log(y) / log(x)
     }

@@ -30,7 +30,7 @@ extension QueryEngine {
     ) throws(QueryError) -> ExecutionReport {
         var report = ExecutionReport()
         try sink.begin(plan.resultColumns)
-        var answer = AnswerSink(base: sink)
+        var answer = AnswerSink(base: sink, context: context)
         defer { sink = answer.base }
         report.rowCount = try run(
             plan, snapshot, context, strict: strict, &report, into: &answer)

@@ -92,7 +92,10 @@ struct SeriesSampleStates<State: SampleState>: GroupStates {
     ) -> State? {
         var numbers = [UInt64](repeating: 0, count: run.count)
         for row in 0..<run.count where run.isValid(row) {
-            numbers[row] = UInt64(texts.group(of: run.bytes(row)))
+            numbers[row] = UInt64(
+                type == .interval
+                    ? texts.group(of: IntervalValue(run.bytes(row)).canonical.bytes)
+                    : texts.group(of: run.bytes(row)))
         }
         return State.joined(run, times) { numbers[$0] }
     }

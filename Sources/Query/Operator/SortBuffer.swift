@@ -56,7 +56,7 @@ struct SortBuffer {
         let order = RowSort.order(
             Array(columns[outputCount...]), keys, count: count, limit: rowsMax)
         for (index, column) in columns.enumerated() {
-            for row in order { builders[index].append(row, of: column) }
+            builders[index].append(column.gathered(order))
         }
         // Values in slots only: what a later row has to reach to be among the best.
         if let last = order.last, order.count == rowsMax, !columns[outputCount].type.usesBytes {

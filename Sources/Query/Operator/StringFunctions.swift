@@ -48,8 +48,9 @@ private func appendString(
         out.append(UInt64(found.map { codePointCount(text[..<$0]) + 1 } ?? 0))
     case .substr:
         let start = integer(1)
-        let end =
-            arguments.count > 2 ? start.addingReportingOverflow(max(0, integer(2))) : (.max, false)
+        let count = arguments.count > 2 ? integer(2) : .max
+        guard count >= 0 else { return out.appendNull() }
+        let end = start.addingReportingOverflow(count)
         out.append(text: codePoints(text, start, end.overflow ? .max : end.partialValue))
     case .left, .right:
         let total = codePointCount(text)

@@ -66,6 +66,14 @@ package struct IntervalValue: Hashable, Sendable {
         comparable == other.comparable ? 0 : (comparable < other.comparable ? -1 : 1)
     }
 
+    /// The same for all intervals that are equal: days, and what is left of one; months only where there
+    /// are too many days.
+    var canonical: IntervalValue {
+        let day: Int128 = 86_400_000_000_000
+        let (days, rest) = comparable.quotientAndRemainder(dividingBy: day)
+        return IntervalValue(0, days, rest) ?? IntervalValue(days / 30, days % 30, rest) ?? self
+    }
+
     /// Nanoseconds, if no part is a month or (where `daysAreElapsed` is false) a day.
     package func fixedNanoseconds(daysAreElapsed: Bool) -> Int64? {
         guard months == 0, days == 0 || daysAreElapsed else { return nil }

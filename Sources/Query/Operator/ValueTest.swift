@@ -43,6 +43,9 @@ indirect enum ValueTest {
                 values.insert(bytes)
             }
             self = negated ? .not(.among(values)) : .among(values)
+        case .inSet(let operand, let set, let negated):
+            guard case .column = operand.kind, !set.hasNull else { return nil }
+            self = negated ? .not(.among(set.texts)) : .among(set.texts)
         case .isTest(let operand, .null, let negated):
             guard case .column = operand.kind else { return nil }
             self = .constant(negated)

@@ -105,6 +105,17 @@ package struct Vector: Sendable {
         return result
     }
 
+    /// The rows of an index list, NULL where that is below zero; strings are shared.
+    package func gathered(orNull rows: [Int]) -> Vector {
+        guard rows.contains(where: { $0 < 0 }) else { return gathered(rows) }
+        var builder = VectorBuilder(type, capacity: rows.count)
+        builder.adopt(self)
+        for row in rows {
+            if row >= 0 { builder.append(row, ofAdopted: self) } else { builder.appendNull() }
+        }
+        return builder.finish()
+    }
+
     /// The same values with a slot for each row.
     package func expanded() -> Vector {
         guard isConstant else { return self }
@@ -118,6 +129,17 @@ package struct Vector: Sendable {
     }
 
     package var byteCount: Int { values.count * 8 + validity.count + bytes.count }
+
+    /// Whether most of its bytes belong to none of its rows: those are picked from many others then.
+    fileprivate var isSparse: Bool {
+        let wanted = bytes.count / 2
+        var known = 0
+        for row in 0..<count where isValid(row) {
+            if known >= wanted { return false }
+            known += StringSlot(rawValue: slot(row)).length
+        }
+        return known < wanted
+    }
 }
 
 @inline(__always)
@@ -254,8 +276,29 @@ package struct VectorBuilder {
         }
     }
 
+    /// Takes over the bytes of a vector, whose rows `append(_:ofAdopted:at:)` then appends without a copy of
+    /// their strings. Returns where they begin.
+    @discardableResult
+    package mutating func adopt(_ vector: Vector) -> Int {
+        let base = bytes.count
+        if base == 0 { bytes = vector.bytes } else { bytes += vector.bytes }
+        return base
+    }
+
+    /// A row of a vector whose bytes begin at `base` here.
+    package mutating func append(_ row: Int, ofAdopted vector: Vector, at base: Int = 0) {
+        guard vector.isValid(row) else { return appendNull() }
+        guard type.usesBytes, base > 0 else { return append(vector.slot(row)) }
+        let slot = StringSlot(rawValue: vector.slot(row))
+        append(StringSlot(offset: slot.offset + base, length: slot.length).rawValue)
+    }
+
     /// All rows of a vector of the same type.
     package mutating func append(_ vector: Vector) {
+        if type.usesBytes, vector.isSparse {
+            for row in 0..<vector.count { append(row, of: vector) }
+            return
+        }
         let start = values.count
         let base = bytes.count
         if type.usesBytes { bytes.append(contentsOf: vector.bytes) }

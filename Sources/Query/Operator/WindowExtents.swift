@@ -15,7 +15,7 @@ struct WindowExtents {
 
     init(
         _ window: WindowCall, _ partitions: [Range<Int>], _ peers: [Range<Int>], _ keys: [Vector]
-    ) throws(QueryError) {
+    ) {
         extent = window.extent
         self.partitions = partitions
         self.peers = peers
@@ -25,12 +25,13 @@ struct WindowExtents {
                 groupOfPlace.append(groupStarts.count - 1)
             }
         } else if extent.unit == .range, let key = keys.first, let order = window.orderBy.first {
-            let keyRange = KeyDistance(key, order, partitions)
+            let keyRange = KeyDistance(
+                key: key, order: order, partitions: partitions, zone: window.zone.rules)
             if case .offset(let distance, let isPreceding) = extent.start {
-                starts = try keyRange.places(distance, isPreceding: isPreceding, isStart: true)
+                starts = keyRange.places(distance, isPreceding: isPreceding, isStart: true)
             }
             if case .offset(let distance, let isPreceding) = extent.end {
-                ends = try keyRange.places(distance, isPreceding: isPreceding, isStart: false)
+                ends = keyRange.places(distance, isPreceding: isPreceding, isStart: false)
             }
         }
     }
@@ -81,30 +82,29 @@ private struct KeyDistance {
     let key: Vector
     let order: SortKey
     let partitions: [Range<Int>]
-
-    init(_ key: Vector, _ order: SortKey, _ partitions: [Range<Int>]) {
-        self.key = key
-        self.order = order
-        self.partitions = partitions
-    }
+    /// Whose calendar the days and months of a distance from a timestamp go by.
+    let zone: TimeZoneRules
 
     /// For each place the first one that is not before its key moved by the distance, or the first behind.
-    func places(
-        _ distance: Constant, isPreceding: Bool, isStart: Bool
-    ) throws(QueryError) -> [Int] {
+    func places(_ distance: Constant, isPreceding: Bool, isStart: Bool) -> [Int] {
         var result: [Int] = []
         result.reserveCapacity(key.count)
         // Preceding is towards smaller keys, unless the order is descending.
         let towardsSmaller = isPreceding != order.isDescending
+        var partition = 0..<0
+        var valid = 0..<0
         for place in 0..<key.count {
-            let partition = partitions[place]
+            if partitions[place] != partition {
+                partition = partitions[place]
+                valid = self.valid(partition)
+            }
             guard key.isValid(place) else {
                 // NULLs are peers of each other, and no distance from anything.
-                result.append(nullEnd(partition, isStart: isStart))
+                result.append(Self.nullEnd(partition, valid, isStart: isStart))
                 continue
             }
             let wanted = moved(place, distance, towardsSmaller)
-            var (low, high) = valid(partition)
+            var (low, high) = (valid.lowerBound, valid.upperBound)
             while low < high {
                 let middle = (low + high) / 2
                 let comparison = compare(middle, wanted)
@@ -121,18 +121,19 @@ private struct KeyDistance {
     }
 
     /// The places of a partition whose key is not NULL.
-    private func valid(_ partition: Range<Int>) -> (Int, Int) {
+    private func valid(_ partition: Range<Int>) -> Range<Int> {
         var (low, high) = (partition.lowerBound, partition.upperBound)
         while low < high, !key.isValid(low) { low += 1 }
         while high > low, !key.isValid(high - 1) { high -= 1 }
-        return (low, high)
+        return low..<high
     }
 
-    private func nullEnd(_ partition: Range<Int>, isStart: Bool) -> Int {
-        let (low, high) = valid(partition)
-        let nullsAreFirst = low > partition.lowerBound
-        if isStart { return nullsAreFirst ? partition.lowerBound : high }
-        return nullsAreFirst ? low : partition.upperBound
+    private static func nullEnd(
+        _ partition: Range<Int>, _ valid: Range<Int>, isStart: Bool
+    ) -> Int {
+        let nullsAreFirst = valid.lowerBound > partition.lowerBound
+        if isStart { return nullsAreFirst ? partition.lowerBound : valid.upperBound }
+        return nullsAreFirst ? valid.lowerBound : partition.upperBound
     }
 
     /// A place's key moved by the distance, at the end of its type where it would leave it.
@@ -169,13 +170,16 @@ private struct KeyDistance {
             interval = negated
         }
         let day = CalendarMath.nanosecondsPerDay
-        let moved =
-            key.type == .date
-            ? interval.added(toLocal: time.multipliedReportingOverflow(by: day).partialValue)
-                // Days that are not nearer than that.
-                .map { CalendarMath.floorDivide($0, day) }
-                .map { towardsSmaller && !Self.isWholeDays(interval) ? $0 + 1 : $0 }
-            : interval.added(toLocal: time)
+        let moved: Int64? =
+            switch key.type {
+            case .date:
+                interval.added(toLocal: time.multipliedReportingOverflow(by: day).partialValue)
+                    // Days that are not nearer than that.
+                    .map { CalendarMath.floorDivide($0, day) }
+                    .map { towardsSmaller && !Self.isWholeDays(interval) ? $0 + 1 : $0 }
+            case .timestamp: interval.added(to: time, zone: zone)
+            default: interval.added(toLocal: time)
+            }
         return UInt64(bitPattern: moved ?? end)
     }
 

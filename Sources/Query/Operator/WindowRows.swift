@@ -110,6 +110,7 @@ private struct WindowFunction {
     }
 
     private var count: Int { order.rows.count }
+    private static let what = "the rows of window functions"
 
     func values() throws(QueryError) -> Vector {
         switch window.function {
@@ -131,18 +132,11 @@ private struct WindowFunction {
                 return Double(upTo) / Double(order.partitions[place].count)
             }
         case .ntile: return try tiles()
-        case .lag: return offsetValues(direction: -1)
-        case .lead: return offsetValues(direction: 1)
+        case .lag: return try offsetValues(direction: -1)
+        case .lead: return try offsetValues(direction: 1)
         case .firstValue: return try frameValues { range, _ in range.first }
         case .lastValue: return try frameValues { range, _ in range.last }
-        case .nthValue:
-            let numbers = arguments[1]
-            return try frameValues { range, place in
-                guard numbers.isValid(place) else { return nil }
-                let (index, overflow) = range.lowerBound.addingReportingOverflow(
-                    Int(Int64(bitPattern: numbers.slot(place))) &- 1)
-                return !overflow && range.contains(index) ? index : nil
-            }
+        case .nthValue: return try frameValues(nthPlace)
         case .aggregate(let call): return try aggregated(call)
         }
     }
@@ -196,8 +190,15 @@ private struct WindowFunction {
 
     // MARK: - Values of other rows
 
-    private func offsetValues(direction: Int) -> Vector {
+    private func offsetValues(direction: Int) throws(QueryError) -> Vector {
         var builder = VectorBuilder(window.type, capacity: count)
+        builder.adopt(arguments[0])
+        var defaultBase = 0
+        if arguments.count > 2 {
+            try context.charge(
+                arguments[0].bytes.count + arguments[2].bytes.count, Self.what)
+            defaultBase = builder.adopt(arguments[2])
+        }
         for place in 0..<count {
             var distance = 1
             if arguments.count > 1 {
@@ -207,9 +208,9 @@ private struct WindowFunction {
             let (step, first) = distance.multipliedReportingOverflow(by: direction)
             let (other, second) = place.addingReportingOverflow(step)
             if !first, !second, order.partitions[place].contains(other) {
-                builder.append(other, of: arguments[0])
+                builder.append(other, ofAdopted: arguments[0])
             } else if arguments.count > 2 {
-                builder.append(place, of: arguments[2])
+                builder.append(place, ofAdopted: arguments[2], at: defaultBase)
             } else {
                 builder.appendNull()
             }
@@ -217,80 +218,126 @@ private struct WindowFunction {
         return builder.finish()
     }
 
-    private func frameValues(_ pick: (Range<Int>, Int) -> Int?) throws(QueryError) -> Vector {
-        let extents = try WindowExtents(window, order.partitions, order.peers, order.keys)
-        var builder = VectorBuilder(window.type, capacity: count)
-        for place in 0..<count {
-            if let other = pick(extents.range(place), place) {
-                builder.append(other, of: arguments[0])
-            } else {
-                builder.appendNull()
-            }
+    private func frameValues(
+        _ pick: (Range<Int>, Int) throws(QueryError) -> Int?
+    ) throws(QueryError) -> Vector {
+        let extents = WindowExtents(window, order.partitions, order.peers, order.keys)
+        var picked: [Int] = []
+        picked.reserveCapacity(count)
+        for place in 0..<count { picked.append(try pick(extents.range(place), place) ?? -1) }
+        return arguments[0].gathered(orNull: picked)
+    }
+
+    private func nthPlace(_ range: Range<Int>, _ place: Int) throws(QueryError) -> Int? {
+        guard arguments[1].isValid(place) else { return nil }
+        let number = Int(Int64(bitPattern: arguments[1].slot(place)))
+        guard number > 0 else {
+            throw QueryError(
+                .semantic, "the second argument of nth_value must be greater than zero",
+                at: window.arguments[1].position)
         }
-        return builder.finish()
+        let (index, overflow) = range.lowerBound.addingReportingOverflow(number - 1)
+        return !overflow && range.contains(index) ? index : nil
     }
 
     // MARK: - Aggregates
 
     private func aggregated(_ call: AggregateCall) throws(QueryError) -> Vector {
-        let extents = try WindowExtents(window, order.partitions, order.peers, order.keys)
-        // The arguments in the order of places, as the columns of a frame of their own.
+        let extents = WindowExtents(window, order.partitions, order.peers, order.keys)
+        let (plain, columns) = try arguments(of: call)
+        var sorted = Frame(
+            count: count, columns: columns.map { $0.gathered(order.rows) })
+        sorted.context = context
+        let accumulator = Accumulator(plain, order: nil)
+        return window.extent.start == .unbounded && accumulator.takesValuesOnly
+            ? try growing(sorted, extents, accumulator) : try each(sorted, extents, plain)
+    }
+
+    /// The call as one over the columns of a frame of their own, without its filter: what that leaves out
+    /// is NULL in them.
+    private func arguments(
+        of call: AggregateCall
+    ) throws(QueryError) -> (AggregateCall, [Vector]) {
         var plain = call
-        var columns = try evaluateAll(call.arguments, frame)
         plain.arguments = call.arguments.enumerated().map {
             BoundExpression(.column($0), $1.type, at: $1.position)
         }
-        if let filter = call.filter {
-            plain.filter = BoundExpression(.column(columns.count), .bool, at: filter.position)
-            columns.append(try filter.evaluate(frame))
+        var columns = try evaluateAll(call.arguments, frame).map { $0.expanded() }
+        guard let filter = call.filter else { return (plain, columns) }
+        plain.filter = nil
+        if columns.isEmpty {
+            plain.function = .count
+            plain.arguments = [BoundExpression(.column(0), .int64, at: filter.position)]
+            columns = [Vector(.int64(0), count: count).expanded()]
         }
-        var sorted = Frame(
-            count: count, columns: columns.map { $0.expanded().gathered(order.rows) })
-        sorted.context = context
-        var accumulator = Accumulator(plain, order: nil)
-        let groups =
-            window.extent.start == .unbounded && accumulator.takesValuesOnly && call.filter == nil
-            ? try addGrowing(sorted, extents, to: &accumulator)
-            : try addEach(sorted, extents, to: &accumulator)
-        return try accumulator.finish((groups.last ?? -1) + 1).gathered(groups)
+        let (mask, _) = trueMask(try filter.evaluate(frame))
+        for row in mask.indices where mask[row] == 0 { columns[0].setNull(row) }
+        return (plain, columns)
     }
 
-    /// Each different frame is a group of its own. Returns the group of each place.
-    private func addEach(
-        _ sorted: Frame, _ extents: WindowExtents, to accumulator: inout Accumulator
-    ) throws(QueryError) -> [Int] {
+    /// Each different frame is a group of its own. Some are added at a time, and their states ended before
+    /// those of the next begin.
+    private func each(
+        _ sorted: Frame, _ extents: WindowExtents, _ call: AggregateCall
+    ) throws(QueryError) -> Vector {
+        var results = VectorBuilder(call.type)
         var groups: [Int] = []
         groups.reserveCapacity(count)
         var runs: [GroupRun] = []
         var last: Range<Int>?
-        var group = -1
+        // Groups so far, and how many of them have their results.
+        var (known, ended) = (0, 0)
         var work = 0
+        let workMax =
+            min(Self.workBytesMax, context.memoryBytesMax / 8) / sorted.bytesOfLongestRow
         for place in 0..<count {
             let range = extents.range(place)
             if range != last {
                 last = range
-                group += 1
-                work += range.count
+                work += range.count + 1
                 if !range.isEmpty {
                     runs.append(
-                        GroupRun(start: range.lowerBound, end: range.upperBound, group: group))
+                        GroupRun(
+                            start: range.lowerBound, end: range.upperBound, group: known - ended))
                 }
+                known += 1
             }
-            groups.append(group)
-            guard work > 1 << 20 || place == count - 1 else { continue }
-            work = 0
-            accumulator.resize(group + 1)
-            try accumulator.add(sorted, runs, times: nil, rowSeries: [], slice: 0)
-            runs.removeAll(keepingCapacity: true)
+            groups.append(known - 1)
+            guard work > workMax || place == count - 1 else { continue }
             try context.check()
+            try append(runs, known - ended, sorted, call, to: &results)
+            ended = known
+            work = 0
+            runs.removeAll(keepingCapacity: true)
         }
-        return groups
+        return results.finish().gathered(groups)
+    }
+
+    /// What the states of some frames may take before they are ended.
+    private static var workBytesMax: Int { 8 << 20 }
+
+    private func append(
+        _ runs: [GroupRun], _ groupCount: Int, _ sorted: Frame, _ call: AggregateCall,
+        to results: inout VectorBuilder
+    ) throws(QueryError) {
+        guard groupCount > 0 else { return }
+        var accumulator = Accumulator(call, order: nil)
+        accumulator.resize(groupCount)
+        try accumulator.add(sorted, runs, times: nil, rowSeries: [], slice: 0)
+        let held = accumulator.bytesPerGroup * groupCount + accumulator.looseBytes
+        try context.charge(held, Self.what)
+        let before = results.byteCount
+        results.append(try accumulator.finish(groupCount))
+        try context.charge(results.byteCount - before - held, Self.what)
     }
 
     /// Frames that begin with their partition: each has the rows of the one before, and some more.
-    private func addGrowing(
-        _ sorted: Frame, _ extents: WindowExtents, to accumulator: inout Accumulator
-    ) throws(QueryError) -> [Int] {
+    private func growing(
+        _ sorted: Frame, _ extents: WindowExtents, _ empty: Accumulator
+    ) throws(QueryError) -> Vector {
+        var accumulator = empty
+        let held = count * accumulator.bytesPerGroup
+        try context.charge(held, Self.what)
         var groups: [Int] = []
         groups.reserveCapacity(count)
         var last: Range<Int>?
@@ -324,6 +371,21 @@ private struct WindowFunction {
         } else {
             Accumulator.withRuns(sorted.columns) { grow($0.first) }
         }
-        return groups
+        let results = try accumulator.finish(group + 1)
+        try context.charge(results.byteCount - held, Self.what)
+        return results.gathered(groups)
+    }
+}
+
+extension Frame {
+    /// An estimate of what an aggregate may keep of a row.
+    fileprivate var bytesOfLongestRow: Int {
+        columns.reduce(8) { sum, column in
+            guard column.type.usesBytes else { return sum + 8 }
+            let lengths = (0..<column.count).lazy.map { row in
+                column.isValid(row) ? StringSlot(rawValue: column.slot(row)).length : 0
+            }
+            return sum + 8 + (lengths.max() ?? 0)
+        }
     }
 }

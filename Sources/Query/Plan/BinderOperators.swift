@@ -304,8 +304,17 @@ extension Binder {
             if !keeps { items[index] = try coerce(items[index], to: type) }
             items[index] = narrowedLiteral(items[index], like: value)
         }
-        return BoundExpression(.inList(value, items, negated: negated), .bool, at: position)
+        let constants = items.compactMap(\.constant)
+        guard items.count > Self.comparedItemsMax, constants.count == items.count else {
+            return BoundExpression(.inList(value, items, negated: negated), .bool, at: position)
+        }
+        var set = ConstantSet(value.type)
+        for constant in constants { set.insert(0, of: Vector(constant, count: 1)) }
+        return BoundExpression(.inSet(value, set, negated: negated), .bool, at: position)
     }
+
+    /// Items of an IN that are compared one by one.
+    private static var comparedItemsMax: Int { 8 }
 
     func bindCase(
         _ expression: CaseExpression, at position: SourcePosition

@@ -7,6 +7,8 @@ internal import ApusStorage
 struct SubqueryRunner {
     /// - Parameter rowsMax: Rows that are wanted at most.
     var rows: (_ plan: QueryPlan, _ rowsMax: Int) throws(QueryError) -> Frame
+    /// The statement's.
+    let context: QueryContext
 }
 
 extension Binder {
@@ -71,12 +73,26 @@ extension Binder {
         try oneColumn(plan, at: position)
         let rows = try runner.rows(plan, .max)
         guard rows.count > 0 else { return BoundExpression(.bool(negated), at: position) }
-        var seen: Set<Constant> = []
-        var list: [BoundExpression] = []
-        for row in 0..<rows.count {
-            let value = rows.columns[0].constant(row)
-            if seen.insert(value).inserted { list.append(BoundExpression(value, at: position)) }
+        var item = BoundExpression(.column(0), rows.columns[0].type, at: position)
+        var value = operand.isUntyped ? try coerce(operand, to: item.type) : operand
+        guard let type = commonType(value.type, item.type) else {
+            throw mismatch(value, item, "IN", at: position)
         }
-        return try bindIn(operand, list, negated, at: position)
+        // Integers of both kinds compare by value as they are.
+        if !(value.type.isInteger && item.type.isInteger) {
+            value = try coerce(value, to: type)
+            item = try coerce(item, to: type)
+        }
+        let items = try item.evaluate(rows)
+        var set = ConstantSet(value.type)
+        var chargedBytes = 0
+        for row in 0..<items.count {
+            set.insert(row, of: items)
+            guard row % 4_096 == 4_095 || row == items.count - 1 else { continue }
+            try runner.context.check()
+            try runner.context.charge(set.byteCount - chargedBytes, "the values of IN")
+            chargedBytes = set.byteCount
+        }
+        return BoundExpression(.inSet(value, set, negated: negated), .bool, at: position)
     }
 }

@@ -37,7 +37,7 @@ extension Binder {
             do throws(QueryError) {
                 _ = try TimeZoneRules.named(constant.text)
             } catch {
-                throw QueryError(error.code, error.message, at: zone.position, hint: error.hint)
+                throw error.at(zone.position)
             }
         }
         var time = try coerceToTime(operand, "AT TIME ZONE")
@@ -99,8 +99,7 @@ extension Binder {
                     offset: offset)
             }
         } catch {
-            throw QueryError(
-                error.code, error.message, at: arguments[0].position, hint: error.hint)
+            throw error.at(arguments[0].position)
         }
         let type: ResultType = time.type == .date ? .timestampLocal : time.type
         return BoundExpression(.bucket(BucketRule(bucket, name: name), time), type, at: position)
@@ -116,7 +115,7 @@ extension Binder {
         do throws(QueryError) {
             return try TimeZoneRules.named(name)
         } catch {
-            throw QueryError(error.code, error.message, at: position, hint: error.hint)
+            throw error.at(position)
         }
     }
 

@@ -52,6 +52,8 @@ package struct BoundExpression: Hashable, Sendable {
         case timeArithmetic(TimeOperator, BoundExpression, BoundExpression, zone: ZoneHandle)
         /// All of one type.
         case inList(BoundExpression, [BoundExpression], negated: Bool)
+        /// More constants than are worth a comparison each.
+        case inSet(BoundExpression, ConstantSet, negated: Bool)
         case like(
             BoundExpression, pattern: BoundExpression, escape: BoundExpression?, ignoresCase: Bool,
             negated: Bool)
@@ -128,7 +130,7 @@ extension BoundExpression {
         switch kind {
         case .constant, .column, .aggregate, .gapFilled, .windowValue: []
         case .not(let a), .isTest(let a, _, _), .negate(let a), .cast(let a, _), .bucket(_, let a),
-            .extract(_, let a, _):
+            .extract(_, let a, _), .inSet(let a, _, _):
             [a]
         case .and(let list), .or(let list), .coalesce(let list), .call(_, let list): list
         case .compare(_, let a, let b), .isDistinct(let a, let b, _), .arithmetic(_, let a, let b),
@@ -181,6 +183,8 @@ extension BoundExpression {
                 try body(a), pattern: try body(b), ignoresCase: ignoresCase, negated: negated)
         case .inList(let a, let list, let negated):
             result.kind = .inList(try body(a), try all(list), negated: negated)
+        case .inSet(let a, let set, let negated):
+            result.kind = .inSet(try body(a), set, negated: negated)
         case .like(let a, let pattern, let escape, let ignoresCase, let negated):
             var newEscape: BoundExpression?
             if let escape { newEscape = try body(escape) }

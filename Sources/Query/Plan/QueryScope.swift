@@ -102,46 +102,53 @@ final class QueryScope {
     /// Nil if there is no such column.
     func resolve(_ reference: ColumnReference) throws(QueryError) -> ScopeColumn? {
         let among = try relations(for: reference)
+        guard let column = try column(reference.name, reference.kind, among) else { return nil }
+        if reference.kind == nil { relations[column.relation].notice(column.column) }
+        return column
+    }
+
+    /// The column of neighbouring relations, for USING.
+    func resolve(_ name: Identifier, in range: Range<Int>) throws(QueryError) -> ScopeColumn {
+        guard let column = try column(name, nil, Array(range)) else {
+            throw unknownColumn(ColumnReference(name: name), in: range)
+        }
+        return column
+    }
+
+    /// The one column of that name, or of those that joins made equal the first; nil if there is none.
+    private func column(
+        _ name: Identifier, _ kind: ColumnKind?, _ among: [Int]
+    ) throws(QueryError) -> ScopeColumn? {
         var found: [ScopeColumn] = []
-        var fitting: [String] = []
         for index in among {
-            switch NameResolution.match(
-                reference.name, in: relations[index].columns(reference.kind))
-            {
+            let candidates = relations[index].columns(kind)
+            switch NameResolution.match(name, in: candidates) {
             case .found(let column):
+                // A query's columns may repeat a name.
+                guard NameResolution.all(name, in: candidates).count == 1 else {
+                    throw QueryError(
+                        .ambiguous,
+                        "`\(name.text)` is several columns of \(relations[index].title)",
+                        at: name.position, hint: "give them different names there: … AS name")
+                }
                 found.append(ScopeColumn(relation: index, column: column))
-                fitting.append(relations[index].name)
-            case .ambiguous(let names): throw NameResolution.ambiguous(reference.name, names)
+            case .ambiguous(let names): throw NameResolution.ambiguous(name, names)
             case .missing: continue
             }
         }
         guard let first = found.first else { return nil }
         let others = merged.first { $0.column == first || $0.others.contains(first) }
-        let isOne =
-            found.dropFirst().allSatisfy { others?.others.contains($0) ?? false }
-            || prefersFirstTime && first == time
-        guard isOne else {
+        guard
+            found.dropFirst().allSatisfy({ others?.others.contains($0) ?? false })
+                || prefersFirstTime && first == time
+        else {
             throw QueryError(
-                .ambiguous, "`\(reference.name.text)` is a column of several tables",
-                at: reference.position,
+                .ambiguous, "`\(name.text)` is a column of several tables", at: name.position,
                 hint: "write "
-                    + fitting.prefix(3).map { "\($0).\(reference.name.text)" }
+                    + found.prefix(3).map { "\(relations[$0.relation].name).\(name.text)" }
                     .joined(separator: " or "))
         }
-        if reference.kind == nil { relations[first.relation].notice(first.column) }
         return first
-    }
-
-    /// The column of one relation, for USING.
-    func resolve(_ name: Identifier, in range: Range<Int>) throws(QueryError) -> ScopeColumn {
-        for index in range {
-            switch NameResolution.match(name, in: relations[index].columns(nil)) {
-            case .found(let column): return ScopeColumn(relation: index, column: column)
-            case .ambiguous(let names): throw NameResolution.ambiguous(name, names)
-            case .missing: continue
-            }
-        }
-        throw unknownColumn(ColumnReference(name: name), in: range)
     }
 
     private func relations(for reference: ColumnReference) throws(QueryError) -> [Int] {

@@ -41,7 +41,7 @@ extension SelectPlanner {
         do throws(QueryError) {
             bucket = try .timeBucket(width: sample.width, zone: zone, offset: sample.offset)
         } catch {
-            throw QueryError(error.code, error.message, at: sample.widthPosition, hint: error.hint)
+            throw error.at(sample.widthPosition)
         }
         let rule = BucketRule(bucket, name: "sample by")
         let time = scope.expression(

@@ -84,7 +84,7 @@ extension SelectPlanner {
         do throws(QueryError) {
             regex = try RegexPattern(pattern, ignoresCase: false)
         } catch {
-            throw QueryError(error.code, error.message, at: position, hint: error.hint)
+            throw error.at(position)
         }
         let fitting = columns.filter { regex.matches(scope.name(of: $0)) }
         guard !fitting.isEmpty else {
@@ -107,7 +107,11 @@ extension SelectPlanner {
             preconditionFailure("BUG: an item is a column or an expression")
         }
         var bound = try binder.bind(expression)
-        if bound.isUntyped { bound = try binder.coerce(bound, to: .string) }
+        if bound.isUntyped {
+            bound = try binder.coerce(bound, to: .string)
+            // The other side of a UNION may still give it another type.
+            bound.isUntyped = true
+        }
         return bound
     }
 

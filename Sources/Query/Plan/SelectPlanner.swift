@@ -84,6 +84,19 @@ struct SelectPlanner {
         var groups = false
         /// Aggregates of the select list, which come first.
         var selectedAggregateCount = 0
+
+        /// Replaces the expressions of all clauses behind grouping.
+        mutating func replaceAll(
+            _ body: (BoundExpression) throws(QueryError) -> BoundExpression
+        ) throws(QueryError) {
+            outputs = try outputs.map { bound throws(QueryError) in try body(bound) }
+            having = try having.map { bound throws(QueryError) in try body(bound) }
+            qualify = try qualify.map { bound throws(QueryError) in try body(bound) }
+            distinctOn = try distinctOn.map { bound throws(QueryError) in try body(bound) }
+            for index in sortKeys.indices {
+                sortKeys[index].expression = try body(sortKeys[index].expression)
+            }
+        }
     }
 
     func plan(_ select: SelectStatement) throws(QueryError) -> SelectPlan {
@@ -106,11 +119,12 @@ struct SelectPlanner {
         if draft.groups || isDistinctAlone {
             try planGrouping(select, &draft, binder, &plan)
             plan.fill = try fillPlan(sample, draft, binder)
+            if plan.fill == nil { try showIntervals(&draft, binder, &plan) }
         } else {
             plan.isDistinct = select.isDistinct
         }
         if plan.isDistinct { try checkOrderOfDistinct(draft) }
-        planWindows(&draft, binder, &plan)
+        try planWindows(&draft, binder, &plan)
         plan.outputs = draft.outputs
         plan.outputNames = draft.names
         plan.having = draft.having
@@ -177,15 +191,7 @@ struct SelectPlanner {
             func after(_ bound: BoundExpression) throws(QueryError) -> BoundExpression {
                 try binder.afterGrouping(bound, keys: keys)
             }
-            draft.outputs = try draft.outputs.map { bound throws(QueryError) in try after(bound) }
-            draft.having = try draft.having.map { bound throws(QueryError) in try after(bound) }
-            draft.qualify = try draft.qualify.map { bound throws(QueryError) in try after(bound) }
-            draft.distinctOn = try draft.distinctOn.map { bound throws(QueryError) in
-                try after(bound)
-            }
-            for index in draft.sortKeys.indices {
-                draft.sortKeys[index].expression = try after(draft.sortKeys[index].expression)
-            }
+            try draft.replaceAll(after)
             try binder.mapWindows { bound throws(QueryError) in try after(bound) }
             plan.isDistinct = select.isDistinct
         } else {
@@ -201,6 +207,23 @@ struct SelectPlanner {
             keys: draft.keys, aggregates: binder.aggregates,
             timeSlot: needsTime ? binder.scope.flatMap { scope in scope.time.map(scope.slot) } : nil
         )
+    }
+
+    /// Equal intervals may be written in several ways. Their key is none of them; one of the group's own is
+    /// shown.
+    private func showIntervals(
+        _ draft: inout Draft, _ binder: Binder, _ plan: inout SelectPlan
+    ) throws(QueryError) {
+        for (index, key) in draft.keys.enumerated() where key.type == .interval {
+            let call = AggregateCall(function: .anyValue, argument: key, type: .interval)
+            let column = draft.keys.count + binder.addAggregate(call)
+            func shown(_ bound: BoundExpression) -> BoundExpression {
+                bound.withColumn(index, as: column)
+            }
+            try draft.replaceAll(shown)
+            try binder.mapWindows(shown)
+        }
+        plan.grouping?.aggregates = binder.aggregates
     }
 
     // MARK: - Rows

@@ -236,6 +236,10 @@ extension SeriesPredicate.Leaf {
             guard case .column = operand.kind else { return nil }
             constants = list
             isNegated = negated
+        case .inSet(let operand, let set, let negated):
+            guard case .column = operand.kind else { return nil }
+            return Values(
+                texts: Array(set.texts), isNegated: negated != wantsFalse, hasNull: set.hasNull)
         default: return nil
         }
         var result = Values(texts: [], isNegated: isNegated != wantsFalse, hasNull: false)

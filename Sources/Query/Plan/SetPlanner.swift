@@ -19,7 +19,11 @@ extension SelectPlanner {
             var type = a[index].type
             if left.isNull(index) {
                 type = b[index].type
-            } else if !right.isNull(index), type != b[index].type {
+            } else if right.isNull(index) || right.literal(index) != nil {
+                // A literal takes the type of the other side.
+            } else if left.literal(index) != nil {
+                type = b[index].type
+            } else if type != b[index].type {
                 guard let common = binder.commonType(type, b[index].type) else {
                     throw QueryError(
                         .semantic,
@@ -31,8 +35,8 @@ extension SelectPlanner {
             }
             columns.append(ResultColumn(name: a[index].name, type: type))
         }
-        left = converted(left, to: columns)
-        right = converted(right, to: columns)
+        left = try converted(left, to: columns, binder)
+        right = try converted(right, to: columns, binder)
         var plan = SetPlan(
             kind: operation.kind, isAll: operation.isAll, left: left, right: right,
             columns: columns)
@@ -42,17 +46,22 @@ extension SelectPlanner {
         return plan
     }
 
-    private func converted(_ plan: QueryPlan, to columns: [ResultColumn]) -> QueryPlan {
+    private func converted(
+        _ plan: QueryPlan, to columns: [ResultColumn], _ binder: Binder
+    ) throws(QueryError) -> QueryPlan {
         let own = plan.resultColumns
         guard zip(own, columns).contains(where: { $0.type != $1.type }) else { return plan }
         var outer = SelectPlan()
         outer.source = .query(plan, columns: Array(own.indices))
         outer.outputNames = columns.map(\.name)
-        outer.outputs = columns.indices.map { index in
+        outer.outputs = try columns.indices.map { index throws(QueryError) in
             let column = BoundExpression(.column(index), own[index].type, at: .start)
             if own[index].type == columns[index].type { return column }
             if plan.isNull(index) {
                 return BoundExpression(Constant(nullOf: columns[index].type), at: .start)
+            }
+            if let literal = plan.literal(index) {
+                return try binder.coerce(literal, to: columns[index].type)
             }
             return BoundExpression(
                 .cast(column, zone: session.zone), columns[index].type, at: .start)
@@ -64,7 +73,7 @@ extension SelectPlanner {
     private func sortKeys(
         _ operation: SetOperation, _ plan: SetPlan
     ) throws(QueryError) -> [SortKey] {
-        guard !operation.orderBy.isEmpty else { return [] }
+        guard !operation.orderBy.isEmpty || operation.ordersByAll != nil else { return [] }
         let relation = try QueryRelation(plan: .set(plan), name: "", columnNames: [])
         let scope = QueryScope([relation])
         let outputs = plan.columns.indices.map { index in
@@ -72,7 +81,7 @@ extension SelectPlanner {
         }
         let binder = Binder(session: session, scope: scope)
         binder.clause = "ORDER BY"
-        var keys: [SortKey] = []
+        var keys = operation.ordersByAll.map { all in outputs.map { SortKey($0, all) } } ?? []
         for item in operation.orderBy {
             let key: BoundExpression
             if let output = try ordinal(item.expression, outputs, "ORDER BY") {
@@ -87,10 +96,19 @@ extension SelectPlanner {
 }
 
 extension QueryPlan {
+    /// A quoted literal that has not met its type yet, if that is what a column is.
+    fileprivate func literal(_ column: Int) -> BoundExpression? {
+        guard case .select(let plan) = self, !plan.isDistinct, plan.outputs[column].isUntyped else {
+            return nil
+        }
+        return plan.outputs[column]
+    }
+
     /// Whether a column is nothing but a NULL without a type.
     fileprivate func isNull(_ column: Int) -> Bool {
         switch self {
-        case .select(let plan): plan.outputs[column].constant?.isNull ?? false
+        case .select(let plan):
+            plan.outputs[column].isUntyped && plan.outputs[column].constant?.isNull ?? false
         case .set(let plan): plan.left.isNull(column) && plan.right.isNull(column)
         }
     }

@@ -28,6 +28,8 @@ struct WindowCall: Hashable {
     var partitionBy: [BoundExpression]
     var orderBy: [SortKey]
     var extent: Extent
+    /// Whose days and months a distance in time goes by.
+    var zone: ZoneHandle
     var type: ResultType
 
     /// The call with every expression replaced.
@@ -85,7 +87,7 @@ extension Binder {
         let window = WindowCall(
             function: function, arguments: arguments,
             partitionBy: try bindAll(specification.partitionBy), orderBy: orderBy,
-            extent: try extent(specification.extent, orderBy), type: type)
+            extent: try extent(specification.extent, orderBy), zone: session.zone, type: type)
         let index = windows.firstIndex(of: window) ?? windows.count
         if index == windows.count { windows.append(window) }
         return BoundExpression(.windowValue(index), type, at: position)
@@ -294,19 +296,15 @@ extension WindowSpecification.Bound {
 
 extension SelectPlanner {
     /// Numbers the columns that window functions add behind those that are there.
-    func planWindows(_ draft: inout Draft, _ binder: Binder, _ plan: inout SelectPlan) {
+    func planWindows(
+        _ draft: inout Draft, _ binder: Binder, _ plan: inout SelectPlan
+    ) throws(QueryError) {
         guard !binder.windows.isEmpty else { return }
         let base =
             plan.grouping.map { grouping in
                 grouping.keys.count + (plan.fill?.columns.count ?? grouping.aggregates.count)
             } ?? binder.scope?.used.count ?? 0
-        draft.outputs = draft.outputs.map { $0.withWindows(from: base) }
-        draft.qualify = draft.qualify?.withWindows(from: base)
-        draft.distinctOn = draft.distinctOn.map { $0.withWindows(from: base) }
-        for index in draft.sortKeys.indices {
-            draft.sortKeys[index].expression =
-                draft.sortKeys[index].expression.withWindows(from: base)
-        }
+        try draft.replaceAll { $0.withWindows(from: base) }
         plan.windows = binder.windows
     }
 }

@@ -128,15 +128,16 @@ struct StatementExecution {
         let (engine, context, strict) = (engine, context, strict)
         return SelectPlanner(
             engine: engine, session: session,
-            subqueries: SubqueryRunner { plan, rowsMax throws(QueryError) in
-                var rows = FrameCollector(
-                    plan.resultColumns.map(\.type), context, "the rows of a subquery",
-                    rowsMax: rowsMax)
-                var report = ExecutionReport()
-                _ = try engine.run(
-                    plan, snapshot, context, strict: strict, &report, into: &rows)
-                return rows.finish()
-            })
+            subqueries: SubqueryRunner(
+                rows: { plan, rowsMax throws(QueryError) in
+                    var rows = FrameCollector(
+                        plan.resultColumns.map(\.type), context, "the rows of a subquery",
+                        rowsMax: rowsMax)
+                    var report = ExecutionReport()
+                    _ = try engine.run(
+                        plan, snapshot, context, strict: strict, &report, into: &rows)
+                    return rows.finish()
+                }, context: context))
     }
 
     /// The tables that a query names, as far as there are such; the planner says what is wrong with others.

@@ -3,7 +3,35 @@
 import Apus
 import ApusQuery
 import ApusStorage
+import Foundation
 import Testing
+
+/// Notes the longest strings of an answer's batches.
+private struct WidthSink: ResultSink {
+    var stringBytesMax = 0
+    var rowCount = 0
+
+    mutating func begin(_ columns: [ResultColumn]) throws(QueryError) {}
+
+    mutating func append(_ batch: ResultBatch) throws(QueryError) {
+        rowCount += batch.rowCount
+        for column in batch.columns {
+            stringBytesMax = max(stringBytesMax, column.stringBytes.count)
+        }
+    }
+}
+
+/// Takes its time over each batch.
+private struct SlowSink: ResultSink {
+    var batchCount = 0
+
+    mutating func begin(_ columns: [ResultColumn]) throws(QueryError) {}
+
+    mutating func append(_ batch: ResultBatch) throws(QueryError) {
+        batchCount += 1
+        usleep(200_000)
+    }
+}
 
 struct BudgetTests {
     private func withStore(
@@ -76,6 +104,100 @@ struct BudgetTests {
                 #expect(code(runner, sql, timeout: 1) == .timeout, "\(condition)")
                 let values = "SHOW TAG VALUES FROM w WITH KEY = host WHERE \(condition)"
                 #expect(code(runner, values, timeout: 1) == .timeout, "\(condition)")
+            }
+        }
+    }
+
+    @Test func `states and results of windows are within the budget and the time`() async throws {
+        try await withStore { runner in
+            var options = QueryOptions()
+            options.memoryBytesMax = 24 << 20
+            // Two thousand values a frame, of which few frames are held at once.
+            let sliding = "median(v) OVER (ORDER BY time ROWS 2000 PRECEDING)"
+            #expect(code(runner, "SELECT \(sliding) FROM t", options: options) == nil)
+            // Results that grow with every row.
+            let joined = "SELECT string_agg(host, ',') OVER (ORDER BY time) FROM t"
+            #expect(code(runner, joined, options: options) == .budget)
+            #expect(
+                code(runner, "SELECT median(v) OVER (ORDER BY time) FROM t", timeout: 50)
+                    == .timeout)
+        }
+    }
+
+    @Test func `strings that rows share are there once`() async throws {
+        try await withStore { runner in
+            let text = String(repeating: "x", count: 60_000)
+            _ = try await runner.store.write(lines: "w s=\"\(text)\",n=1i 0\n")
+            let row = "(SELECT s FROM w)"
+            for sql in [
+                "SELECT last(s) FROM w SAMPLE BY 1s FROM '1970-01-01' TO '1970-01-01 02:00' FILL(PREV)",
+                "SELECT s, count(*) FROM w SAMPLE BY 1s FROM '1970-01-01' TO '1970-01-01 02:00' FILL(NULL)",
+                "SELECT w.s FROM t JOIN w ON true", "SELECT w.s FROM t LEFT JOIN w ON w.n = t.v",
+                "SELECT w.s FROM t ASOF JOIN w",
+                "SELECT w.s FROM t JOIN w ON true ORDER BY t.v LIMIT 3000",
+                "SELECT first_value(s) OVER (ORDER BY v) FROM t JOIN w ON true",
+                "SELECT lag(s, 1, \(row)) OVER (ORDER BY v) FROM t JOIN w ON true",
+                "SELECT s FROM (SELECT w.s, t.v FROM t JOIN w ON true) x ORDER BY v",
+            ] {
+                var options = QueryOptions()
+                options.memoryBytesMax = 24 << 20
+                let engine = QueryEngine(storage: runner.store.engine, options: options)
+                var sink = WidthSink()
+                _ = try engine.run(
+                    QueryRequest(sql: sql), cancellation: QueryCancellation(), into: &sink)
+                #expect(sink.stringBytesMax < 1 << 20, "\(sql)")
+                #expect(sink.rowCount >= 3_000, "\(sql)")
+            }
+        }
+    }
+
+    @Test func `the values of IN are within the budget`() async throws {
+        try await withStore { runner in
+            var options = QueryOptions()
+            options.memoryBytesMax = 400_000
+            let sql = "SELECT count(*) FROM t WHERE v IN (SELECT v FROM t)"
+            #expect(code(runner, sql, options: options) == .budget)
+            options.memoryBytesMax = 2_000_000
+            #expect(code(runner, sql, options: options) == nil)
+            let count = try runner.query("SELECT count(*) FROM t WHERE v / 2 IN (SELECT v FROM t)")
+            #expect(count.rows == [["10000"]])
+        }
+    }
+
+    @Test func `RANGE over many NULLs takes no longer than over others`() async throws {
+        let lines = (0..<200_000).map { "k \($0 < 10 ? "v=1i," : "")n=1i \($0)\n" }.joined()
+        try await withTemporaryStore { store in
+            _ = try await store.write(lines: lines)
+            let runner = ScriptRunner(store: store, state: .head)
+            let started = ContinuousClock.now
+            let range = "RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING"
+            let rows = try runner.query(
+                "SELECT sum(n) OVER (ORDER BY v \(range)) AS s FROM k ORDER BY s LIMIT 11"
+            ).rows
+            #expect(rows[9] == ["10"] && rows[10] == ["199990"])
+            #expect(ContinuousClock.now - started < .seconds(10))
+        }
+    }
+
+    @Test func `rows that are handed on look at the clock`() async throws {
+        try await withStore { runner in
+            for sql in [
+                "SELECT v FROM t ORDER BY v", "SELECT v, count(*) FROM t GROUP BY v",
+                "SELECT v FROM t UNION ALL SELECT v FROM t",
+                "SELECT count(*) FROM t SAMPLE BY 1us FILL(0)",
+            ] {
+                var request = QueryRequest(sql: sql)
+                request.timeoutMilliseconds = 300
+                var sink = SlowSink()
+                var code: QueryError.Code?
+                do throws(QueryError) {
+                    _ = try runner.store.queries.run(
+                        request, cancellation: QueryCancellation(), into: &sink)
+                } catch {
+                    code = error.code
+                }
+                #expect(code == .timeout, "\(sql)")
+                #expect(sink.batchCount < 5, "\(sql)")
             }
         }
     }
