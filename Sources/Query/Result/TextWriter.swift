@@ -100,9 +100,14 @@ package final class TextWriter {
     }
 
     /// The shortest decimal that reads back as the same number. Finite numbers only. 5 ns for numbers that
-    /// have six digits behind the point at most, 60 for others.
+    /// have six digits behind the point at most, 20 for others of common size, 60 for the rest.
     package func double(_ value: Double) {
-        if !shortDecimal(value) { text(value.description) }
+        if shortDecimal(value) { return }
+        guard value.magnitude >= 1e-4, ShortestDecimal.range.contains(value.magnitude) else {
+            return text(value.description)
+        }
+        if value < 0 { byte(0x2D) }
+        shortest(value.magnitude)
     }
 
     /// Writes a number if it is one of millionths, below 10⁹, as `description` would.
