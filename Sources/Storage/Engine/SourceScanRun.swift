@@ -30,6 +30,8 @@ struct ScanRun: ~Copyable {
     let gathered: RowBuffer
     let interleaving = Interleaving()
     var merge = MergeState()
+    /// The last that statistics were wanted of.
+    private var bucket: Range<Int64> = 0..<0
 
     /// - Parameter span: Within that of the plan.
     init(
@@ -182,6 +184,15 @@ struct ScanRun: ~Copyable {
         try flush(series, into: &consumer, &counters)
     }
 
+    /// Whether the statistics of rows between two times tell enough. Neighbours mostly share a bucket.
+    private mutating func isInOneBucket(_ first: Int64, _ last: Int64) -> Bool {
+        if !bucket.contains(first) {
+            guard let buckets = plan.request.summaries else { return false }
+            bucket = buckets.span(of: first)
+        }
+        return bucket.contains(first) && bucket.contains(last)
+    }
+
     /// A slice that overlaps no other.
     private mutating func scanLone<Consumer: ScanConsumer>(
         _ index: Int, _ series: UInt32, into consumer: inout Consumer,
@@ -191,9 +202,8 @@ struct ScanRun: ~Copyable {
         switch slice.kind {
         case .block:
             let input = segments[slice.input].input
-            if let buckets = plan.request.summaries, !isLatest, slice.isFirstExact,
-                slice.isLastExact,
-                buckets.hold(slice.first, slice.last),
+            if !isLatest, slice.isFirstExact, slice.isLastExact,
+                isInOneBucket(slice.first, slice.last),
                 let statistics = input.summary(of: slice.block, types: plan.fieldTypes)
             {
                 guard bounds.isEmpty || input.mayMatch(bounds, block: slice.block) else {

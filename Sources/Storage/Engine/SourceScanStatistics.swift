@@ -96,18 +96,19 @@ extension SegmentInput {
 }
 
 extension SummaryBuckets {
-    /// Whether two times lie in one bucket.
-    func hold(_ first: Int64, _ last: Int64) -> Bool {
-        guard case .fixed(let origin, let width) = self else { return true }
-        guard width > 0 else { return false }
-        let (start, startOverflows) = first.subtractingReportingOverflow(origin)
-        let (end, endOverflows) = last.subtractingReportingOverflow(origin)
-        guard !startOverflows, !endOverflows else { return false }
-        return Self.floorDivide(start, width) == Self.floorDivide(end, width)
-    }
-
-    private static func floorDivide(_ value: Int64, _ width: Int64) -> Int64 {
-        let quotient = value / width
-        return value % width < 0 ? quotient - 1 : quotient
+    /// The bucket that a time lies in; empty where it would reach beyond the range of times.
+    func span(of time: Int64) -> Range<Int64> {
+        switch self {
+        case .whole: return .min ..< .max
+        case .spans(let find): return find(time)
+        case .fixed(let origin, let width):
+            guard width > 0 else { return time..<time }
+            let (distance, tooFar) = time.subtractingReportingOverflow(origin)
+            let rest = distance % width
+            let (start, tooEarly) = time.subtractingReportingOverflow(
+                rest < 0 ? rest + width : rest)
+            let (end, tooLate) = start.addingReportingOverflow(width)
+            return tooFar || tooEarly || tooLate ? time..<time : start..<end
+        }
     }
 }

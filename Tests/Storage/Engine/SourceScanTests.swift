@@ -159,11 +159,14 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
             var request = randomRequest(&random)
             request.fields.removeAll { $0 == 20 && seed % 4 != 0 }
             let width = Int64(1 + random.below(2_000)) * ScanTable.second
+            let origin = Int64(random.below(100))
             let buckets: SummaryBuckets =
                 random.oneIn(2)
-                ? .whole
-                : .fixed(originNanoseconds: Int64(random.below(100)), widthNanoseconds: width)
+                ? .whole : .fixed(originNanoseconds: origin, widthNanoseconds: width)
             request.summaries = buckets
+            if case .fixed = buckets, random.oneIn(2) {
+                request.summaries = .spans { buckets.span(of: $0) }
+            }
             var counters = ScanCounters()
             let found = try collect(table, request, &random, counters: &counters)
             var expected = table.expected(request)
