@@ -165,7 +165,11 @@ private func isEqual(_ left: Rows, _ right: Rows) -> Bool {
                 ? .whole : .fixed(originNanoseconds: origin, widthNanoseconds: width)
             request.summaries = buckets
             if case .fixed = buckets, random.oneIn(2) {
-                request.summaries = .spans { buckets.span(of: $0) }
+                request.summaries = .spans { time in
+                    let start = origin + (time - origin - (width - 1)) / width * width
+                    let floor = time >= origin ? origin + (time - origin) / width * width : start
+                    return floor..<floor + width
+                }
             }
             var counters = ScanCounters()
             let found = try collect(table, request, &random, counters: &counters)
