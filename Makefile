@@ -175,7 +175,7 @@ bench-cardinality: build bench-tool
 	python3 -B Benchmarks/Cardinality/cardinality.py $(INGEST_TOOLS) \
 	  --result Benchmarks/Results/cardinality $(CARDINALITY)
 
-# Some 4 GB of disk, and 12 GiB of memory for what a query's default budget refuses.
+# Some 4 GB of disk, and 6 GiB of memory for what a query's default budget refuses.
 YEAR ?=
 bench-year: build bench-tool
 	mkdir -p $(BENCH_SCRATCH)/peers

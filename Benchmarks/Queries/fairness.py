@@ -119,6 +119,21 @@ def peak(options, path):
             return json.load(file)["valuesPerSecond"]
 
 
+def threads(pid):
+    """By name, what the server's threads have had of a core and waited for one, in seconds, and how often they got it."""
+    found = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/comm") as name, open(f"/proc/{pid}/task/{thread}/schedstat") as counts:
+                kind = name.read().strip().partition("-#")[0]
+                ran, waited, times = (int(word) for word in counts.read().split())
+        except OSError:
+            continue
+        old = found.get(kind, (0, 0, 0))
+        found[kind] = (old[0] + ran / 1e9, old[1] + waited / 1e9, old[2] + times)
+    return found
+
+
 def figures(times):
     times = sorted(times)
     return {"p50": percentile(times, 50), "p95": percentile(times, 95), "p99": percentile(times, 99), "max": times[-1]}
@@ -134,13 +149,14 @@ def stage(options, engine, folder, heavy, live, pace):
         others[0].start()
     load = loader(options, engine, live, folder, pace) if pace else None
     time.sleep(2)
-    cpu, begin = engine.cpu(), time.monotonic()
+    before, begin = threads(engine.process.pid), time.monotonic()
     askers = [Asker(options, engine.client.port, number) for number in range(CONNECTIONS)]
     for asker in askers:
         asker.start()
     for asker in askers:
         asker.join()
-    used = (engine.cpu() - cpu) / (time.monotonic() - begin)
+    after, passed = threads(engine.process.pid), time.monotonic() - begin
+    used = {name: [new - old for new, old in zip(counts, before.get(name, (0, 0, 0)))] for name, counts in after.items()}
     ended.set()
     heavy_times = []
     for process in others:
@@ -155,8 +171,10 @@ def stage(options, engine, folder, heavy, live, pace):
         raise RuntimeError(failures[0])
     found = [entry for asker in askers for entry in asker.times]
     queries = [entry for entry in found if entry[0] != "ping"]
-    result = {"serverCores": used, "queries": len(queries), "ms": figures([entry[1] for entry in queries]),
+    result = {"serverCores": sum(ran for ran, _, _ in used.values()) / passed, "queries": len(queries), "ms": figures([entry[1] for entry in queries]),
               "inServerMs": figures([entry[2] for entry in queries]),
+              "threads": {name: {"cores": ran / passed, "waitMs": waited * 1e3 / max(1, times), "times": times}
+                          for name, (ran, waited, times) in used.items() if times},
               "byKind": {kind: figures([entry[1] for entry in found if entry[0] == kind]) for kind in KINDS}}
     if heavy_times:
         result["heavySeconds"] = [seconds for seconds, _ in heavy_times]
@@ -216,6 +234,12 @@ def text(report):
         cells += [f"{ingest['valuesPerSecond'] / 1e6:.1f} M", f"{ingest['ms']['p50']:.1f} / {ingest['ms']['p99']:.1f}",
                   f"{ingest['retriedBodies']}"] if ingest else ["", "", ""]
         lines.append(f"| {name} | {found['serverCores']:.2f} | " + " | ".join(cells) + " |")
+    names = sorted({name for found in report["stages"].values() for name in found["threads"]})
+    lines += ["", "Threads of the server: cores that they took, and the mean wait for one, in milliseconds.", "",
+              "| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+    for name, found in report["stages"].items():
+        cells = [found["threads"].get(thread, {"cores": 0, "waitMs": 0}) for thread in names]
+        lines.append(f"| {name} | " + " | ".join(f"{cell['cores']:.3f}, {cell['waitMs']:.2f}" for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 

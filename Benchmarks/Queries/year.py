@@ -280,7 +280,7 @@ def main():
     parser.add_argument("--hosts", type=int, default=100)
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=6)
-    parser.add_argument("--memory", default="12GiB", help="of the server that answers what the default refuses")
+    parser.add_argument("--memory", default="24GiB", help="of the server that answers what the default refuses")
     parser.add_argument("--result", help="write RESULT.json and RESULT.md")
     options = parser.parse_args()
     report = run(options)
