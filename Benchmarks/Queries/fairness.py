@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Small questions of dashboards while the server has much else to do.
 
-    fairness.py --apus BINARY --bench APUS_BENCH --cache FOLDER [--seconds 60] [--rate 20] [--hours 72]
-                [--result FILE]
+    fairness.py --apus BINARY --bench APUS_BENCH --cache FOLDER [--seconds 60] [--rate 20] [--heavy 1]
+                [--hours 72] [--result FILE]
 
 A table of 100 hosts, merged. Every second `rate` questions come over eight kept connections: an hour of a host
 by minutes, one field and five, and a host's last row; and as many times nothing is asked, of `/ping`, which
@@ -36,13 +36,14 @@ HOSTS, CONNECTIONS = 100, 8
 KINDS = ["single-groupby-1-1-1", "single-groupby-5-1-1", "lastpoint of a host", "ping"]
 BAR_MS = 20
 HEAVY = [
+    # All threads that there are, for all rows of all fields.
+    "SELECT date_trunc('hour', time) AS hour, " + ", ".join(f"approx_percentile({name}, 0.99)" for name in METRICS)
+    + " FROM cpu WHERE time < '{end}' GROUP BY hour",
     # Keeps all values of five fields.
     "SELECT hostname, " + ", ".join(f"percentile_cont(0.99) WITHIN GROUP (ORDER BY {name})" for name in METRICS[:5])
     + " FROM cpu WHERE time < '{end}' GROUP BY hostname",
-    # High-cpu, in an order that no index gives.
+    # High-cpu, in an order that no index gives, and an answer of 12 MB.
     "SELECT * FROM cpu WHERE usage_user > 90.0 AND time < '{end}' ORDER BY usage_system, usage_idle, time LIMIT 100000",
-    "SELECT date_trunc('hour', time) AS hour, approx_percentile(usage_user, 0.99), stddev(usage_system) FROM cpu "
-    "WHERE time < '{end}' GROUP BY hour",
 ]
 
 
@@ -120,18 +121,25 @@ def peak(options, path):
 
 
 def threads(pid):
-    """By name, what the server's threads have had of a core and waited for one, in seconds, and how often they got it."""
+    """Each thread's name, and what it has had of a core and waited for one, in nanoseconds, and how often it got one."""
     found = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         try:
             with open(f"/proc/{pid}/task/{thread}/comm") as name, open(f"/proc/{pid}/task/{thread}/schedstat") as counts:
-                kind = name.read().strip().partition("-#")[0]
-                ran, waited, times = (int(word) for word in counts.read().split())
+                found[thread] = name.read().strip().partition("-#")[0], [int(word) for word in counts.read().split()]
         except OSError:
-            continue
-        old = found.get(kind, (0, 0, 0))
-        found[kind] = (old[0] + ran / 1e9, old[1] + waited / 1e9, old[2] + times)
+            pass
     return found
+
+
+def used(before, after, seconds):
+    """By name: cores taken, and the mean wait for one."""
+    sums = {}
+    for thread, (name, counts) in after.items():
+        old = before.get(thread, (name, [0, 0, 0]))[1]
+        sums[name] = [total + new - old for total, new, old in zip(sums.get(name, [0, 0, 0]), counts, old)]
+    return {name: {"cores": ran / 1e9 / seconds, "waitMs": waited / 1e6 / times, "times": times}
+            for name, (ran, waited, times) in sums.items() if times and ran > 1e6 * seconds}
 
 
 def figures(times):
@@ -143,10 +151,10 @@ def stage(options, engine, folder, heavy, live, pace):
     """Everything that is asked of a stage, measured."""
     ended, queue = multiprocessing.Event(), multiprocessing.Queue()
     others = []
-    if heavy:
-        end = rfc3339(START + options.hours * 3_600)
+    end = rfc3339(START + options.hours * 3_600)
+    for _ in range(options.heavy if heavy else 0):
         others.append(multiprocessing.Process(target=ask_heavily, args=(engine.client.port, end, ended, queue), daemon=True))
-        others[0].start()
+        others[-1].start()
     load = loader(options, engine, live, folder, pace) if pace else None
     time.sleep(2)
     before, begin = threads(engine.process.pid), time.monotonic()
@@ -155,8 +163,7 @@ def stage(options, engine, folder, heavy, live, pace):
         asker.start()
     for asker in askers:
         asker.join()
-    after, passed = threads(engine.process.pid), time.monotonic() - begin
-    used = {name: [new - old for new, old in zip(counts, before.get(name, (0, 0, 0)))] for name, counts in after.items()}
+    work = used(before, threads(engine.process.pid), time.monotonic() - begin)
     ended.set()
     heavy_times = []
     for process in others:
@@ -171,10 +178,9 @@ def stage(options, engine, folder, heavy, live, pace):
         raise RuntimeError(failures[0])
     found = [entry for asker in askers for entry in asker.times]
     queries = [entry for entry in found if entry[0] != "ping"]
-    result = {"serverCores": sum(ran for ran, _, _ in used.values()) / passed, "queries": len(queries), "ms": figures([entry[1] for entry in queries]),
+    result = {"serverCores": sum(thread["cores"] for thread in work.values()), "queries": len(queries), "ms": figures([entry[1] for entry in queries]),
               "inServerMs": figures([entry[2] for entry in queries]),
-              "threads": {name: {"cores": ran / passed, "waitMs": waited * 1e3 / max(1, times), "times": times}
-                          for name, (ran, waited, times) in used.items() if times},
+              "threads": work,
               "byKind": {kind: figures([entry[1] for entry in found if entry[0] == kind]) for kind in KINDS}}
     if heavy_times:
         result["heavySeconds"] = [seconds for seconds, _ in heavy_times]
@@ -190,8 +196,8 @@ def stage(options, engine, folder, heavy, live, pace):
 def run(options):
     base, description = generate(options, f"cpu-only --hosts {HOSTS} --hours {options.hours}")
     live, _ = generate(options, f"cpu-only --hosts 4000 --hours 1 --start {START + options.hours * 3_600}")
-    report = {"rows": description["rowCount"], "rate": options.rate, "seconds": options.seconds, "stages": {}}
-    report["peakValuesPerSecond"] = peak(options, live)
+    report = {"rows": description["rowCount"], "rate": options.rate, "heavy": options.heavy, "seconds": options.seconds, "stages": {}}
+    report["peakValuesPerSecond"] = options.peak or peak(options, live)
     half = report["peakValuesPerSecond"] / 2
     with tempfile.TemporaryDirectory(prefix="apus-fairness.", dir=options.cache) as folder:
         engine = Apus(options.apus, folder + "/data")
@@ -213,7 +219,7 @@ def text(report):
     lines = ["# Fairness", "", f"{machine()}, commit {commit()}. Client, loader and server share the machine; load average "
              f"at the end {os.getloadavg()[0]:.2f}.", "",
              f"{report['rate']:g} questions a second for {report['seconds']:g} s, milliseconds; a table of {report['rows']:,} "
-             f"rows of ten fields, and live rows at half of the {report['peakValuesPerSecond'] / 1e6:.1f} M values/s that the "
+             f"rows of ten fields; heavy queries, {report['heavy']} at a time; live rows at half of the {report['peakValuesPerSecond'] / 1e6:.1f} M values/s that the "
              "server takes when it does nothing else.", "",
              "| | p50 | p95 | p99 | max | in the server, p50 | p99 | bar p99 | met |",
              "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
@@ -250,6 +256,8 @@ def main():
     parser.add_argument("--cache", required=True)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=20, help="questions a second")
+    parser.add_argument("--heavy", type=int, default=1, help="heavy queries at once")
+    parser.add_argument("--peak", type=float, help="values a second, known from before")
     parser.add_argument("--hours", type=int, default=72, help="of the table that is asked")
     parser.add_argument("--only", default="", help="stages with this in their names")
     parser.add_argument("--result", help="write RESULT.json and RESULT.md")
