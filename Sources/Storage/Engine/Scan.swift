@@ -79,7 +79,7 @@ package struct ScanRows {
     }
 }
 
-/// A block's rows as their statistics.
+/// The rows of one or more blocks, one behind the other in one bucket, as their statistics.
 package struct ScanSummary {
     package var series: UInt32
     package var rowCount: Int
