@@ -265,6 +265,7 @@ def main():
     report = run(options)
     print(text(report), end="")
     if options.result:
+        report["machine"], report["commit"] = machine(), commit()
         with open(options.result + ".json", "w") as file:
             json.dump(report, file, indent=1)
         with open(options.result + ".md", "w") as file:
