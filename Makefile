@@ -17,6 +17,8 @@
 # make bench-peers       the same beside other databases, fetched (PEERS="--hosts 4000 --hours 6")
 # make bench-ingest      shapes of batches, acknowledgements, a backfill, datagrams (INGEST="--seconds 20")
 # make bench-cardinality  a million series: registering, questions, disk, restart (CARDINALITY="--series 10000000 --points 1")
+# make bench-year        a year of 100 hosts, 315 million rows: questions about all of it (YEAR="--months 3")
+# make bench-fairness    a dashboard's questions beside heavy ones and live rows (FAIRNESS="--seconds 30")
 # make bench-soak        half an hour of everything at once (RATE=5900000 values a second)
 # make release           what is installed: a binary without need of Swift's libraries, and the rest
 # make install           puts it in place; make uninstall (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
@@ -41,7 +43,8 @@ DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
 .PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip predicates differential soak \
-  bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-cardinality bench-soak bench-tool \
+  bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-cardinality bench-year bench-fairness \
+  bench-soak bench-tool \
   release install uninstall dist lint format clean
 
 run:
@@ -171,6 +174,17 @@ bench-cardinality: build bench-tool
 	mkdir -p $(BENCH_SCRATCH)/peers
 	python3 -B Benchmarks/Cardinality/cardinality.py $(INGEST_TOOLS) \
 	  --result Benchmarks/Results/cardinality $(CARDINALITY)
+
+# Some 4 GB of disk, and 6 GiB of memory for what a query's default budget refuses.
+YEAR ?=
+bench-year: build bench-tool
+	mkdir -p $(BENCH_SCRATCH)/peers
+	python3 -B Benchmarks/Queries/year.py $(INGEST_TOOLS) --result Benchmarks/Results/year $(YEAR)
+
+FAIRNESS ?=
+bench-fairness: build bench-tool
+	mkdir -p $(BENCH_SCRATCH)/peers
+	python3 -B Benchmarks/Queries/fairness.py $(INGEST_TOOLS) --result Benchmarks/Results/fairness $(FAIRNESS)
 
 release:
 	@scripts/setup.sh run

@@ -21,7 +21,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Peers"))
-from common import START, Client, disk_bytes, free_port, percentile, rfc3339
+from common import START, Client, anonymous_bytes, disk_bytes, free_port, percentile, rfc3339
 from engine_apus import Apus
 from report import commit, machine
 
@@ -79,11 +79,6 @@ def load(options, engine, path):
         return json.load(result)
 
 
-def anonymous_bytes(engine):
-    with open(f"/proc/{engine.process.pid}/status") as file:
-        return next(int(line.split()[1]) << 10 for line in file if line.startswith("RssAnon"))
-
-
 def start(engine):
     """Seconds until it says that it is ready, asked every millisecond."""
     port = free_port()
@@ -115,7 +110,7 @@ def run(options):
     with tempfile.TemporaryDirectory(prefix="apus-cardinality.") as folder:
         engine = Apus(options.apus, folder + "/first")
         engine.start()
-        empty = anonymous_bytes(engine)
+        empty = anonymous_bytes(engine.process.pid)
         cost = load(options, engine, generate(options, 1))
         report["seriesPerSecond"] = options.series / cost["seconds"]
         report["registerCPUSeconds"] = cost["serverCPUSecondsWithTail"]
@@ -141,7 +136,7 @@ def run(options):
         starts = []
         for _ in range(5):
             starts.append(start(engine))
-            report["anonymousBytesAfterStart"] = anonymous_bytes(engine) - empty
+            report["anonymousBytesAfterStart"] = anonymous_bytes(engine.process.pid) - empty
             asked = questions(some_uuids(path, dice), dice)
             first = {name: ask(engine, make())[0] for name, (make, _, _) in asked.items()}
             if len(starts) < 5:
@@ -153,7 +148,7 @@ def run(options):
             report["questions"][name] = {
                 "firstMs": first[name], "p50Ms": percentile(outer, 50), "p99Ms": percentile(outer, 99),
                 "serverP50Ms": percentile(inner, 50), "barP50Ms": p50, "barP99Ms": p99}
-        report["anonymousBytesAfterQuestions"] = anonymous_bytes(engine) - empty
+        report["anonymousBytesAfterQuestions"] = anonymous_bytes(engine.process.pid) - empty
         engine.stop()
     return report
 

@@ -19,7 +19,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Peers"))
-from common import Client, percentile
+from common import anonymous_bytes, cpu_milliseconds, percentile
 from engine_apus import Apus
 from report import commit, machine
 
@@ -31,12 +31,6 @@ class ConfiguredApus(Apus):
 
     def arguments(self):
         return super().arguments() + self.settings
-
-
-
-def anonymous_bytes(engine):
-    with open(f"/proc/{engine.process.pid}/status") as file:
-        return next(int(line.split()[1]) << 10 for line in file if line.startswith("RssAnon"))
 
 
 def head_bytes(engine):
@@ -62,22 +56,10 @@ def cpu_of(engine, work, count):
     """The server's CPU milliseconds for a piece of work, the median of several times."""
     times = []
     for _ in range(count):
-        before = ticks(engine)
+        before = cpu_milliseconds(engine.process.pid)
         work()
-        times.append(ticks(engine) - before)
+        times.append(cpu_milliseconds(engine.process.pid) - before)
     return sorted(times)[len(times) // 2]
-
-
-def ticks(engine):
-    """CPU milliseconds of all threads, as the scheduler counts them."""
-    total = 0
-    for thread in os.listdir(f"/proc/{engine.process.pid}/task"):
-        try:
-            with open(f"/proc/{engine.process.pid}/task/{thread}/schedstat") as file:
-                total += int(file.read().split()[0])
-        except OSError:
-            pass
-    return total / 1e6
 
 
 QUERIES = {
@@ -107,7 +89,7 @@ def churn(options):
         for table in ("vm", "twin"):
             write(client, [guest(table, number, now, 1) for number in living])
         engine.sql("FLUSH", method="POST")
-        memory, heads, given = anonymous_bytes(engine), head_bytes(engine), born
+        memory, heads, given = anonymous_bytes(engine.process.pid), head_bytes(engine), born
         begin = time.monotonic()
         slot, turn = options.base // 60, 0
         while turn < options.seconds:
@@ -125,7 +107,7 @@ def churn(options):
                   + [guest("twin", number, now, turn % 90) for number in range(first, first + slot)])
             turn += 1
             if turn % 60 == 0:
-                sample = {"second": turn, "series": born, "rssAnon": anonymous_bytes(engine), "cpu": {}}
+                sample = {"second": turn, "series": born, "rssAnon": anonymous_bytes(engine.process.pid), "cpu": {}}
                 for name, text in QUERIES.items():
                     pair = {}
                     for table in ("vm", "twin", "vm", "twin"):
@@ -140,8 +122,8 @@ def churn(options):
             pause = begin + turn * options.pace - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
-        report["bytesPerNewSeries"] = (anonymous_bytes(engine) - memory) / (born - given)
-        report["bytesPerNewSeriesBesideHeads"] = (anonymous_bytes(engine) - head_bytes(engine) - memory + heads) / (born - given)
+        report["bytesPerNewSeries"] = (anonymous_bytes(engine.process.pid) - memory) / (born - given)
+        report["bytesPerNewSeriesBesideHeads"] = (anonymous_bytes(engine.process.pid) - head_bytes(engine) - memory + heads) / (born - given)
         engine.stop()
     return report
 
@@ -175,7 +157,7 @@ def flood(options):
         report["rowsCPUms"] = [before[0], sorted(during[0])[len(during[0]) // 2]]
         report["queryCPUms"] = [before[1], sorted(during[1])[len(during[1]) // 2]]
         report["error"] = json.loads(error)["error"] if error else None
-        report["rssAnon"] = anonymous_bytes(engine)
+        report["rssAnon"] = anonymous_bytes(engine.process.pid)
         engine.stop()
     return report
 

@@ -131,6 +131,23 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_milliseconds(pid):
+    """Of all threads there are, as the scheduler counts them: finer than the ticks of `cpu_seconds`."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                total += int(file.read().split()[0])
+        except OSError:
+            pass
+    return total / 1e6
+
+
+def anonymous_bytes(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("RssAnon"))
+
+
 def disk_bytes(path):
     total = 0
     for folder, _, names in os.walk(path):

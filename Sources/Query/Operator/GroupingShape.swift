@@ -2,7 +2,7 @@
 
 internal import ApusStorage
 
-/// A grouping whose keys are tags and at most one bucket of fixed width, and whose aggregates take
+/// A grouping whose keys are tags and at most one bucket, a stretch of time, and whose aggregates take
 /// plain columns: no expression runs per row.
 struct GroupingShape {
     enum Source {
@@ -16,6 +16,9 @@ struct GroupingShape {
     var bucketKey: Int?
     var origin: Int64 = 0
     var width: Int64 = 0
+    /// Instead of origin and width, where lengths differ.
+    private(set) var calendar: TimeBucket?
+    private(set) var isCalendar = false
     /// What each aggregate reads first.
     var sources: [Source] = []
     var argumentTypes: [ResultType] = []
@@ -34,12 +37,17 @@ struct GroupingShape {
             }
             if readsTagsOnly { continue }
             guard bucketKey == nil, case .bucket(let rule, let time) = key.kind,
-                case .column(let slot) = time.kind, scan.columns[slot] == .time,
-                let (origin, width) = rule.fixed
+                case .column(let slot) = time.kind, scan.columns[slot] == .time
             else { return nil }
             bucketKey = index
-            self.origin = origin
-            self.width = width
+            if let (origin, width) = rule.fixed {
+                self.origin = origin
+                self.width = width
+            } else {
+                guard rule.bucket.isCalendar else { return nil }
+                calendar = rule.bucket
+                isCalendar = true
+            }
         }
         for aggregate in grouping.aggregates {
             guard aggregate.filter == nil else { return nil }
@@ -88,6 +96,7 @@ struct GroupingShape {
             default: return nil
             }
         }
+        if let calendar { return .spans { calendar.calendarSpan($0) } }
         return bucketKey == nil
             ? .whole : .fixed(originNanoseconds: origin, widthNanoseconds: width)
     }

@@ -37,6 +37,8 @@ struct GroupingWorker: ScanWorker {
     private var roomCount = 0
     private var chargedBytes = 0
     private var callsSinceCheck = 0
+    /// The bucket of the calendar that was looked up last.
+    private var calendarSpan: Range<Int64> = 0..<0
     private(set) var failure: QueryError?
     private var hasFailed = false
 
@@ -111,7 +113,8 @@ struct GroupingWorker: ScanWorker {
 
     private mutating func add(_ summary: ScanSummary) throws(QueryError) {
         let code = try code(of: summary.series)
-        let group = group(code, shape.bucketKey == nil ? 0 : bucket(summary.firstTime))
+        let start = shape.bucketKey == nil ? 0 : bucket(summary.firstTime).start
+        let group = group(code, start)
         for index in accumulators.indices {
             switch shape.sources[index] {
             case .rows: accumulators[index].addRows(group, summary.rowCount)
@@ -140,9 +143,21 @@ struct GroupingWorker: ScanWorker {
 
     // MARK: - Without expressions per row
 
+    /// Half-open; a bucket that time's end cuts ends there.
     @inline(__always)
-    private func bucket(_ time: Int64) -> Int64 {
-        TimeBucket.floor(time, phase: shape.origin, width: shape.width)
+    private mutating func bucket(_ time: Int64) -> (start: Int64, end: Int64) {
+        if shape.isCalendar {
+            if !calendarSpan.contains(time) { lookUp(time) }
+            return (calendarSpan.lowerBound, calendarSpan.upperBound)
+        }
+        let start = TimeBucket.floor(time, phase: shape.origin, width: shape.width)
+        let (end, overflow) = start.addingReportingOverflow(shape.width)
+        return (start, overflow ? .max : end)
+    }
+
+    @inline(never)
+    private mutating func lookUp(_ time: Int64) {
+        if let calendar = shape.calendar { calendarSpan = calendar.calendarSpan(time) }
     }
 
     private mutating func addSlice(_ rows: ScanRows) throws(QueryError) {
@@ -163,9 +178,9 @@ struct GroupingWorker: ScanWorker {
             var end = count
             var bucketStart: Int64 = 0
             if shape.bucketKey != nil {
-                bucketStart = bucket(times[start])
-                let (edge, overflow) = bucketStart.addingReportingOverflow(shape.width)
-                if !overflow, times[count &- 1] >= edge {
+                let edge: Int64
+                (bucketStart, edge) = bucket(times[start])
+                if times[count &- 1] >= edge {
                     end = Self.firstAtOrAfter(edge, times, start &+ 1, count)
                 }
             }

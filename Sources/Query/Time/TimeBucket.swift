@@ -178,6 +178,22 @@ package struct TimeBucket: Hashable, Sendable {
         }
     }
 
+    /// Whether buckets are stretches of time whose lengths differ: days in a zone with clock changes,
+    /// months.
+    package var isCalendar: Bool {
+        switch kind {
+        case .wall, .months: true
+        case .fixed, .truncated: false
+        }
+    }
+
+    /// The bucket of a calendar's that an instant lies in: all times of the stretch have its start. The
+    /// greatest time of all lies in none.
+    package func calendarSpan(_ instant: Int64) -> Range<Int64> {
+        let number = number(of: instant)
+        return start(ofBucket: number)..<start(ofBucket: number + 1)
+    }
+
     /// `floor` for a fixed width, `phase` being in `0 ..< width`.
     @inline(__always)
     package static func floor(_ instant: Int64, phase: Int64, width: Int64) -> Int64 {

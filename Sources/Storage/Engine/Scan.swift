@@ -26,11 +26,13 @@ package struct FieldBound: Sendable {
 
 /// Which blocks may be answered by their statistics: those that lie wholly in the request's time
 /// range and in one bucket.
-package enum SummaryBuckets: Sendable, Equatable {
+package enum SummaryBuckets: Sendable {
     /// One bucket holds all of time.
     case whole
     /// Half-open buckets of equal width, one of which starts at `origin`.
     case fixed(originNanoseconds: Int64, widthNanoseconds: Int64)
+    /// Half-open buckets of any length: the one that a time lies in.
+    case spans(@Sendable (Int64) -> Range<Int64>)
 }
 
 package struct ScanRequest: Sendable {
@@ -77,7 +79,7 @@ package struct ScanRows {
     }
 }
 
-/// A block's rows as their statistics.
+/// The rows of one or more blocks, one behind the other in one bucket, as their statistics.
 package struct ScanSummary {
     package var series: UInt32
     package var rowCount: Int

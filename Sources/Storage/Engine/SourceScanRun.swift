@@ -30,6 +30,7 @@ struct ScanRun: ~Copyable {
     let gathered: RowBuffer
     let interleaving = Interleaving()
     var merge = MergeState()
+    var told = ToldBlocks()
 
     /// - Parameter span: Within that of the plan.
     init(
@@ -149,7 +150,7 @@ struct ScanRun: ~Copyable {
     }
 
     /// The end of the group that begins at a slice: those that overlap it, or each other.
-    private func endOfGroup(_ start: Int) -> Int {
+    func endOfGroup(_ start: Int) -> Int {
         var end = start + 1
         var last = slices[start].last
         while end < slices.count, slices[end].first <= last {
@@ -164,7 +165,14 @@ struct ScanRun: ~Copyable {
     ) throws(StorageError) {
         var start = 0
         while start < slices.count {
+            let behind = try tell(from: start, series, into: &consumer, &counters)
+            if behind > start {
+                if consumer.isDone { return }
+                start = behind
+                continue
+            }
             let end = endOfGroup(start)
+            try finishTelling(series, into: &consumer)
             if end - start > 1 {
                 if !interleave(start..<end) {
                     try mergeGroup(start..<end, series, into: &consumer, &counters)
@@ -179,6 +187,7 @@ struct ScanRun: ~Copyable {
             }
             start = end
         }
+        try finishTelling(series, into: &consumer)
         try flush(series, into: &consumer, &counters)
     }
 
@@ -191,24 +200,6 @@ struct ScanRun: ~Copyable {
         switch slice.kind {
         case .block:
             let input = segments[slice.input].input
-            if let buckets = plan.request.summaries, !isLatest, slice.isFirstExact,
-                slice.isLastExact,
-                buckets.hold(slice.first, slice.last),
-                let statistics = input.summary(of: slice.block, types: plan.fieldTypes)
-            {
-                guard bounds.isEmpty || input.mayMatch(bounds, block: slice.block) else {
-                    counters.blocksSkipped &+= 1
-                    return
-                }
-                try flush(series, into: &consumer, &counters)
-                counters.blocksSummarized &+= 1
-                counters.rowsScanned &+= slice.rowCount
-                try consumer.consume(
-                    ScanSummary(
-                        series: series, rowCount: slice.rowCount, firstTime: slice.first,
-                        lastTime: slice.last, statistics: statistics))
-                return
-            }
             guard bounds.isEmpty || input.mayMatch(bounds, block: slice.block) else {
                 counters.blocksSkipped &+= 1
                 return
