@@ -6,6 +6,7 @@
 # make shell-test        an answer of 10 million rows through `apus sql`, in 64 MiB
 # make backup-test       50 backups under load, flushes and merges, opened and compared
 # make fuzz              distorted statements and requests (FUZZ_ROUNDS=100000 APUS_SEED=1)
+# make fuzz-plans        ten million distorted statements, parsed and planned only (PLAN_ROUNDS=10000000)
 # make fuzz-blocks       distorted payloads of blocks under libFuzzer (RUNS=100000000)
 # make round-trip        a billion numbers through all encodings (VALUES=1000000000 APUS_SEED=1)
 # make predicates        a million conditions on tags against a look at every series (APUS_SEED=1)
@@ -42,7 +43,7 @@ PREFIX ?= /usr/local
 DIST := .build-dist
 DIST_FLAGS := -c release --scratch-path $(DIST) --static-swift-stdlib
 
-.PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-blocks round-trip predicates differential soak \
+.PHONY: run demo build test kill-test shell-test backup-test fuzz fuzz-plans fuzz-blocks round-trip predicates differential soak \
   bench bench-compare bench-programs bench-first-step bench-peers bench-ingest bench-cardinality bench-year bench-fairness \
   bench-soak bench-tool \
   release install uninstall dist lint format clean
@@ -86,6 +87,11 @@ FUZZ_ROUNDS ?= 100000
 fuzz:
 	$(SWIFT_BUILD) --build-tests
 	APUS_FUZZ_ROUNDS=$(FUZZ_ROUNDS) swift test $(SWIFT_FLAGS) --skip-build --filter 'Distorted(Statement|Request)Tests'
+
+PLAN_ROUNDS ?= 10000000
+fuzz-plans: build
+	$(SWIFT_BUILD) --build-tests
+	APUS_PLAN_ROUNDS=$(PLAN_ROUNDS) swift test $(SWIFT_FLAGS) --skip-build --filter DistortedStatementTests
 
 RUNS ?= 100000000
 fuzz-blocks:

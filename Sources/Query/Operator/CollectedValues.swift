@@ -4,29 +4,95 @@
 
 internal import ApusStorage
 
-/// Values of one group, as integers that sort as SQL sorts the values.
+/// Values of one group, as integers that sort as SQL sorts the values: all of them, or, where few differ,
+/// how often each occurs.
 struct CollectedValues {
-    private var keys: [UInt64] = []
+    /// Values of which a quarter may be distinct to be counted.
+    private static let countedMin = 8_192
 
-    var byteCount: Int { keys.capacity * 8 }
-    var count: Int { keys.count }
+    private var keys: [UInt64] = []
+    /// Instead of `keys`.
+    private var counts: ValueCounts?
+    /// When to look next whether counting pays.
+    private var nextLook = countedMin
+
+    var byteCount: Int { keys.capacity * 8 + (counts?.byteCount ?? 0) }
+    var count: Int { counts?.total ?? keys.count }
 
     /// As they are, or as doubles.
     mutating func add(_ run: ColumnRun, _ type: ResultType, asDoubles: Bool) {
         if asDoubles, type != .float64 {
             for row in 0..<run.count where run.isValid(row) {
-                keys.append(
+                append(
                     OrderedSlot.key(double(run.values[row], type).bitPattern, .float64))
             }
         } else {
             for row in 0..<run.count where run.isValid(row) {
-                keys.append(OrderedSlot.key(run.values[row], type))
+                append(OrderedSlot.key(run.values[row], type))
             }
+        }
+        if count >= nextLook { look() }
+    }
+
+    @inline(__always)
+    private mutating func append(_ key: UInt64) {
+        if counts == nil { keys.append(key) } else { counts?.add(key) }
+    }
+
+    /// Changes the form, if the other one is smaller by far.
+    private mutating func look() {
+        nextLook = count * 4
+        if let counts {
+            guard counts.distinctCount * 4 > counts.total else { return }
+            keys.reserveCapacity(counts.total)
+            counts.forEach { keys += repeatElement($0, count: $1) }
+            self.counts = nil
+        } else {
+            var counts = ValueCounts()
+            let distinctMax = keys.count / 4
+            for key in keys {
+                counts.add(key)
+                if counts.distinctCount > distinctMax { return }
+            }
+            self.counts = counts
+            keys = []
         }
     }
 
     mutating func merge(_ other: CollectedValues) {
-        if keys.isEmpty { self = other } else { keys += other.keys }
+        if count == 0 {
+            self = other
+            return
+        }
+        if counts == nil, let others = other.counts {
+            var counts = others
+            for key in keys { counts.add(key) }
+            self.counts = counts
+            keys = []
+        } else if counts != nil {
+            other.counts?.forEach { counts?.add($0, $1) }
+            for key in other.keys { counts?.add(key) }
+        } else {
+            keys += other.keys
+        }
+        if count >= nextLook { look() }
+    }
+
+    /// The value of a rank, counted from the least, and the one before it. The values lose their order.
+    private mutating func ranked(_ rank: Int) -> (key: UInt64, before: UInt64) {
+        if let counts {
+            let ordered = counts.ordered()
+            var index = 0
+            while ordered[index].end <= rank { index += 1 }
+            let start = index == 0 ? 0 : ordered[index - 1].end
+            return (
+                ordered[index].key,
+                rank > start || index == 0 ? ordered[index].key : ordered[index - 1].key
+            )
+        }
+        Self.select(rank, &keys)
+        // What lies before is not greater, so its greatest is the neighbour.
+        return (keys[rank], keys[..<rank].max() ?? keys[rank])
     }
 
     private static func value(_ key: UInt64) -> Double {
@@ -36,21 +102,16 @@ struct CollectedValues {
     /// Between the values on both sides of a fraction of the way from the first to the last, as
     /// PostgreSQL's `percentile_cont`; nil if there is none. The values lose their order.
     mutating func continuous(_ fraction: Double, isDescending: Bool) -> Double? {
-        guard !keys.isEmpty else { return nil }
-        let last = keys.count - 1
+        guard count > 0 else { return nil }
+        let last = count - 1
         let place = fraction * Double(last)
         let low = min(last, Int(place))
         let share = place - Double(low)
         if share == 0 || low == last {
-            let rank = isDescending ? last - low : low
-            Self.select(rank, &keys)
-            return Self.value(keys[rank])
+            return Self.value(ranked(isDescending ? last - low : low).key)
         }
-        let upperRank = isDescending ? last - low : low + 1
-        Self.select(upperRank, &keys)
-        let upper = Self.value(keys[upperRank])
-        // What lies before is not greater, so its greatest is the neighbour.
-        let lower = Self.value(keys[..<upperRank].max() ?? keys[upperRank])
+        let both = ranked(isDescending ? last - low : low + 1)
+        let (upper, lower) = (Self.value(both.key), Self.value(both.before))
         return isDescending
             ? Self.between(upper, lower, share) : Self.between(lower, upper, share)
     }
@@ -66,10 +127,8 @@ struct CollectedValues {
     /// The first value that so large a fraction of all doesn't lie behind, as PostgreSQL's
     /// `percentile_disc`.
     mutating func discrete(_ fraction: Double, isDescending: Bool) -> UInt64? {
-        guard !keys.isEmpty else { return nil }
-        let rank = DiscreteRank.index(fraction, of: keys.count, isDescending: isDescending)
-        Self.select(rank, &keys)
-        return keys[rank]
+        guard count > 0 else { return nil }
+        return ranked(DiscreteRank.index(fraction, of: count, isDescending: isDescending)).key
     }
 
     /// Brings the value of that rank to its place: not greater ones before it, not lesser behind.

@@ -148,4 +148,53 @@ struct StatisticsTests {
             #expect(code("SELECT \(sketches), rate(v), corr(v, v) FROM t") == nil)
         }
     }
+
+    /// Groups whose values are counted, collected, or first the one and then the other.
+    @Test(arguments: [1, 4])
+    func `percentiles of many values, of which few or most differ`(threadCount: Int) async throws {
+        var random = SeededRandom.fromEnvironment(otherwise: 0xA905_0035)
+        let count = 30_000
+        var values: [[Double]] = []
+        values.append((0..<count).map { _ in Double(random.below(300)) / 100 - 1 })
+        values.append((0..<count).map { _ in random.normal() })
+        values.append((0..<count).map { $0 < 12_000 ? 7.25 : random.normal() })
+        values.append((0..<count).map { $0 < 12_000 ? random.normal() : 7.25 })
+        values.append((0..<count).map { _ in -0.0 })
+        try await withTemporaryStore { store in
+            for start in stride(from: 0, to: count, by: 10_000) {
+                var lines = ""
+                for row in start..<(start + 10_000) {
+                    for (host, column) in values.enumerated() {
+                        lines += "t,host=h\(host) x=\(column[row]) \(row)\n"
+                    }
+                }
+                _ = try await store.write(lines: Array(lines.utf8), database: "default")
+            }
+            var options = QueryOptions()
+            options.threadCount = threadCount
+            let engine = QueryEngine(storage: store.engine, options: options)
+            for fraction in [0, 0.01, 0.333, 0.5, 0.99, 1] {
+                var sink = TextSink()
+                _ = try engine.run(
+                    QueryRequest(
+                        sql: """
+                            SELECT percentile_cont(\(fraction)) WITHIN GROUP (ORDER BY x),
+                            percentile_disc(\(fraction)) WITHIN GROUP (ORDER BY x DESC)
+                            FROM t GROUP BY host ORDER BY host
+                            """), cancellation: QueryCancellation(), into: &sink)
+                for (host, column) in values.enumerated() {
+                    let sorted = column.sorted()
+                    let place = fraction * Double(count - 1)
+                    let low = Int(place)
+                    let next = sorted[min(low + 1, count - 1)]
+                    let expected = sorted[low] + (next - sorted[low]) * (place - Double(low))
+                    #expect(Self.isNear(sink.rows[host][0], expected), "\(fraction), host \(host)")
+                    let rank = max(1, Int((fraction * Double(count)).rounded(.up)))
+                    #expect(
+                        Self.isNear(sink.rows[host][1], sorted[count - rank]),
+                        "\(fraction), host \(host)")
+                }
+            }
+        }
+    }
 }
