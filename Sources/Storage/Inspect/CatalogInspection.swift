@@ -169,8 +169,11 @@ struct DefinitionListing {
                 let count = runs.reduce(0) { $0 + $1.count }
                 drops.append("\(count) series of table \(table)")
             case .dropFields(let table, let fields):
-                let numbers = fields.count == 1 ? "" : " to \(fields.upperBound - 1)"
-                drops.append("field \(fields.lowerBound)\(numbers) of table \(table)")
+                let numbers =
+                    fields.count == 1
+                    ? "field \(fields.lowerBound)"
+                    : "fields \(fields.lowerBound) to \(fields.upperBound - 1)"
+                drops.append("\(numbers) of table \(table)")
             }
         }
     }
