@@ -76,6 +76,7 @@ private final class Guarded {
             ("POST", "/sql?db=a", "/* x */ drop TABLE IF EXISTS t", Self.onlyOwner),
             ("POST", "/sql?db=a", "CREATE DATABASE IF NOT EXISTS d", Self.onlyOwner),
             ("POST", "/sql?db=a", "ALTER DATABASE d SET (retention = '30d')", Self.onlyOwner),
+            ("POST", "/sql?db=a", "ALTER TABLE m DROP COLUMN IF EXISTS none", Self.onlyOwner),
             ("POST", "/sql?db=a", "DROP DATABASE IF EXISTS d", Self.onlyOwner),
             ("POST", "/sql?db=a", "FLUSH", Self.onlyOwner),
             ("POST", "/sql?db=a", "COMPACT m", Self.onlyOwner),

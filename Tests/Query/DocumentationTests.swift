@@ -130,7 +130,8 @@ struct DocumentationTests {
                 "WITH RECURSIVE a AS (SELECT 1) SELECT * FROM a", "VALUES (1)",
                 "SELECT avg(bytes) FROM cpu SAMPLE BY 5m ALIGN TO FIRST OBSERVATION",
                 "SELECT sum(bytes ORDER BY bytes) FROM cpu", "DELETE FROM cpu WHERE bytes > 1",
-                "ALTER TABLE cpu RENAME TO c", "EXPLAIN SHOW TABLES", "EXPLAIN KILL 1",
+                "ALTER TABLE cpu RENAME TO c", "ALTER TABLE cpu ADD COLUMN x DOUBLE",
+                "EXPLAIN SHOW TABLES", "EXPLAIN KILL 1",
             ] {
                 do {
                     _ = try runner.query(sql)

@@ -165,7 +165,7 @@ private let lines = """
         for statement in [
             "DROP TABLE t", "CREATE TABLE x (v DOUBLE)", "CREATE DATABASE d", "DROP DATABASE d",
             "INSERT INTO t (v) VALUES (1)", "ALTER DATABASE d SET (retention = '1d')", "FLUSH",
-            "COMPACT", "KILL 1",
+            "COMPACT", "KILL 1", "ALTER TABLE t DROP COLUMN v",
         ] {
             let answer = try client.sql(statement)
             #expect(

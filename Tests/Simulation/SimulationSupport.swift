@@ -138,6 +138,11 @@ func smallWorkload(seed: UInt64, count: Int = 24) -> [StoreOperation] {
         .delete(
             database: "default", table: "cpu", series: nil, from: .min,
             to: PointGenerator.startNanoseconds + 300_000_000_000), at: count / 2 + 6)
+    operations.insert(
+        .dropField(database: "default", table: "cpu", field: "count"), at: count / 2 + 7)
+    operations.insert(
+        .renameField(database: "default", table: "cpu", field: "used", to: "other"),
+        at: count / 2 + 8)
     operations.insert(.flush, at: count * 3 / 4)
     operations.insert(.compact, at: count * 3 / 4 + 1)
     operations.insert(.reopen, at: count * 7 / 8)

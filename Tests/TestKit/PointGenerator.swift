@@ -32,6 +32,8 @@ package struct PointGenerator: Sendable {
     private var walk: Double = 50
     private var uniqueTime: Int64 = 0
     private static let tables = ["cpu", "mem", "disk io", "net.if-1"]
+    /// Fields that are dropped and renamed, some of which writes have, too.
+    private static let alteredFields = ["used", "count", "bytes", "up", "state", "other"]
 
     package init(seed: UInt64, options: Options = Options()) {
         self.options = options
@@ -63,6 +65,15 @@ package struct PointGenerator: Sendable {
                 database: database, table: Self.tables[random.below(Self.tables.count)],
                 tag: isHost ? "host" : "region", value: isHost ? "h\(random.below(8))" : "us")
         case 37..<43 where options.definitions: return delete(database, now: now)
+        case 43..<46 where options.definitions:
+            return .dropField(
+                database: database, table: Self.tables[random.below(Self.tables.count)],
+                field: Self.alteredFields[random.below(Self.alteredFields.count)])
+        case 46..<50 where options.definitions:
+            return .renameField(
+                database: database, table: Self.tables[random.below(Self.tables.count)],
+                field: Self.alteredFields[random.below(Self.alteredFields.count)],
+                to: Self.alteredFields[random.below(Self.alteredFields.count)])
         default: return .write(database: database, rows: rows(now: now))
         }
     }

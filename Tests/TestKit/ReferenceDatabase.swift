@@ -89,6 +89,10 @@ package enum StoreOperation: Sendable {
     case delete(
         database: String, table: String, series: (tag: String, value: String)?, from: Int64,
         to: Int64)
+    /// A field by its name, if there is one.
+    case dropField(database: String, table: String, field: String)
+    /// Unless something has the new name.
+    case renameField(database: String, table: String, field: String, to: String)
     case flush
     case compact
     case maintain
@@ -110,6 +114,19 @@ package struct ReferenceDatabase: Sendable {
     package struct Table: Sendable {
         package var types: [String: FieldType] = [:]
         package var rows: [StoreContents.RowKey: [String: ReferenceValue]] = [:]
+
+        /// Rows stay, also without any field.
+        mutating func dropField(_ name: String) {
+            types[name] = nil
+            for key in rows.keys { rows[key]?[name] = nil }
+        }
+
+        mutating func renameField(_ name: String, to new: String) {
+            guard let type = types[name], types[new] == nil else { return }
+            types[new] = type
+            for (key, fields) in rows { rows[key]?[new] = fields[name] }
+            dropField(name)
+        }
     }
 
     package struct Database: Sendable {
@@ -172,6 +189,10 @@ package struct ReferenceDatabase: Sendable {
                 }
                 databases[database]?.tables[table]?.rows[key] = nil
             }
+        case .dropField(let database, let table, let field):
+            databases[database]?.tables[table]?.dropField(field)
+        case .renameField(let database, let table, let field, let name):
+            databases[database]?.tables[table]?.renameField(field, to: name)
         case .flush, .compact, .maintain, .reopen, .advanceClock: break
         }
         return WriteOutcome()
@@ -237,11 +258,16 @@ package struct ReferenceDatabase: Sendable {
     }
 
     /// Takes over the field types that the engine settled on, where an operation with an unknown
-    /// outcome may have left definitions behind. Returns what can't be explained by a widening.
+    /// outcome may have left definitions behind, or taken some away. Returns what can't be explained by a
+    /// widening.
     package mutating func adoptTypes(of catalog: Catalog) -> [String] {
         var problems: [String] = []
         for database in catalog.allDatabases {
             for table in database.allTables {
+                let known = databases[database.name]?.tables[table.name]?.types ?? [:]
+                for name in known.keys where table.schema.field(named: name) == nil {
+                    databases[database.name]?.tables[table.name]?.types[name] = nil
+                }
                 for field in table.schema.fields {
                     let known = databases[database.name]?.tables[table.name]?.types[field.name]
                     if known == field.type { continue }

@@ -94,6 +94,12 @@ package final class SimulatedStore {
                     from: table, series: series.map { members(of: table, $0.tag, $0.value) },
                     in: TimeRange(lower: from, upper: to), seesAllSeries: true)
                 precondition(isDone, "no series can have come meanwhile")
+            case .dropField(let database, let name, let field):
+                guard let (table, column) = find(field, of: name, in: database) else { break }
+                try engine.dropField(column, of: table)
+            case .renameField(let database, let name, let field, let new):
+                guard let (table, column) = find(field, of: name, in: database) else { break }
+                try engine.renameField(column, of: table, to: new)
             case .flush: try engine.flush()
             case .compact: try engine.compact(nil)
             case .maintain: try engine.maintain()
@@ -102,11 +108,18 @@ package final class SimulatedStore {
             }
         } catch {
             switch error {
-            case .unknownDatabase, .unknownTable: break
+            case .unknownDatabase, .unknownTable, .exists: break
             default: throw error
             }
         }
         return ReferenceDatabase.WriteOutcome()
+    }
+
+    private func find(
+        _ field: String, of table: String, in database: String
+    ) -> (TableEntry, FieldColumn)? {
+        let table = engine.catalog.database(named: database)?.table(named: table)
+        return table.flatMap { table in table.schema.field(named: field).map { (table, $0) } }
     }
 
     private func dropSeries(

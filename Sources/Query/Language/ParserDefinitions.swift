@@ -20,6 +20,8 @@ extension Parser {
                 .alterDatabase(
                     AlterDatabaseStatement(name: name, options: options, position: position)),
                 at: position)
+        case ("ALTER", "TABLE"):
+            return Statement(.alterTable(try alterTable(at: position)), at: position)
         case ("DROP", "DATABASE"):
             advance()
             let ifExists = try ifExists()
@@ -72,6 +74,47 @@ extension Parser {
     }
 
     // MARK: - Tables
+
+    private mutating func alterTable(
+        at position: SourcePosition
+    ) throws(QueryError) -> AlterTableStatement {
+        advance()
+        if try ifExists() { throw unsupported("IF EXISTS of a table in ALTER TABLE", at: position) }
+        let table = try tableName()
+        let actionPosition = current.position
+        let verb = current.keyword
+        if ["ADD", "ALTER", "MODIFY", "SET", "RESET", "OWNER", "ATTACH", "DETACH"].contains(verb) {
+            var error = unsupported("ALTER TABLE … \(verb)", at: actionPosition)
+            if verb == "ADD" {
+                error.hint = "a column comes into being with the first row that has it"
+            }
+            throw error
+        }
+        guard verb == "DROP" || verb == "RENAME" else { throw unexpected("DROP or RENAME") }
+        advance()
+        if verb == "RENAME", at("TO") { throw unsupported("renaming a table", at: actionPosition) }
+        if ["CONSTRAINT", "PARTITION"].contains(current.keyword), peek().isWord {
+            throw unsupported("ALTER TABLE … \(verb) \(current.keyword)", at: actionPosition)
+        }
+        _ = accept("COLUMN")
+        let ifExists = verb == "DROP" ? try ifExists() : false
+        let column = try plainColumn()
+        guard column.qualifiers.isEmpty else {
+            throw QueryError(
+                .syntax, "a column in ALTER TABLE has no table before its name",
+                at: column.position)
+        }
+        let action: AlterTableStatement.Action
+        if verb == "DROP" {
+            action = .drop(ifExists: ifExists)
+        } else {
+            try expect("TO")
+            action = .rename(to: try name("the column's new name"))
+        }
+        if current.is(.comma) { throw unsupported("several changes in one ALTER TABLE") }
+        return AlterTableStatement(
+            table: table, column: column, action: action, position: position)
+    }
 
     private mutating func createTable(
         at position: SourcePosition

@@ -285,6 +285,20 @@ package struct DropTableStatement: Hashable, Sendable {
     package var position: SourcePosition
 }
 
+/// `ALTER TABLE table DROP [COLUMN] [IF EXISTS] name`, `ALTER TABLE table RENAME [COLUMN] name TO name`.
+package struct AlterTableStatement: Hashable, Sendable {
+    package enum Action: Hashable, Sendable {
+        case drop(ifExists: Bool)
+        case rename(to: Identifier)
+    }
+
+    package var table: TableName
+    /// Never qualified, perhaps with `::tag` or `::field`.
+    package var column: ColumnReference
+    package var action: Action
+    package var position: SourcePosition
+}
+
 package struct DropSeriesStatement: Hashable, Sendable {
     package var table: TableName
     /// Nil: all of them.
@@ -349,6 +363,7 @@ package struct Statement: Hashable, Sendable {
         case createTable(CreateTableStatement)
         case createDatabase(CreateDatabaseStatement)
         case alterDatabase(AlterDatabaseStatement)
+        case alterTable(AlterTableStatement)
         case dropTable(DropTableStatement)
         case dropDatabase(DropDatabaseStatement)
         case dropSeries(DropSeriesStatement)

@@ -104,11 +104,13 @@ struct ScanPlan {
     mutating func finishRequest() {
         if let residual { residual.collectColumns(into: &needed) }
         request = ScanRequest(timeRange: timeRange)
+        var types: [FieldType] = []
         func index(of slot: Int) -> Int? {
             guard case .field(let field) = columns[slot] else { return nil }
             if let known = fieldIndex[slot] { return known }
             let index = request.fields.count
             request.fields.append(schema.fields[field].id)
+            types.append(schema.fields[field].type)
             fieldIndex[slot] = index
             return index
         }
@@ -119,6 +121,6 @@ struct ScanPlan {
             bound.field = field
             request.bounds.append(bound)
         }
-        request.fieldTypes = request.fields.map { schema.fields[Int($0)].type }
+        request.fieldTypes = types
     }
 }

@@ -41,6 +41,7 @@ extension StatementExecution {
             try translating { () throws(StorageError) in
                 try storage.setRetention(ofDatabase: database.name, nanoseconds: retention)
             }
+        case .alterTable(let alter): try alterTable(alter)
         case .dropTable(let drop):
             let table: TableEntry
             do throws(QueryError) {

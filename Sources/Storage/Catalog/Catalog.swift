@@ -106,13 +106,14 @@ package final class Catalog: Sendable {
             state.tablesByID[id] = table
             database.insert(table)
             state.changes.tables.insert(id)
-        case .tag(let tableID, _, _, _), .field(let tableID, _), .series(let tableID, _, _):
+        case .tag(let tableID, _, _, _), .field(let tableID, _), .series(let tableID, _, _),
+            .dropFields(let tableID, _):
             guard let table = state.tablesByID[tableID] else {
                 if tableID < state.nextTableID, state.isReplaying { return nil }
                 return "a column or series of table \(tableID), which is not defined"
             }
             state.changes.tables.insert(tableID)
-            return applyMember(entry, table)
+            return applyMember(entry, table, isReplaying: state.isReplaying)
         case .section(let section):
             guard let table = state.tablesByID[section.tableID] else {
                 return "series of table \(section.tableID), which is not defined"
@@ -167,7 +168,9 @@ package final class Catalog: Sendable {
 
     private func noteDrop() { drops.add(1, ordering: .acquiringAndReleasing) }
 
-    private func applyMember(_ entry: CatalogEntry, _ table: TableEntry) -> String? {
+    private func applyMember(
+        _ entry: CatalogEntry, _ table: TableEntry, isReplaying: Bool
+    ) -> String? {
         let schema = table.schema
         switch entry {
         case .tag(_, let index, let name, let sqlName):
@@ -178,22 +181,26 @@ package final class Catalog: Sendable {
             let tag = TagColumn(name: name, sqlName: sqlName)
             if index < tags.count { tags[index] = tag } else { tags.append(tag) }
             table.setSchema(
-                TableSchema(tags: tags, fields: schema.fields, version: schema.version + 1))
+                TableSchema(
+                    tags: tags, fields: schema.fields, fieldCountEver: schema.fieldCountEver,
+                    version: schema.version + 1))
         case .field(_, let field):
-            guard field.id <= schema.fields.count else {
+            guard field.id <= schema.fieldCountEver else {
                 return "field \(field.id) of table \(table.id) leaves a gap"
             }
-            var fields = schema.fields
-            var widened = false
-            if Int(field.id) < fields.count {
-                widened = fields[Int(field.id)].type != field.type
-                fields[Int(field.id)] = field
-            } else {
-                fields.append(field)
+            let known = schema.field(id: field.id)
+            if known == nil, field.id < schema.fieldCountEver {
+                return isReplaying
+                    ? nil : "field \(field.id) of table \(table.id) is defined after it was dropped"
             }
-            table.setSchema(
-                TableSchema(tags: schema.tags, fields: fields, version: schema.version + 1),
-                widened: widened)
+            let isOther =
+                known.map { $0.type != field.type || !$0.name.hasSameBytes(as: field.name) }
+            table.setSchema(schema.setting(field), isFieldChange: isOther ?? false)
+        case .dropFields(_, let dropped):
+            guard dropped.lowerBound <= schema.fieldCountEver else {
+                return "field \(dropped.lowerBound) of table \(table.id) leaves a gap"
+            }
+            table.setSchema(schema.dropping(fields: dropped), isFieldChange: true)
         case .series(_, let id, let key):
             // Safe: the key is the entry's; what is kept of it is copied.
             return key.withUnsafeBytes { applySeries(table, schema, id, $0) }

@@ -12,12 +12,13 @@
 //      8    series section see SeriesSection; in catalog files only
 //      9    drop series    table id varint, count varint, and for each run of neighbours: distance from the
 //                          end of the run before varint, length varint (at least 1)
+//     10    drop fields    table id varint, first field id varint, count varint (at least 1): neighbours
 //
-// Series that are dropped and were not defined before take the next ids: catalog files leave out what is
-// gone.
+// Series and fields that are dropped and were not defined before take the next ids: catalog files leave out
+// what is gone.
 //
 // Entries follow each other without padding. They are idempotent: an entry for something that
-// exists updates what may change (retention, a field's type, SQL names). Numbers are never reused.
+// exists updates what may change (retention, a field's name and type, SQL names). Numbers are never reused.
 
 package enum CatalogEntry: Equatable, Sendable {
     case database(
@@ -31,6 +32,7 @@ package enum CatalogEntry: Equatable, Sendable {
     case dropDatabase(id: UInt32)
     /// Runs rise, and don't touch.
     case dropSeries(tableID: UInt32, [Range<Int>])
+    case dropFields(tableID: UInt32, Range<UInt32>)
 
     static let runsMax = 1 << 16
     static let nameBytesMax = 65_535
@@ -85,8 +87,16 @@ package enum CatalogEntry: Equatable, Sendable {
                 writer.appendVarint(UInt64(run.count))
                 end = run.upperBound
             }
+        case .dropFields(let tableID, let fields):
+            writer.append(UInt8(10))
+            writer.appendVarint(UInt64(tableID))
+            writer.appendVarint(UInt64(fields.lowerBound))
+            writer.appendVarint(UInt64(fields.count))
         }
     }
+
+    /// Whether it needs a log record, and a MANIFEST, that releases before it refuse.
+    var isFieldDrop: Bool { if case .dropFields = self { true } else { false } }
 
     /// The entries that drop some series of a table.
     package static func drops(of series: SeriesSet, tableID: UInt32) -> [CatalogEntry] {
@@ -157,6 +167,14 @@ package enum CatalogEntry: Equatable, Sendable {
                 end = first + length
             }
             return .dropSeries(tableID: table, runs)
+        case 10:
+            let table = try id(&reader)
+            let first = try reader.readCount(limit: Int(UInt32.max >> 1))
+            let count = try reader.readCount(limit: Int(UInt32.max >> 1) - first)
+            guard count > 0 else {
+                throw .init(offset: start, reason: "a run of no fields is dropped")
+            }
+            return .dropFields(tableID: table, UInt32(first)..<UInt32(first + count))
         default: throw .init(offset: start, reason: "unknown catalog entry \(kind)")
         }
     }

@@ -34,6 +34,9 @@ package struct CatalogMark: Sendable {
     /// Fewer series than these take less as keys.
     private static let seriesOneByOneMax = 8
 
+    /// Whether its entries tell of dropped fields.
+    var hasDroppedFields: Bool { tables.contains { $0.schema.hasDroppedFields } }
+
     var isEmpty: Bool { databases.isEmpty && tables.isEmpty && drops.isEmpty }
 
     /// The entries of a catalog file.
@@ -55,7 +58,16 @@ package struct CatalogMark: Sendable {
             for (index, tag) in mark.schema.tags.enumerated() {
                 body(.tag(tableID: table.id, index: index, name: tag.name, sqlName: tag.sqlName))
             }
-            for field in mark.schema.fields { body(.field(tableID: table.id, field)) }
+            // By number, so that none leaves a gap.
+            var dropped = mark.schema.droppedFields[...]
+            for field in mark.schema.fields {
+                while let run = dropped.first, run.lowerBound < field.id {
+                    body(.dropFields(tableID: table.id, run))
+                    dropped.removeFirst()
+                }
+                body(.field(tableID: table.id, field))
+            }
+            for run in dropped { body(.dropFields(tableID: table.id, run)) }
             var known = persisted[table.id] ?? PersistedSeries()
             defer { persisted[table.id] = known }
             let start = known.seriesCount

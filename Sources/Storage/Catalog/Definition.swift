@@ -20,6 +20,9 @@ enum Definition: Sendable {
         ifNotExists: Bool)
     case dropTable(String, database: String, ifExists: Bool)
     case dropSeries(TableEntry, SeriesSet)
+    /// By its number: what had the name when somebody looked, and nothing else.
+    case dropField(TableEntry, FieldColumn, ifExists: Bool)
+    case renameField(TableEntry, FieldColumn, to: String)
     /// Drops those of some series of which there are no rows, neither in heads nor in segments that have
     /// come since somebody looked at `seen`.
     case retireSeries(TableEntry, SeriesSet, seen: Set<UInt64>)
@@ -120,7 +123,39 @@ extension Catalog {
                 if let dropped = index.dropped { series.subtract(dropped) }
             }
             return CatalogEntry.drops(of: series, tableID: table.id)
+        case .dropField(let table, let field, let ifExists):
+            guard try living(field, of: table, state) != nil else {
+                if ifExists { return [] }
+                throw gone(field, table)
+            }
+            return [.dropFields(tableID: table.id, field.id..<(field.id + 1))]
+        case .renameField(let table, let field, let name):
+            guard let living = try living(field, of: table, state) else {
+                throw gone(field, table)
+            }
+            guard table.schema.holder(ofName: name) == nil else {
+                throw .exists("a column \"\(name)\" of table \(table.name)")
+            }
+            return [
+                .field(
+                    tableID: table.id,
+                    FieldColumn(id: living.id, name: name, sqlName: name, type: living.type))
+            ]
         }
+    }
+
+    /// A field that somebody looked at, as it is now; nil if it is dropped.
+    private static func living(
+        _ field: FieldColumn, of table: TableEntry, _ state: State
+    ) throws(StorageError) -> FieldColumn? {
+        guard state.tablesByID[table.id] === table else {
+            throw .unknownTable(database: table.database.name, table: table.name)
+        }
+        return table.schema.field(id: field.id)
+    }
+
+    private static func gone(_ field: FieldColumn, _ table: TableEntry) -> StorageError {
+        .invalid("field \"\(field.name)\" of table \(table.name) was dropped meanwhile")
     }
 
     private static func schema(

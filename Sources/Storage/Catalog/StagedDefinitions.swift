@@ -212,8 +212,9 @@ struct StagedDefinitions {
     mutating func widen(
         _ field: FieldColumn, to type: FieldType, in staged: StagedTable
     ) -> FieldColumn {
-        staged.schema = staged.schema.widening(fieldIndex: Int(field.id), to: type)
-        let wider = staged.schema.fields[Int(field.id)]
+        let wider = FieldColumn(
+            id: field.id, name: field.name, sqlName: field.sqlName, type: type)
+        staged.schema = staged.schema.setting(wider)
         entries.append(.field(tableID: staged.table.id, wider))
         return wider
     }

@@ -11,8 +11,8 @@ package final class TableEntry: Sendable {
     private let currentSchema: Mutex<TableSchema>
     package let series = Mutex(SeriesIndex())
     private let dropped = Atomic(false)
-    /// Rises when a field's type widens: bindings made before are stale.
-    private let widenings = Atomic<Int>(0)
+    /// Rises when a field widens, is renamed or dropped: bindings made before are stale.
+    private let fieldChanges = Atomic<Int>(0)
 
     package init(id: UInt32, name: String, database: DatabaseEntry, schema: TableSchema = .empty) {
         self.id = id
@@ -23,7 +23,7 @@ package final class TableEntry: Sendable {
 
     package var schema: TableSchema { currentSchema.withLock { $0 } }
     package var isDropped: Bool { dropped.load(ordering: .acquiring) }
-    package var typeVersion: Int { widenings.load(ordering: .acquiring) }
+    package var fieldVersion: Int { fieldChanges.load(ordering: .acquiring) }
     /// Series that were ever given an id.
     package var seriesCount: Int { series.withLock { $0.count } }
     /// Those of them that have not been dropped.
@@ -43,9 +43,12 @@ package final class TableEntry: Sendable {
     package var seriesSnapshot: SeriesSnapshot { series.withLock { $0.snapshot } }
 
     /// Only `Catalog` changes tables.
-    func setSchema(_ schema: TableSchema, widened: Bool = false) {
+    ///
+    /// - Parameter isFieldChange: Whether a field that was there isn't what it was. Whoever reads the
+    ///   version and then the schema has a schema that is as new, or newer.
+    func setSchema(_ schema: TableSchema, isFieldChange: Bool = false) {
         currentSchema.withLock { $0 = schema }
-        if widened { widenings.add(1, ordering: .acquiringAndReleasing) }
+        if isFieldChange { fieldChanges.add(1, ordering: .acquiringAndReleasing) }
     }
 
     func markDropped() { dropped.store(true, ordering: .releasing) }
@@ -54,22 +57,25 @@ package final class TableEntry: Sendable {
 /// What the names of a `RowShape` mean in a table. Immutable.
 package final class ShapeBinding: Sendable {
     package let table: TableEntry
-    package let typeVersion: Int
+    package let fieldVersion: Int
     /// Per written field: its id and stored type, or nil if it is refused (a type conflict).
     package let fields: [FieldColumn?]
     /// How many of them are not refused.
     package let storedFieldCount: Int
 
-    /// - Parameter typeVersion: The table's when `fields` were looked up.
-    package init(table: TableEntry, fields: [FieldColumn?], typeVersion: Int) {
+    /// - Parameter fieldVersion: The table's before `fields` were looked up.
+    package init(table: TableEntry, fields: [FieldColumn?], fieldVersion: Int) {
         self.table = table
-        self.typeVersion = typeVersion
+        self.fieldVersion = fieldVersion
         self.fields = fields
         storedFieldCount = fields.count { $0 != nil }
     }
 
     /// Whether it still says the truth.
-    package var isCurrent: Bool { !table.isDropped && table.typeVersion == typeVersion }
+    package var isCurrent: Bool { !table.isDropped && hasCurrentFields }
+
+    /// Whether its fields are what they were, in a table that may be dropped.
+    var hasCurrentFields: Bool { table.fieldVersion == fieldVersion }
 }
 
 /// A database: a namespace of tables with a retention and a length of partitions.

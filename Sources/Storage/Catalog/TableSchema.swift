@@ -15,9 +15,10 @@ package struct TagColumn: Sendable, Hashable {
     }
 }
 
-/// A field of a table. Ids are dense per table and never reused.
+/// A field of a table. Ids count up per table and are never reused, those of dropped fields neither.
 package struct FieldColumn: Sendable, Hashable {
     package let id: UInt32
+    /// As written by clients, or as renamed since.
     package let name: String
     /// As seen in SQL: the written name unless a tag, `time` or another column has it.
     package let sqlName: String
@@ -36,7 +37,10 @@ package struct FieldColumn: Sendable, Hashable {
 /// Safe: the flat names are written before anyone else has the object.
 package final class TableSchema: @unchecked Sendable {
     package let tags: [TagColumn]
+    /// Those that have not been dropped, by id.
     package let fields: [FieldColumn]
+    /// Fields that were ever given an id.
+    package let fieldCountEver: Int
     /// Rises with every change of the table's columns.
     package let version: Int
     private let tagIndexByName: [NameKey: Int]
@@ -50,9 +54,15 @@ package final class TableSchema: @unchecked Sendable {
     let tagsByName: [Int]
     private let fieldIndexByName: [NameKey: Int]
 
-    package init(tags: [TagColumn], fields: [FieldColumn], version: Int) {
+    /// - Parameters:
+    ///   - fields: By id.
+    ///   - fieldCountEver: If not said, none behind the last of `fields` was dropped.
+    package init(
+        tags: [TagColumn], fields: [FieldColumn], fieldCountEver: Int? = nil, version: Int
+    ) {
         self.tags = tags
         self.fields = fields
+        self.fieldCountEver = max(fieldCountEver ?? 0, fields.last.map { Int($0.id) + 1 } ?? 0)
         self.version = version
         tagIndexByName = Dictionary(
             tags.enumerated().map { (NameKey($1.name), $0) },
@@ -103,6 +113,35 @@ package final class TableSchema: @unchecked Sendable {
         fieldIndexByName[NameKey(name)].map { fields[$0] }
     }
 
+    /// The field with an id; nil if there is none, or none any more.
+    package func field(id: UInt32) -> FieldColumn? { fieldIndex(id: id).map { fields[$0] } }
+
+    func fieldIndex(id: UInt32) -> Int? {
+        let place = Int(id)
+        // Where nothing was dropped, it is its own place; else that lies before it.
+        if place < fields.count, fields[place].id == id { return place }
+        var (low, high) = (0, min(place, fields.count))
+        while low < high {
+            let middle = (low + high) / 2
+            if fields[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        return low < fields.count && fields[low].id == id ? low : nil
+    }
+
+    /// Runs of ids whose fields are dropped.
+    package var droppedFields: [Range<UInt32>] {
+        var runs: [Range<UInt32>] = []
+        var next: UInt32 = 0
+        for field in fields {
+            if next < field.id { runs.append(next..<field.id) }
+            next = field.id + 1
+        }
+        if Int(next) < fieldCountEver { runs.append(next..<UInt32(fieldCountEver)) }
+        return runs
+    }
+
+    package var hasDroppedFields: Bool { fields.count < fieldCountEver }
+
     /// Whether SQL already knows a column by this name, `time` included.
     package func usesSQLName(_ name: String) -> Bool {
         name == "time" || tags.contains { $0.sqlName.hasSameBytes(as: name) }
@@ -119,7 +158,7 @@ package final class TableSchema: @unchecked Sendable {
     /// The schema with one more field. Its SQL name is free of clashes from the start.
     package func adding(field name: String, type: FieldType) -> TableSchema {
         let field = FieldColumn(
-            id: UInt32(fields.count), name: name, sqlName: freeName(name), type: type)
+            id: UInt32(fieldCountEver), name: name, sqlName: freeName(name), type: type)
         return TableSchema(tags: tags, fields: fields + [field], version: version + 1)
     }
 
@@ -140,15 +179,41 @@ package final class TableSchema: @unchecked Sendable {
         }
         return TableSchema(
             tags: tags + [TagColumn(name: name, sqlName: sqlName)], fields: fields,
-            version: version + 1)
+            fieldCountEver: fieldCountEver, version: version + 1)
     }
 
-    /// The schema after a field became wider.
-    package func widening(fieldIndex: Int, to type: FieldType) -> TableSchema {
+    /// The schema after a field changed its name or type, or with one more.
+    func setting(_ field: FieldColumn) -> TableSchema {
         var fields = fields
-        let field = fields[fieldIndex]
-        fields[fieldIndex] = FieldColumn(
-            id: field.id, name: field.name, sqlName: field.sqlName, type: type)
-        return TableSchema(tags: tags, fields: fields, version: version + 1)
+        if let index = fieldIndex(id: field.id) {
+            fields[index] = field
+        } else {
+            fields.append(field)
+        }
+        return TableSchema(
+            tags: tags, fields: fields, fieldCountEver: fieldCountEver, version: version + 1)
+    }
+
+    /// The schema without some fields. Their ids count as given, also if they weren't.
+    func dropping(fields dropped: Range<UInt32>) -> TableSchema {
+        TableSchema(
+            tags: tags, fields: fields.filter { !dropped.contains($0.id) },
+            fieldCountEver: max(fieldCountEver, Int(dropped.upperBound)), version: version + 1)
+    }
+
+    /// What has a name already, in SQL or in what clients write, as a clause; nil if nothing.
+    package func holder(ofName name: String) -> String? {
+        if name == "time" { return "it is the timestamp" }
+        if tags.contains(where: { $0.name.hasSameBytes(as: name) }) { return "it is a tag" }
+        if let field = field(named: name) {
+            return field.sqlName.hasSameBytes(as: name)
+                ? "it is a field"
+                : "clients write a field so, which SQL knows as \"\(field.sqlName)\""
+        }
+        if let tag = tags.first(where: { $0.sqlName.hasSameBytes(as: name) }) {
+            return "it is the tag that clients write as \"\(tag.name)\""
+        }
+        return fields.first { $0.sqlName.hasSameBytes(as: name) }
+            .map { "it is the field that clients write as \"\($0.name)\"" }
     }
 }

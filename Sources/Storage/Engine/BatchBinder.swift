@@ -23,6 +23,7 @@ struct BatchBinder {
         {
             batch.renewDroppedSeries { database.table(named: $0.shape.tableName) }
         }
+        batch.unbindChangedFields()
         guard batch.groups.contains(where: { $0.binding == nil }) else { return }
         // Looked at again: a drop between parsing and here has made ids stale.
         batch.discardDropped(by: staged.catalog)
@@ -60,7 +61,7 @@ struct BatchBinder {
         let fields = plans.enumerated().map { bindField($1, $0, group, table) }
         group.bind(
             to: ShapeBinding(
-                table: table.table, fields: fields, typeVersion: table.table.typeVersion))
+                table: table.table, fields: fields, fieldVersion: table.table.fieldVersion))
     }
 
     /// Why there can't be one more table.

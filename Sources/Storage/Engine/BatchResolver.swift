@@ -160,13 +160,13 @@ struct BatchResolver {
     /// Binds a group whose table, fields and series are all there.
     private func bindKnown(_ group: RowGroup, _ batch: WriteBatch, _ database: DatabaseEntry) {
         guard let table = database.table(named: group.shape.tableName) else { return }
-        let typeVersion = table.typeVersion
+        let fieldVersion = table.fieldVersion
         let plans = FieldPlan.plans(
             for: group, in: table.schema, fieldsPerTableMax: options.fieldsPerTableMax)
         let fields = (plans ?? []).compactMap(\.column)
         guard fields.count == group.fieldCount, findSeries(group, batch, table) else { return }
         group.takeSeries(from: batch)
-        let binding = ShapeBinding(table: table, fields: fields, typeVersion: typeVersion)
+        let binding = ShapeBinding(table: table, fields: fields, fieldVersion: fieldVersion)
         group.shape.binding = binding
         group.bind(to: binding)
     }

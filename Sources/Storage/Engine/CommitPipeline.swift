@@ -159,7 +159,9 @@ final class CommitPipeline: @unchecked Sendable {
         do throws(StorageError) {
             let definition = try shared.withoutThoseThatCameBack(definition)
             let entries = try shared.catalog.plan(definition, shared.options)
-            try beginGroup(CatalogEntry.pieces(entries))
+            try beginGroup(
+                CatalogEntry.pieces(entries),
+                kind: entries.contains(where: \.isFieldDrop) ? .fieldDrops : .definitions)
             try logGroup(sync: true)
             shared.catalog.enact(entries)
         } catch {
@@ -198,9 +200,11 @@ final class CommitPipeline: @unchecked Sendable {
         return .success(true)
     }
 
-    private func beginGroup(_ definitions: [[UInt8]]) throws(StorageError) {
+    private func beginGroup(
+        _ definitions: [[UInt8]], kind: LogRecord.Kind = .definitions
+    ) throws(StorageError) {
         log.beginGroup()
-        for piece in definitions { try log.appendRecord(kind: .definitions) { $0.append(piece) } }
+        for piece in definitions { try log.appendRecord(kind: kind) { $0.append(piece) } }
     }
 
     /// After a group that could not be logged.

@@ -44,7 +44,7 @@ private final class LastRowTable: @unchecked Sendable {
 
     let lock = ReadWriteLock()
     let table: TableEntry
-    let typeVersion: Int
+    let fieldVersion: Int
     private(set) var columns: [Column]
     private(set) var times: UnsafeMutablePointer<Int64>
     private(set) var count = 0
@@ -62,7 +62,7 @@ private final class LastRowTable: @unchecked Sendable {
 
     init(_ table: TableEntry, _ fields: [(id: UInt32, type: FieldType)]) {
         self.table = table
-        typeVersion = table.typeVersion
+        fieldVersion = table.fieldVersion
         times = .allocate(capacity: 1)
         columns = fields.map {
             Column(
@@ -75,6 +75,9 @@ private final class LastRowTable: @unchecked Sendable {
         times.deallocate()
         for column in columns { column.values.deallocate(); column.validity.deallocate() }
     }
+
+    /// Whether no field has widened or gone since.
+    var isCurrent: Bool { fieldVersion == table.fieldVersion }
 
     var byteCount: Int { Self.byteCount(series: capacity, fields: columns.count) }
 
@@ -321,7 +324,7 @@ final class LastRows: Sendable {
             state.lastUse[table.id] = monotonicNanoseconds()
             var all = fields
             if let known = state.tables[table.id] {
-                let isGood = known.typeVersion == table.typeVersion && known.table === table
+                let isGood = known.isCurrent && known.table === table
                 if isGood,
                     fields.allSatisfy({ field in known.columns.contains { $0.id == field.id } })
                 {
@@ -341,6 +344,9 @@ final class LastRows: Sendable {
             guard needed <= bytesMax else { return nil }
             state.asked[table.id] = 0
             let made = LastRowTable(table, all)
+            // Of a dropped field only snapshots from before know values.
+            let schema = table.schema
+            guard all.allSatisfy({ schema.field(id: $0.id) != nil }) else { return nil }
             state.tables[table.id] = made
             dropOthers(&state, but: table.id, room: needed)
             return made
@@ -403,7 +409,7 @@ extension EngineShared {
     fileprivate func catchUp(_ rows: LastRowTable) -> Bool {
         let now = heads(of: rows.table)
         guard rows.isFilled, now.flushed <= rows.sequence, now.damagedCount == rows.damagedCount,
-            now.deleted == rows.deletedThrough, rows.typeVersion == rows.table.typeVersion
+            now.deleted == rows.deletedThrough, rows.isCurrent
         else { return false }
         return rows.catchUp(now.chunks, through: now.visible)
     }
@@ -466,13 +472,13 @@ extension StorageEngine {
                 }
                 // Newer rows may come while these are looked for, and are found again by the next.
                 let doubtful = rows.doubtful
-                guard !doubtful.isEmpty else { return true }
+                guard !doubtful.isEmpty else { return rows.isCurrent }
                 var set = SeriesSet(capacity: rows.count)
                 for series in doubtful { set.insert(series) }
                 rows.forget(doubtful)
                 try scan(rows, set, snapshot(of: [rows.table]))
                 rows.settle()
-                return true
+                return rows.isCurrent
             } catch {
                 return false
             }

@@ -177,10 +177,7 @@ final class Maintenance: @unchecked Sendable {
                     if let segment { written.append(segment) }
                 }
             }
-            if let file = try writeCatalog(frozen.mark, number: next.nextFileNumber, &persisted) {
-                next.nextFileNumber += 1
-                next.catalogFiles.append(file)
-            }
+            try writeCatalog(frozen.mark, addingTo: &next, &persisted)
         } catch {
             manifest.nextFileNumber = max(manifest.nextFileNumber, next.nextFileNumber + 1)
             for segment in written { try? fileSystem.remove(segment.path) }
@@ -238,12 +235,16 @@ final class Maintenance: @unchecked Sendable {
     // MARK: Catalog files
 
     private func writeCatalog(
-        _ mark: CatalogMark, number: UInt64, _ persisted: inout [UInt32: PersistedSeries]
-    ) throws(StorageError) -> Manifest.CatalogFileEntry? {
-        guard !mark.isEmpty else { return nil }
+        _ mark: CatalogMark, addingTo next: inout Manifest,
+        _ persisted: inout [UInt32: PersistedSeries]
+    ) throws(StorageError) {
+        guard !mark.isEmpty else { return }
+        let number = next.nextFileNumber
         let bytes = CatalogFile.encode { add in mark.forEachEntry(behind: &persisted, add) }
         try fileSystem.writeFileAtomically(CatalogFile.path(number), bytes)
-        return .init(number: number, byteCount: bytes.count)
+        next.nextFileNumber += 1
+        next.catalogFiles.append(.init(number: number, byteCount: bytes.count))
+        if mark.hasDroppedFields { next.hasDroppedFields = true }
     }
 
     /// Replaces many small catalog files by one, without what was dropped.
@@ -262,7 +263,8 @@ final class Maintenance: @unchecked Sendable {
                 // say of lower ones that are still on their way to the log that they were dropped.
                 switch entry {
                 case .database(let id, _, _, _): if id < databasesEnd { add(entry) }
-                case .table(let id, _, _), .tag(let id, _, _, _), .field(let id, _):
+                case .table(let id, _, _), .tag(let id, _, _, _), .field(let id, _),
+                    .dropFields(let id, _):
                     if known[id] != nil { add(entry) }
                 default: add(entry)
                 }
@@ -274,6 +276,7 @@ final class Maintenance: @unchecked Sendable {
         next.nextFileNumber += 1
         try fileSystem.writeFileAtomically(CatalogFile.path(number), bytes)
         next.catalogFiles = [.init(number: number, byteCount: bytes.count)]
+        next.hasDroppedFields = mark.hasDroppedFields
         try install(next, adding: [], removing: []) { _ in }
         persisted = again.filter { known[$0.key] != nil }
         obsolete += old.map { CatalogFile.path($0.number) }
@@ -369,8 +372,7 @@ final class Maintenance: @unchecked Sendable {
     // MARK: Merging
 
     private func compactAll(_ databaseID: UInt32?) throws(StorageError) {
-        // Each run of segments once: what is flushed meanwhile is left to the next time, or this
-        // would go on for as long as rows come.
+        // Each run once: what is flushed meanwhile waits, or this would go on as long as rows come.
         var done: Set<UInt64> = []
         while let inputs = CompactionPolicy.everything(
             currentSegments(), databaseID: databaseID, but: { done.contains($0.number) })
@@ -379,6 +381,7 @@ final class Maintenance: @unchecked Sendable {
             try merge(inputs, level: .cold)
             done.insert(number)
         }
+        while try rewriteWithoutDroppedFields(databaseID: databaseID) {}
         while try rewriteWithoutDropped(databaseID: databaseID) {}
         while try rewriteWithoutDeleted(databaseID: databaseID, isWanted: true) {}
         try mergeCatalogFiles(isWanted: shared.tablesWithDropped.withLock { !$0.isEmpty })

@@ -4,7 +4,7 @@
 //     offset  size  field
 //     ──────  ────  ──────────────────────────────────────────────────────────────
 //          0     8  magic        "APUSMAN1"
-//          8     4  format       1 without tombstones, 2 with some
+//          8     4  format       3 if catalog files tell of dropped fields; else 2 with tombstones, 1 without
 //         12     4  payloadSize  bytes that follow the checksum
 //         16     4  checksum     CRC-32C of bytes 0 ..< 16 and the payload
 //         20     n  payload
@@ -86,13 +86,16 @@ package struct Manifest: Sendable, Equatable {
     package var segments: [Segment] = []
     /// By sequence, at or below `flushedThrough`: the log has the others.
     package var tombstones: [Tombstone] = []
+    /// Whether a catalog file has an entry that drops fields.
+    package var hasDroppedFields = false
 
     package static let path = "MANIFEST"
     package static let previousPath = "MANIFEST.previous"
     /// The newest there is.
-    package static let formatNumber: UInt32 = 2
-    /// A release that knows of no tombstones must not read past some, and may read the rest.
-    package var format: UInt32 { tombstones.isEmpty ? 1 : 2 }
+    package static let formatNumber: UInt32 = 3
+    /// A release that knows of no dropped fields or no tombstones must not read past some, and may read the
+    /// rest.
+    package var format: UInt32 { hasDroppedFields ? 3 : tombstones.isEmpty ? 1 : 2 }
     static let magic = Array("APUSMAN1".utf8)
     private static let headerBytes = 20
 
@@ -185,6 +188,7 @@ package struct Manifest: Sendable, Equatable {
             throw .init(offset: 8, reason: "format \(format)")
         }
         var manifest = Manifest()
+        manifest.hasDroppedFields = format == 3
         manifest.version = try reader.readVarint()
         manifest.flushedThrough = try reader.readVarint()
         manifest.nextFileNumber = try reader.readVarint()

@@ -244,7 +244,7 @@ enum Recovery {
     ) throws(StorageError) {
         do throws(ByteReader.Malformed) {
             switch kind {
-            case .definitions: try shared.catalog.applyAll(payload)
+            case .definitions, .fieldDrops: try shared.catalog.applyAll(payload)
             case .write:
                 let head = shared.activeHead
                 let groups = try BatchRecord.decode(payload)
@@ -252,7 +252,7 @@ enum Recovery {
                 for group in groups {
                     guard let table = shared.catalog.table(id: group.tableID) else { continue }
                     let count = table.seriesCount
-                    let fields = table.schema.fields.count
+                    let fields = table.schema.fieldCountEver
                     guard group.series.allSatisfy({ $0 < count }),
                         group.fields.allSatisfy({ $0.id < fields })
                     else { throw .init(offset: 0, reason: "a series or field that is not defined") }

@@ -150,11 +150,13 @@ struct SegmentBuild {
         _ input: TableInput, _ range: TimeRange, isMerge: Bool, to writer: SegmentWriter
     ) throws(StorageError) {
         let schema = input.table.schema
-        let fields = input.fieldTypes.keys.sorted().filter { $0 < schema.fields.count }.map { id in
-            let field = schema.fields[Int(id)]
-            return SegmentField(
-                id: id, name: field.name, sqlName: field.sqlName,
-                type: input.fieldTypes[id] ?? field.type)
+        // Without those that were dropped. Rows that have no other stay, as rows do in PostgreSQL.
+        let fields = input.fieldTypes.keys.sorted().compactMap { id in
+            schema.field(id: id).map { field in
+                SegmentField(
+                    id: id, name: field.name, sqlName: field.sqlName,
+                    type: input.fieldTypes[id] ?? field.type)
+            }
         }
         var request = ScanRequest(timeRange: range, fields: fields.map(\.id))
         request.series = input.table.hidesRows ? input.table.seriesSnapshot.living : nil

@@ -68,8 +68,7 @@ package final class Snapshot: Sendable {
         var request = request
         request.timeRange = range
         request.series = visibleSeries(request.series, of: table)
-        let schema = table.schema
-        let types = request.fieldTypes ?? request.fields.map { schema.fields[Int($0)].type }
+        let types = try types(of: request, table)
         let heads = (chunks[table.id] ?? []).filter {
             request.timeRange.overlaps(first: $0.view.firstTime, last: $0.view.lastTime)
         }
@@ -98,6 +97,22 @@ package final class Snapshot: Sendable {
             }
         }
         return morsels
+    }
+
+    /// Those in which values are wanted.
+    private func types(
+        of request: ScanRequest, _ table: TableEntry
+    ) throws(StorageError) -> [FieldType] {
+        if let types = request.fieldTypes { return types }
+        let schema = table.schema
+        var types: [FieldType] = []
+        for id in request.fields {
+            guard let field = schema.field(id: id) else {
+                throw .invalid("table \(table.name) has no field \(id) any more")
+            }
+            types.append(field.type)
+        }
+        return types
     }
 
     private struct Span {

@@ -261,6 +261,28 @@ package final class StorageEngine: Sendable {
         return try promise.wait().get()
     }
 
+    /// Drops a field of a table with all of its values; rows stay. What is written by its name afterwards is
+    /// a field of its own. Durable when it returns; the room is given back by merges, by `compact` at once.
+    ///
+    /// - Parameter ifExists: Whether a field that was dropped meanwhile is no error.
+    /// - Throws: `unknownTable` or `invalid` if the table or the field was dropped meanwhile.
+    package func dropField(
+        _ field: FieldColumn, of table: TableEntry, ifExists: Bool = false
+    ) throws(StorageError) {
+        try define(.dropField(table, field, ifExists: ifExists))
+    }
+
+    /// Renames a field, for SQL and for writers. What is written by its old name afterwards is a field of
+    /// its own. Durable when it returns.
+    ///
+    /// - Throws: `exists` if a column has the name; else as `dropField`.
+    package func renameField(
+        _ field: FieldColumn, of table: TableEntry, to name: String
+    ) throws(StorageError) {
+        try NameRules.check(name, "field")
+        try define(.renameField(table, field, to: name))
+    }
+
     package func dropTable(database: String, name: String, ifExists: Bool) throws(StorageError) {
         try define(.dropTable(name, database: database, ifExists: ifExists))
     }

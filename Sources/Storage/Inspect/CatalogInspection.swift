@@ -53,7 +53,7 @@ enum CatalogInspection {
     ) throws(ByteReader.Malformed) {
         let kinds = [
             "entry", "database:", "table:", "tag:", "field:", "series:", "drop table:",
-            "drop database:", "series section:", "drop series:",
+            "drop database:", "series section:", "drop series:", "drop fields:",
         ]
         let start = annotator.offset
         let kind = Int(try annotator.number(UInt8.self, "entry of kind"))
@@ -91,6 +91,10 @@ enum CatalogInspection {
                 try annotator.varint("    distance")
                 try annotator.varint("    series")
             }
+        case 10:
+            try annotator.varint("  fields of table")
+            try annotator.varint("  first")
+            try annotator.varint("  fields")
         default: try annotator.varint("  \(kinds[kind])")
         }
     }
@@ -164,6 +168,12 @@ struct DefinitionListing {
             case .dropSeries(let table, let runs):
                 let count = runs.reduce(0) { $0 + $1.count }
                 drops.append("\(count) series of table \(table)")
+            case .dropFields(let table, let fields):
+                let numbers =
+                    fields.count == 1
+                    ? "field \(fields.lowerBound)"
+                    : "fields \(fields.lowerBound) to \(fields.upperBound - 1)"
+                drops.append("\(numbers) of table \(table)")
             }
         }
     }

@@ -94,6 +94,7 @@ enum LogInspection {
         case .statement: "statement"
         case .checkpoint: "checkpoint"
         case .delete: "delete"
+        case .fieldDrops: "drop fields"
         case nil: "unknown kind \(kind)"
         }
     }
@@ -111,7 +112,7 @@ enum LogInspection {
                 "\(rows) rows of table \(tables.prefix(4).joined(separator: ", "))"
                     + (tables.count > 4 ? ", …" : ""), rows
             )
-        case .definitions, .statement:
+        case .definitions, .statement, .fieldDrops:
             var reader = ByteReader(payload)
             var count = 0
             while !reader.isAtEnd {
@@ -160,15 +161,13 @@ enum LogInspection {
             try annotator.number(UInt8.self, "kind \(kindName(record.kind)),")
             try annotator.bytes(3, "zeros")
             let payloadEnd = start + LogRecord.headerBytes + record.payloadBytes
-            if record.kind == LogRecord.Kind.definitions.rawValue
-                || record.kind == LogRecord.Kind.statement.rawValue
-            {
+            switch LogRecord.Kind(rawValue: record.kind) {
+            case .definitions, .statement, .fieldDrops:
                 while annotator.offset < payloadEnd {
                     try CatalogInspection.annotateEntry(&annotator)
                 }
-            } else if record.kind == LogRecord.Kind.delete.rawValue {
-                try ManifestInspection.annotateTombstone(&annotator)
-            } else {
+            case .delete: try ManifestInspection.annotateTombstone(&annotator)
+            default:
                 let payload = UnsafeRawBufferPointer(
                     rebasing: file[annotator.offset..<payloadEnd])
                 try annotator.bytes(

@@ -190,6 +190,13 @@ struct StatisticsReading {
                     (names.seriesCounts[tableID] ?? 0) - (names.droppedSeries[tableID]?.count ?? 0)
                 table.isDropped =
                     names.droppedTables.contains(tableID) || names.droppedDatabases.contains(id)
+                for place in table.columns.indices {
+                    let field = names.fields[tableID]?[table.columns[place].fieldID]
+                    table.columns[place].name = field?.name ?? table.columns[place].name
+                    table.columns[place].sqlName = field?.sqlName ?? table.columns[place].sqlName
+                    table.columns[place].isDropped = names.hasDropped(
+                        field: table.columns[place].fieldID, ofTable: tableID)
+                }
                 database.tables.append(table)
             }
             database.tables.sort { ($0.name, $0.id) < ($1.name, $1.id) }
@@ -208,6 +215,13 @@ struct CatalogNames {
     var droppedSeries: [UInt32: SeriesSet] = [:]
     var droppedTables: Set<UInt32> = []
     var droppedDatabases: Set<UInt32> = []
+    /// By table and number, as the last file has them.
+    var fields: [UInt32: [UInt32: FieldColumn]] = [:]
+    var droppedFields: [UInt32: Set<Range<UInt32>>] = [:]
+
+    func hasDropped(field: UInt32, ofTable table: UInt32) -> Bool {
+        droppedFields[table]?.contains { $0.contains(field) } ?? false
+    }
 
     /// Takes a frame of whole entries.
     ///
@@ -240,7 +254,9 @@ struct CatalogNames {
                 dropped.resize(to: max(end, dropped.capacity))
                 for run in runs { dropped.insert(ids: run) }
                 droppedSeries[table] = dropped
-            case .tag, .field, .series: break
+            case .field(let table, let field): fields[table, default: [:]][field.id] = field
+            case .dropFields(let table, let run): droppedFields[table, default: []].insert(run)
+            case .tag, .series: break
             }
         }
     }

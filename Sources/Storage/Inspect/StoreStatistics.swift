@@ -100,6 +100,8 @@ package struct TableStatistics: Sendable {
         package var sqlName: String
         /// As the newest segment has it.
         package var type: FieldType
+        /// Dropped, and its values wait for a merge.
+        package var isDropped = false
         package var valueCount = 0
         package var byteCount = 0
         package var encodings: [Encoding: EncodingShare] = [:]

@@ -49,9 +49,12 @@ package enum LogRecord {
         case checkpoint = 4
         /// A tombstone. Not a `statement`, which readers before this kind pass over.
         case delete = 5
+        /// Catalog entries that drop fields. Not `definitions`, in which readers before this kind would take
+        /// them for damage.
+        case fieldDrops = 6
 
         /// Greater numbers are of newer releases.
-        static let newest = delete
+        static let newest = fieldDrops
     }
 
     package static let formatNumber: UInt32 = 1

@@ -304,6 +304,17 @@ package final class WriteBatch: @unchecked Sendable {
         for index in newSeries.indices { newSeries[index].resolved = nil }
     }
 
+    /// Back to names where a field was widened, renamed or dropped since they were bound: its values must not
+    /// go to a field that has another name by now, or to none. Rows of a dropped table go with it.
+    func unbindChangedFields() {
+        for group in groups {
+            guard let binding = group.binding, !binding.table.isDropped,
+                !binding.hasCurrentFields
+            else { continue }
+            group.unbind()
+        }
+    }
+
     /// Rows of series that were dropped since parsing began are written behind the drop.
     ///
     /// - Parameter table: A group's table as it is now, nil if there is none.

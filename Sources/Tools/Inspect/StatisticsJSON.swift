@@ -99,6 +99,7 @@ package enum StatisticsJSON {
                             ("name", .string(column.sqlName)),
                             ("written_name", .string(column.name)),
                             ("type", .string(column.type.name)),
+                            ("dropped", .boolean(column.isDropped)),
                             ("values", .integer(column.valueCount)),
                             ("bytes", .integer(column.byteCount)),
                             ("bytes_per_value", ratio(column.byteCount, column.valueCount)),

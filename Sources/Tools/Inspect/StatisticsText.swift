@@ -127,7 +127,8 @@ package struct StatisticsText {
         ])
         for column in table.columns {
             columns.append([
-                column.sqlName, column.type.name, Quantity.count(column.valueCount),
+                column.sqlName + (column.isDropped ? "  (dropped)" : ""), column.type.name,
+                Quantity.count(column.valueCount),
                 Quantity.count(column.byteCount),
                 Quantity.ratio(column.byteCount, column.valueCount),
                 Self.encodings(column.encodings),

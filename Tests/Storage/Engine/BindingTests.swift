@@ -42,6 +42,16 @@ private struct SharedShape {
     }
 }
 
+extension ReferenceValue {
+    fileprivate var asNumber: Double? {
+        switch self {
+        case .float64(let bits): Double(bitPattern: bits)
+        case .int64(let number): Double(number)
+        default: nil
+        }
+    }
+}
+
 @Suite struct BindingTests {
     /// A store with one row of `t`, and a shape that is bound to its field.
     private func bound(_ type: FieldType, _ value: RowBuilder.Value) throws -> (
@@ -139,7 +149,73 @@ private struct SharedShape {
         #expect(try store.values("x") == [.int64(0), .int64(1), .int64(5)])
     }
 
+    @Test func `rows of a shape never go to a field that was dropped, or has another name by now`()
+        throws
+    {
+        let (store, shared) = try bound(.int64, .int64(0))
+        let table = try #require(store.table("t"))
+        try store.engine.renameField(
+            try #require(table.schema.field(named: "x")), of: table, to: "y")
+        try store.engine.commit(shared.batch([5], at: store.clock.now, store))
+        for _ in 0..<2 {
+            #expect(try store.values("y") == [.int64(0), .int64(1)])
+            #expect(try store.values("x") == [.int64(5)])
+            try store.reopen()
+        }
+        let again = try #require(store.table("t"))
+        try store.engine.commit(shared.batch([6], at: store.clock.now + 1, store))
+        try store.engine.dropField(try #require(again.schema.field(named: "x")), of: again)
+        try store.engine.commit(shared.batch([7], at: store.clock.now + 2, store))
+        for _ in 0..<2 {
+            #expect(try store.values("y") == [.int64(0), .int64(1)])
+            #expect(try store.values("x") == [.int64(7)])
+            try store.reopen()
+        }
+    }
+
     // MARK: Drops on the way
+
+    private static func field(_ engine: StorageEngine) throws -> (TableEntry, FieldColumn) {
+        let table = try #require(engine.catalog.database(named: "default")?.table(named: "t"))
+        return (table, try #require(table.schema.field(named: "x")))
+    }
+
+    @Test(arguments: ["v", "new"])
+    func `rows behind a change of their field make a new one, of known and of new series`(
+        tag: String
+    ) throws {
+        for isDrop in [true, false] {
+            let disk = SimulatedFileSystem()
+            let first = try SimulatedStore.make(on: disk)
+            try first.write([
+                TestRow(tags: ["k": "v"], time: first.clock.now - 1, fields: [("x", .float64(1))])
+            ])
+            try first.engine.close()
+            // An integer that was made a float for the field that is there no more.
+            let receipt = try commitDuringDrop(
+                on: disk, first.options, TestRow(tags: ["k": tag], fields: [("x", .int64(2))])
+            ) { engine in
+                let (table, field) = try Self.field(engine)
+                if isDrop {
+                    try engine.dropField(field, of: table)
+                } else {
+                    try engine.renameField(field, of: table, to: "y")
+                }
+            }
+            #expect(receipt.rowsStored == 1 && receipt.rejectedCount == 0)
+            for _ in 0..<2 {
+                let store = try SimulatedStore.make(on: disk)
+                let fields = store.table("t")?.schema.fields.map { "\($0.name)\($0.id)" }
+                #expect(fields == (isDrop ? ["x1"] : ["y0", "x1"]))
+                #expect(try store.values("x").map(\.asNumber) == [2])
+                #expect(
+                    try store.values("y") == (isDrop ? [] : [.float64((1.0).bitPattern)]))
+                #expect(try store.rowCount("t") == 2)
+                try store.engine.flush()
+                try store.engine.close()
+            }
+        }
+    }
 
     @Test func `rows parsed before a drop go with the table, also when its name is taken again`()
         throws

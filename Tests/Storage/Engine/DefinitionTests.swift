@@ -40,6 +40,23 @@ import Testing
                 "drop table",
                 { try $0.dropTable(database: "default", name: "t", ifExists: false) }
             ),
+            (
+                "drop field",
+                { engine in
+                    let table = engine.catalog.database(named: "default")?.table(named: "t")
+                    let field = table?.schema.field(named: "x")
+                    try engine.dropField(try #require(field), of: try #require(table))
+                }
+            ),
+            (
+                "rename field",
+                { engine in
+                    let table = engine.catalog.database(named: "default")?.table(named: "t")
+                    let field = table?.schema.field(named: "x")
+                    try engine.renameField(
+                        try #require(field), of: try #require(table), to: "y")
+                }
+            ),
         ]
 
     private func storeWithOneRow(

@@ -79,14 +79,14 @@ import Testing
         }
         let names: [LogRecord.Kind: String] = [
             .write: "write", .definitions: "definitions", .statement: "statement",
-            .checkpoint: "checkpoint", .delete: "delete",
+            .checkpoint: "checkpoint", .delete: "delete", .fieldDrops: "drop fields",
         ]
         for kind in LogRecord.Kind.allCases {
             #expect(page.contains("\(kind.rawValue) \(names[kind] ?? "?")"), "\(kind)")
         }
         let entries = [
             "database", "table", "tag", "field", "series", "drop table", "drop database",
-            "series section",
+            "series section", "drop series", "drop fields",
         ]
         for (index, name) in entries.enumerated() {
             #expect(rows.contains { $0.count == 3 && $0[0] == "\(index + 1)" && $0[1] == name })

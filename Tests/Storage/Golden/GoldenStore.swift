@@ -340,7 +340,7 @@ enum GoldenStore {
                 group.rowCount += 1
             }
             group.bind(
-                to: ShapeBinding(table: table, fields: fields, typeVersion: 0))
+                to: ShapeBinding(table: table, fields: fields, fieldVersion: 0))
             batch.groups.append(group)
         }
         func text(_ string: String) -> UInt64 {

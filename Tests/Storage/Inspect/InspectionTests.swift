@@ -52,6 +52,29 @@ import Testing
         }
     }
 
+    /// The golden files have none.
+    @Test func `every byte of what drops fields has one meaning`() throws {
+        let store = try SimulatedStore.make()
+        try store.write([TestRow(fields: [("x", .int64(1)), ("y", .int64(2))])])
+        let table = try #require(store.table("t"))
+        try store.engine.dropField(try #require(table.schema.field(named: "x")), of: table)
+        try store.engine.flush()
+        try store.engine.close()
+        for path in ["log/000001.log", "catalog/000002.catalog", Manifest.path] {
+            let bytes = try #require(store.disk.contents(path), "\(path) of \(store.disk.paths)")
+            let name = Self.name(path)
+            let disk = Self.alone(bytes, name)
+            let ranges = try Self.annotated(disk, name)
+            #expect(Self.gaps(ranges, byteCount: bytes.count) == [], "\(path)")
+            #expect(!ranges.contains { $0.meaning.contains("UNREADABLE") }, "\(path)")
+            #expect(
+                ranges.contains { $0.meaning.contains("fields of table") }
+                    == (path != Manifest.path), "\(path)")
+            let report = try #require(try FileInspection.read(disk, name))
+            #expect(report.findings == [], "\(path)")
+        }
+    }
+
     @Test func `a damaged byte never keeps the rest from being shown`() throws {
         let store = try GoldenStore.make()
         for path in store.paths where path != "LOCK" {
@@ -148,6 +171,34 @@ import Testing
             #expect((table?.valueCount ?? 0) >= rows.values.reduce(0) { $0 + $1.count })
             #expect((table?.seriesCount ?? 0) >= Set(rows.keys.map(\.series)).count)
         }
+    }
+
+    @Test func `columns have the names that their fields have now, and say that they are dropped`()
+        throws
+    {
+        let store = try SimulatedStore.make()
+        try store.write([
+            TestRow(fields: [("x", .int64(1)), ("y", .int64(2)), ("z", .int64(3))])
+        ])
+        try store.engine.flush()
+        let table = try #require(store.table("t"))
+        func field(_ name: String) throws -> FieldColumn {
+            try #require(table.schema.field(named: name))
+        }
+        try store.engine.dropField(try field("x"), of: table)
+        try store.engine.renameField(try field("y"), of: table, to: "w")
+        func columns() throws -> [String] {
+            let statistics = try #require(try StoreStatistics.read(store.disk))
+            return statistics.databases.flatMap(\.tables).flatMap(\.columns).map {
+                "\($0.name) \($0.valueCount)\($0.isDropped ? " dropped" : "")"
+            }
+        }
+        // So far the log alone knows.
+        #expect(try columns() == ["x 1", "y 1", "z 1"])
+        try store.engine.flush()
+        #expect(try columns() == ["x 1 dropped", "w 1", "z 1"])
+        try store.engine.compact(nil)
+        #expect(try columns() == ["w 1", "z 1"])
     }
 
     @Test func `a segment that is missing or damaged is named, and the rest is counted`() throws {

@@ -174,7 +174,7 @@ import Testing
         for index in 0..<4 { record[4096 + index] = UInt8(truncatingIfNeeded: sum >> (8 * index)) }
         disk.setContents(Self.path, record)
         #expect(
-            throws: StorageError.unsupportedFormat(file: Self.path, found: 9, newestKnown: 5)
+            throws: StorageError.unsupportedFormat(file: Self.path, found: 9, newestKnown: 6)
         ) { _ = try LogFixture.replay(disk) }
     }
 }

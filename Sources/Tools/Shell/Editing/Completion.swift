@@ -11,11 +11,13 @@ package enum Completion {
 
     /// Words that people type, not all that the language has, and none that it hasn't yet.
     private static let keywords = [
-        "ALTER", "AND", "ASC", "AVG", "BETWEEN", "BY", "CASE", "COMPACT", "COUNT", "CREATE",
+        "ALTER", "AND", "ASC", "AVG", "BETWEEN", "BY", "CASE", "COLUMN", "COMPACT", "COUNT",
+        "CREATE",
         "DATABASE", "DATABASES", "DESC", "DESCRIBE", "DISTINCT", "DROP", "ELSE", "END", "EXPLAIN",
         "FIRST", "FLUSH", "FROM", "GROUP", "HAVING", "ILIKE", "INSERT", "INTERVAL", "INTO", "IS",
         "KILL", "LAST", "LATEST", "LIKE", "LIMIT", "MAX", "MEDIAN", "MIN", "NOT", "NULL", "NULLS",
-        "OFFSET", "ORDER", "PARTITION", "QUERIES", "QUERY", "SELECT", "SERIES", "SET", "SHOW",
+        "OFFSET", "ORDER", "PARTITION", "QUERIES", "QUERY", "RENAME", "SELECT", "SERIES", "SET",
+        "SHOW",
         "SUM", "TABLE", "TABLES", "TAG", "THEN", "TIME", "TIME_BUCKET", "VALUES", "WHEN", "WHERE",
         "WITH",
     ]
